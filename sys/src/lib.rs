@@ -1,0 +1,22 @@
+//! System calls, and every `unsafe` line of the workspace.
+//!
+//! Synchronous, knows nothing of instances, pools or networks. All other crates forbid unsafe code and
+//! reach the kernel through this one.
+
+pub mod capability;
+pub mod chain;
+pub mod clone;
+pub mod file;
+pub mod idmap;
+pub mod mount;
+pub mod namespace;
+pub mod netns;
+pub mod packet;
+pub mod path;
+pub mod pidfd;
+pub mod process;
+pub mod pty;
+pub mod rollback;
+pub mod rootfs;
+pub mod seccomp;
+pub mod tool;
