@@ -1,1 +1,55 @@
+//! Wire types of the LXD 1.0 REST API, one file a resource.
+//!
+//! Input is read tolerantly: a field that is missing, and `null` for a list or a map, mean the default. Output is
+//! exact: what LXD always sends is always there. `put` holds the writable fields of an object, flattened on the wire.
 #![forbid(unsafe_code)]
+
+mod backup;
+mod certificate;
+mod doctor;
+mod envelope;
+mod event;
+mod image;
+mod image_alias;
+mod image_metadata;
+mod instance;
+mod instance_state;
+pub mod name;
+mod network;
+mod operation;
+mod preseed;
+mod profile;
+mod project;
+mod server;
+mod session;
+pub mod size;
+mod snapshot;
+mod status_code;
+mod storage_pool;
+mod storage_volume;
+mod warning;
+mod wire;
+
+pub use backup::*;
+pub use certificate::*;
+pub use doctor::*;
+pub use envelope::*;
+pub use event::*;
+pub use image::*;
+pub use image_alias::*;
+pub use image_metadata::*;
+pub use instance::*;
+pub use instance_state::*;
+pub use network::*;
+pub use operation::*;
+pub use preseed::*;
+pub use profile::*;
+pub use project::*;
+pub use server::*;
+pub use session::*;
+pub use snapshot::*;
+pub use status_code::*;
+pub use storage_pool::*;
+pub use storage_volume::*;
+pub use warning::*;
+pub use wire::{ConfigMap, DevicesMap, Timestamp};
