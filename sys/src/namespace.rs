@@ -1,1 +1,50 @@
-//! Being written.
+//! Namespaces of the calling thread and of containers, see namespaces(7).
+//!
+//! Only short-lived processes and threads call these: nobody needs a way back.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
+
+/// Gives the calling thread a mount namespace of its own, and with it a current directory and root of its own.
+pub fn unshare_mounts() -> io::Result<()> {
+    unshare(UnshareFlags::NEWNS)
+}
+
+/// Gives the calling process a cgroup namespace whose root is the cgroup it is in now; see cgroup_namespaces(7).
+pub fn unshare_cgroup() -> io::Result<()> {
+    unshare(UnshareFlags::NEWCGROUP)
+}
+
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: of all flags only FILES is a matter of memory safety (descriptors that another thread owns would be
+    // closed under it), and callers in this module pass none but NEWNS and NEWCGROUP.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
+}
+
+/// Moves the calling process into all namespaces of another; its next child is in the PID namespace too.
+///
+/// `user` tells whether the other has a user namespace of its own: joining one's own is an error (setns(2)).
+pub fn join_all(pidfd: BorrowedFd<'_>, user: bool) -> io::Result<()> {
+    let mut kinds = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::PROCESS_ID
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    if user {
+        kinds |= ThreadNameSpaceType::USER;
+    }
+    Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kinds)?)
+}
+
+/// Opens the namespace `kind` (`net`, `user`, ...: a name in `/proc/PID/ns`) of a process.
+pub fn open(pid: i32, kind: &str) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        format!("/proc/{pid}/ns/{kind}"),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}

@@ -1,0 +1,254 @@
+//! Overlay mounts over idmapped layers, see Documentation/filesystems/overlayfs.rst.
+//!
+//! Overlay can't be idmapped itself; its layers can. They are handed over as file descriptors of detached mounts where
+//! the kernel takes them (6.13 and later); before that as paths, which must be attached somewhere: in a mount
+//! namespace that belongs to one short-lived thread.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+
+use super::{Depth, MountError, attach, clone_tree, create, create_error, finish, open_context};
+
+const KIND: &str = "overlay";
+
+/// The directories of one overlay.
+pub(super) struct Layers<'a> {
+    pub(super) lower: &'a [PathBuf],
+    pub(super) upper: &'a Path,
+    pub(super) work: &'a Path,
+}
+
+impl Layers<'_> {
+    pub(super) fn mount(&self, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, MountError> {
+        let Some(userns) = userns else {
+            return self.mount_paths();
+        };
+        let shifted = Shifted::open(self, userns)?;
+        let _identity = RootOfLayers::assume(&shifted.work)?;
+        match shifted.mount_descriptors() {
+            Err(MountError::Create { ref source, .. }) if is_unsupported(source) => {
+                shifted.mount_in_private_namespace()
+            }
+            result => result,
+        }
+    }
+
+    /// Layers as they are on disk: their paths will do.
+    fn mount_paths(&self) -> Result<OwnedFd, MountError> {
+        mount_paths(self.lower, self.upper, self.work)
+    }
+}
+
+/// What a kernel says that doesn't know a layer by descriptor: the parameter is unknown, or wants a string.
+fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+fn mount_paths(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<OwnedFd, MountError> {
+    let context = open_context(KIND)?;
+    let set = |key: &str, value: &str| {
+        rustix::mount::fsconfig_set_string(&context, key, value)
+            .map_err(|errno| create_error(KIND, key, &context, errno))
+    };
+    let mut one_by_one = Ok(());
+    for layer in lower {
+        one_by_one = rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer);
+        if one_by_one.is_err() {
+            break;
+        }
+    }
+    match one_by_one {
+        Ok(()) => {}
+        // Kernels before 6.7: one string, in which a colon parts layers.
+        Err(Errno::INVAL) => set("lowerdir", &join_escaped(lower))?,
+        Err(errno) => return Err(create_error(KIND, "lowerdir+", &context, errno)),
+    }
+    set("upperdir", &escape(upper, false))?;
+    set("workdir", &escape(work, false))?;
+    set("redirect_dir", "on")?;
+    finish(KIND, &context, MountAttrFlags::empty())
+}
+
+fn join_escaped(layers: &[PathBuf]) -> String {
+    let escaped: Vec<_> = layers.iter().map(|path| escape(path, true)).collect();
+    escaped.join(":")
+}
+
+fn escape(path: &Path, colon: bool) -> String {
+    let mut text = path.to_string_lossy().replace('\\', "\\\\");
+    if colon {
+        text = text.replace(':', "\\:");
+    }
+    text
+}
+
+/// Idmapped, detached mounts of the layers.
+struct Shifted<'a> {
+    layers: &'a Layers<'a>,
+    lower: Vec<OwnedFd>,
+    /// One mount that holds `upper` and `work`: overlay wants both on the same.
+    writable: OwnedFd,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl<'a> Shifted<'a> {
+    fn open(layers: &'a Layers<'a>, userns: BorrowedFd<'_>) -> Result<Self, MountError> {
+        let lower = layers
+            .lower
+            .iter()
+            .map(|path| clone_tree(path, Depth::One, Some(userns)))
+            .collect::<Result<_, _>>()?;
+        let parent = common_parent(layers.upper, layers.work);
+        let writable = clone_tree(parent, Depth::One, Some(userns))?;
+        let open = |path: &Path| {
+            let relative = path.strip_prefix(parent).unwrap_or(path);
+            rustix::fs::openat(
+                &writable,
+                relative,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(|errno| MountError::Open {
+                path: path.to_owned(),
+                source: errno.into(),
+            })
+        };
+        let (upper, work) = (open(layers.upper)?, open(layers.work)?);
+        Ok(Self {
+            layers,
+            lower,
+            writable,
+            upper,
+            work,
+        })
+    }
+
+    fn mount_descriptors(&self) -> Result<OwnedFd, MountError> {
+        let context = open_context(KIND)?;
+        let set = |key: &str, fd: &OwnedFd| {
+            rustix::mount::fsconfig_set_fd(&context, key, fd)
+                .map_err(|errno| create_error(KIND, key, &context, errno))
+        };
+        for layer in &self.lower {
+            set("lowerdir+", layer)?;
+        }
+        set("upperdir", &self.upper)?;
+        set("workdir", &self.work)?;
+        rustix::mount::fsconfig_set_string(&context, "redirect_dir", "on")
+            .map_err(|errno| create_error(KIND, "redirect_dir", &context, errno))?;
+        finish(KIND, &context, MountAttrFlags::empty())
+    }
+
+    /// The mount namespace of a thread ends with it: nothing of this is ever seen by others, and the overlay keeps
+    /// its layers alive by itself.
+    fn mount_in_private_namespace(&self) -> Result<OwnedFd, MountError> {
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _identity = RootOfLayers::assume(&self.work)?;
+                    crate::namespace::unshare_mounts().map_err(|source| MountError::Root {
+                        step: "unshare the mount namespace of a thread",
+                        source,
+                    })?;
+                    super::make_private()?;
+                    self.attach_and_mount()
+                })
+                .join()
+                .unwrap_or_else(|_panic| {
+                    Err(MountError::Root {
+                        step: "run a thread",
+                        source: io::Error::other("it panicked"),
+                    })
+                })
+        })
+    }
+
+    fn attach_and_mount(&self) -> Result<OwnedFd, MountError> {
+        // Any directory would do as a place; /proc is there on each host, and this namespace sees it no more.
+        let scratch = Path::new("/proc");
+        let tmpfs = create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty())?;
+        attach_at(&tmpfs, scratch)?;
+        let place = |name: String, mount: &OwnedFd| -> Result<PathBuf, MountError> {
+            let path = scratch.join(name);
+            std::fs::create_dir(&path).map_err(|source| MountError::Open {
+                path: path.clone(),
+                source,
+            })?;
+            attach_at(mount, &path)?;
+            Ok(path)
+        };
+        let mut lower = Vec::new();
+        for (index, mount) in self.lower.iter().enumerate() {
+            lower.push(place(format!("l{index}"), mount)?);
+        }
+        let writable = place("w".to_owned(), &self.writable)?;
+        let parent = common_parent(self.layers.upper, self.layers.work);
+        let below = |path: &Path| writable.join(path.strip_prefix(parent).unwrap_or(path));
+        mount_paths(&lower, &below(self.layers.upper), &below(self.layers.work))
+    }
+}
+
+fn attach_at(mount: &OwnedFd, path: &Path) -> Result<(), MountError> {
+    let target =
+        rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+            MountError::Open {
+                path: path.to_owned(),
+                source: errno.into(),
+            }
+        })?;
+    attach(mount, target.as_fd(), path)
+}
+
+fn common_parent<'a>(upper: &'a Path, work: &Path) -> &'a Path {
+    upper
+        .ancestors()
+        .skip(1)
+        .find(|parent| work.starts_with(parent))
+        .unwrap_or(upper)
+}
+
+/// File system identity of the container's root for as long as this lives, with all capabilities.
+///
+/// Overlay works on its layers with the credentials of whoever mounted it. The host's root has no id in an idmapped
+/// layer, so it could create nothing there; setfsuid(2) takes capabilities away, which is why they are raised again.
+struct RootOfLayers {
+    uid: Uid,
+    gid: Gid,
+}
+
+impl RootOfLayers {
+    /// The owner of the work directory, as seen through the mount, is the root of the container.
+    fn assume(work: &OwnedFd) -> Result<Self, MountError> {
+        let open_error = |source| MountError::Open {
+            path: PathBuf::from("work directory"),
+            source,
+        };
+        let stat = File::from(work.try_clone().map_err(open_error)?)
+            .metadata()
+            .map_err(open_error)?;
+        let gid = setfsgid(Gid::from_raw(stat.gid()));
+        let uid = setfsuid(Uid::from_raw(stat.uid()));
+        let identity = Self { uid, gid };
+        crate::capability::raise_permitted().map_err(|source| MountError::Root {
+            step: "raise capabilities",
+            source,
+        })?;
+        Ok(identity)
+    }
+}
+
+impl Drop for RootOfLayers {
+    fn drop(&mut self) {
+        setfsuid(self.uid);
+        setfsgid(self.gid);
+    }
+}
