@@ -8,6 +8,7 @@ pub mod chain;
 pub mod clone;
 pub mod file;
 pub mod idmap;
+pub mod link;
 pub mod mount;
 pub mod namespace;
 pub mod netns;

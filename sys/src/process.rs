@@ -1,1 +1,153 @@
-//! Being written.
+//! What a process does to itself before it becomes another: descriptors, signals, identity, limits, exec.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use rustix::thread::{Gid, Uid};
+
+/// Ends the process at once: no destructors, no exit handlers. For children of clone, whose copies of all that
+/// belong to the parent.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from `first` on. For the first line of a program: whatever it inherited is nobody's.
+pub fn close_from(first: u32) -> io::Result<()> {
+    close_range(first, 0)
+}
+
+/// Marks every descriptor from `first` on to be closed by the next exec.
+pub fn close_from_on_exec(first: u32) -> io::Result<()> {
+    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: u32, flags: u32) -> io::Result<()> {
+    // SAFETY: takes three numbers. Closing what an OwnedFd of this process still holds is the callers' duty to avoid:
+    // both run where nothing is open yet, or leave descriptors open till exec.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes `fds` the standard input, output and error.
+pub fn set_stdio(fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+    // Copied out of the way first: a source may be 0, 1 or 2 itself.
+    let copies = fds
+        .iter()
+        .map(|fd| Ok(rustix::io::fcntl_dupfd_cloexec(fd, 3)?))
+        .collect::<io::Result<Vec<_>>>()?;
+    for (number, fd) in (0..).zip(&copies) {
+        // SAFETY: dup2(2) takes numbers; 0, 1 and 2 are owned by nobody: std opens and closes none of them.
+        let result = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Gives every signal its default action and blocks none: both outlive exec.
+pub fn reset_signals() -> io::Result<()> {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is no handler of ours, so nothing can be called at a bad moment; numbers that can't be
+        // changed (SIGKILL, the C library's own) are refused, which is as good.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+/// Lets a write to a closed pipe be an error, not the end of the process. Rust's runtime does it for `main` too.
+pub fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN is no handler of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Has the kernel kill this process when its parent ends. Forgotten by the kernel whenever the identity changes.
+pub fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::KILL,
+    ))?)
+}
+
+/// Keeps other processes of the same user from tracing this one and from reading its `/proc` files, until exec.
+pub fn forbid_tracing() -> io::Result<()> {
+    Ok(rustix::process::set_dumpable_behavior(
+        DumpableBehavior::NotDumpable,
+    )?)
+}
+
+/// Takes an identity for good: groups, group, user. Only for a process with one thread.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// Names this process in `ps`; the kernel keeps 15 bytes.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    Ok(rustix::thread::set_name(name)?)
+}
+
+/// A resource limit by its name, as `limits.kernel.*` has it (`nofile`); see getrlimit(2).
+pub fn parse_resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "as" => Resource::As,
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return None,
+    })
+}
+
+/// Sets a resource limit of this process; `None` is "unlimited".
+pub fn set_resource_limit(
+    resource: Resource,
+    soft: Option<u64>,
+    hard: Option<u64>,
+) -> io::Result<()> {
+    let limit = Rlimit {
+        current: soft,
+        maximum: hard,
+    };
+    Ok(rustix::process::setrlimit(resource, limit)?)
+}
+
+/// Becomes another program; only returns with what kept it from that.
+pub fn execute(program: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
+    match nix::unistd::execve(program, argv, env) {
+        Ok(never) => match never {},
+        Err(errno) => errno.into(),
+    }
+}
+
+/// Gives freed memory back to the kernel; worth its time once, after a burst of allocations in a process that lives
+/// long.
+pub fn trim_heap() {
+    // SAFETY: malloc_trim(3) takes a number and keeps all live allocations.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
