@@ -6,8 +6,8 @@ use crate::operation::Operation;
 use crate::status_code::StatusCode;
 
 /// A reply. All fields are always there, even where they are empty: some clients read them unasked.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Response<T> {
     /// `sync`, `async` or `error`.
     #[serde(rename = "type")]
@@ -37,6 +37,20 @@ pub enum ResponseType {
     Async,
     /// Refused or not possible.
     Error,
+}
+
+impl<T> Default for Response<T> {
+    fn default() -> Self {
+        Self {
+            kind: ResponseType::Sync,
+            status: String::new(),
+            status_code: StatusCode::None,
+            operation: String::new(),
+            error_code: 0,
+            error: String::new(),
+            metadata: None,
+        }
+    }
 }
 
 impl<T> Response<T> {

@@ -1,1 +1,21 @@
+//! Client library of `rlxcd`: the LXD 1.0 REST API over its unix socket.
+//!
+//! [`Connection`] sends requests and follows operations; [`session`] carries the streams of exec and console;
+//! [`transfer`] moves images and files. All of it runs on one thread and opens no connection that it does not need.
 #![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod endpoint;
+pub mod error;
+pub mod event;
+mod http;
+mod multipart;
+mod operation;
+pub mod session;
+pub mod transfer;
+pub mod url;
+mod websocket;
+
+pub use connection::{Connection, Reply, Tagged};
+pub use endpoint::Endpoint;
+pub use error::ClientError;

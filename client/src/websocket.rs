@@ -1,0 +1,26 @@
+//! Websockets over the daemon's socket, RFC 6455.
+
+use tokio::net::UnixStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::connection::Connection;
+use crate::error::ClientError;
+
+/// An open websocket.
+pub(crate) type Socket = WebSocketStream<UnixStream>;
+
+impl Connection {
+    pub(crate) async fn websocket(&self, path: &str) -> Result<Socket, ClientError> {
+        let fail = ClientError::websocket(path);
+        let request = match format!("ws://rlxc{}", self.scoped(path)).into_client_request() {
+            Ok(request) => request,
+            Err(source) => return Err(fail(source)),
+        };
+        let stream = self.endpoint().connect().await?;
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(source) => Err(fail(source)),
+        }
+    }
+}
