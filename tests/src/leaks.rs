@@ -1,0 +1,232 @@
+//! What a test leaves behind: everything of the daemon's world, before and after.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::daemon::Daemon;
+
+/// How long the daemon may take to tidy up behind a verb that has already answered.
+const SETTLE: Duration = Duration::from_secs(8);
+
+/// One look at the world: lines of text, so that a difference reads by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaks {
+    seen: BTreeSet<String>,
+}
+
+impl Leaks {
+    /// Looks at mounts, links, firewall, processes, cgroups, files and the daemon's descriptors.
+    #[track_caller]
+    pub fn look(daemon: &Daemon) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut note = |kind: &str, items: Vec<String>| {
+            let mut counted = std::collections::BTreeMap::<String, usize>::new();
+            for item in items {
+                *counted.entry(item).or_default() += 1;
+            }
+            seen.extend(
+                counted
+                    .into_iter()
+                    .map(|(item, n)| format!("{kind} {item} ×{n}")),
+            );
+        };
+        note("mount", mounts(daemon));
+        note("link", links(daemon));
+        note("nft", firewall(daemon));
+        note("process", processes(daemon));
+        note(
+            "cgroup",
+            cgroups(&daemon.prefix())
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        );
+        note("file", files(daemon));
+        note("descriptor", descriptors(daemon));
+        Self { seen }
+    }
+
+    /// Looks again until all is as before; panics with the difference when it stays.
+    #[track_caller]
+    pub fn assert_none(&self, daemon: &Daemon) {
+        let end = Instant::now() + SETTLE;
+        loop {
+            let now = Self::look(daemon);
+            let more: Vec<_> = now.seen.difference(&self.seen).collect();
+            let less: Vec<_> = self.seen.difference(&now.seen).collect();
+            if more.is_empty() && less.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < end,
+                "left behind: {more:#?}\ngone or fewer: {less:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+#[track_caller]
+fn mounts(daemon: &Daemon) -> Vec<String> {
+    let text = daemon.world().run(&["cat", "/proc/1/mountinfo"]).stdout;
+    // Without the ids: the fifth field is the mount point, after the dash type and source follow.
+    text.lines()
+        .map(|line| {
+            let place = line.split(' ').nth(4).unwrap_or_default();
+            let kind = line
+                .split(" - ")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next())
+                .unwrap_or_default();
+            format!("{place} ({kind})")
+        })
+        .collect()
+}
+
+#[track_caller]
+fn links(daemon: &Daemon) -> Vec<String> {
+    let text = daemon.world().run(&["ip", "-o", "link"]).stdout;
+    text.lines()
+        .filter_map(|line| line.split(": ").nth(1))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[track_caller]
+fn firewall(daemon: &Daemon) -> Vec<String> {
+    daemon
+        .world()
+        .run(&["nft", "list", "ruleset"])
+        .stdout
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every process of the world by its command line, but those of the harness.
+fn processes(daemon: &Daemon) -> Vec<String> {
+    let root = format!("/proc/{}/root/proc", daemon.world().init_pid());
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .parse::<u32>()
+                .is_ok_and(|pid| pid != 1)
+        })
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|bytes| {
+            String::from_utf8_lossy(&bytes)
+                .replace('\0', " ")
+                .trim()
+                .to_owned()
+        })
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// All cgroups of a daemon, in every hierarchy.
+pub fn cgroups(prefix: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    walk_cgroups(Path::new("/sys/fs/cgroup"), prefix, 0, &mut found);
+    found
+}
+
+fn walk_cgroups(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()))
+    {
+        let path = entry.path();
+        let ours = path
+            .components()
+            .any(|part| part.as_os_str().to_string_lossy().starts_with(prefix));
+        if ours {
+            found.push(path.clone());
+        }
+        if ours || depth < 4 {
+            walk_cgroups(&path, prefix, depth + 1, found);
+        }
+    }
+}
+
+/// Removes what a daemon that was killed left in the cgroup hierarchies; its processes are gone with its world.
+pub fn remove_cgroups(prefix: &str) {
+    for _ in 0..50 {
+        let mut left = cgroups(prefix);
+        if left.is_empty() {
+            return;
+        }
+        left.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+        for path in &left {
+            let _busy = std::fs::remove_dir(path).is_err();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Files that an instance, an image or a half-done operation may leave: all but the inventory and the logs.
+fn files(daemon: &Daemon) -> Vec<String> {
+    let run = PathBuf::from(format!("/proc/{}/root/run", daemon.world().init_pid()));
+    let mut found = Vec::new();
+    walk_files(daemon.dir(), daemon.dir(), 0, &mut found);
+    walk_files(&run, &run, 0, &mut found);
+    found.retain(|path| !path.starts_with("database/") && !path.starts_with("networks/"));
+    found
+}
+
+fn walk_files(root: &Path, dir: &Path, depth: usize, found: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        found.push(
+            path.strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string(),
+        );
+        // Deep enough to see each volume, image and layer without reading whole root file systems.
+        if depth < 4 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk_files(root, &path, depth + 1, found);
+        }
+    }
+}
+
+/// The daemon's descriptors that belong to instances: pidfds, packet sockets, namespaces, ptys.
+fn descriptors(daemon: &Daemon) -> Vec<String> {
+    let Some(pid) = daemon.pid() else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|target| target.display().to_string())
+        .filter(|target| {
+            [
+                "pidfd",
+                "net:[",
+                "user:[",
+                "mnt:[",
+                "/dev/pts",
+                "/dev/ptmx",
+                "deleted",
+            ]
+            .iter()
+            .any(|k| target.contains(k))
+        })
+        .map(|target| target.split(":[").next().unwrap_or_default().to_owned())
+        .collect()
+}

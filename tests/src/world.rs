@@ -1,0 +1,210 @@
+//! A world of its own for a daemon under test: pid, mount, network, uts and ipc namespaces and an empty `/run`.
+//!
+//! Its first process reads from a pipe that the test holds. However the test ends, that pipe closes, the first process
+//! goes, and the kernel ends everything else in there. Nothing of a test can stay behind on the host but cgroups.
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::process::{Output, Run, command};
+
+/// Where the world's network leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uplink {
+    /// A default route that ends nowhere.
+    Isolated,
+    /// Through the host, by NAT, to where the host can reach.
+    Nat,
+    /// No network namespace at all: the host's own. For work that only downloads.
+    Shared,
+}
+
+/// The namespaces, alive as long as this value.
+#[derive(Debug)]
+pub struct World {
+    holder: Child,
+    stdin: Option<ChildStdin>,
+    init: u32,
+    uplink: Uplink,
+    nat: Option<Nat>,
+}
+
+impl World {
+    /// Makes the namespaces and waits until they are furnished.
+    pub fn new(uplink: Uplink) -> anyhow::Result<Self> {
+        let mut unshare = command("unshare");
+        unshare.args([
+            "--fork",
+            "--pid",
+            "--mount-proc",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--kill-child",
+        ]);
+        let kind = match uplink {
+            Uplink::Isolated => "isolated",
+            Uplink::Nat => "nat",
+            Uplink::Shared => "shared",
+        };
+        if uplink != Uplink::Shared {
+            unshare.arg("--net");
+        }
+        let mut holder = unshare
+            .args(["bash", "-c", include_str!("world.sh"), "world", kind])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("make namespaces by `unshare`")?;
+        let stdin = holder.stdin.take();
+        let mut line = String::new();
+        if let Some(stdout) = holder.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        if line.trim() != "ready" {
+            bail!("the world's first process did not get ready (its complaint is above)");
+        }
+        let init = only_child(holder.id())?;
+        let nat = (uplink == Uplink::Nat)
+            .then(|| Nat::new(init))
+            .transpose()?;
+        Ok(Self {
+            holder,
+            stdin,
+            init,
+            uplink,
+            nat,
+        })
+    }
+
+    /// The host's id of the world's first process.
+    pub fn init_pid(&self) -> u32 {
+        self.init
+    }
+
+    /// `argv` as a command that runs inside.
+    pub fn enter<I: IntoIterator<Item = S>, S: Into<OsString>>(&self, argv: I) -> Run {
+        let mut full: Vec<OsString> =
+            vec!["nsenter".into(), "-t".into(), self.init.to_string().into()];
+        full.extend(["-m", "-p", "-u", "-i"].map(OsString::from));
+        if self.uplink != Uplink::Shared {
+            full.push("-n".into());
+        }
+        full.push("--".into());
+        full.extend(argv.into_iter().map(Into::into));
+        Run::new(full)
+    }
+
+    /// Runs a command inside; panics if it does not succeed.
+    #[track_caller]
+    pub fn run(&self, argv: &[&str]) -> Output {
+        match self.enter(argv.iter().copied()).ok() {
+            Ok(output) => output,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// Hides a file behind an empty one: a missing tool, a host without subordinate ids. Only for this world.
+    #[track_caller]
+    pub fn blank(&self, path: &Path) {
+        self.replace(path, "");
+    }
+
+    /// Lets a file of the host have another content in this world.
+    #[track_caller]
+    pub fn replace(&self, path: &Path, content: &str) {
+        let script =
+            "umask 022; f=/run/blank.$$; printf %s \"$2\" > $f; exec mount --bind $f \"$1\"";
+        self.run(&["sh", "-c", script, "sh", &path.to_string_lossy(), content]);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        drop(self.nat.take());
+        let _status = self.holder.wait().is_ok();
+    }
+}
+
+/// The only child of a process that forked once.
+pub fn only_child(pid: u32) -> anyhow::Result<u32> {
+    let path = PathBuf::from(format!("/proc/{pid}/task/{pid}/children"));
+    for _ in 0..500 {
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        if let Some(child) = text.split_whitespace().next() {
+            return child.parse().context("a process id");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    bail!("process {pid} has no child")
+}
+
+/// A veth pair to the host and a masquerade there; both go with this value.
+#[derive(Debug)]
+struct Nat {
+    table: String,
+    forwarding: Option<String>,
+}
+
+const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+impl Nat {
+    fn new(init: u32) -> anyhow::Result<Self> {
+        let (link, table) = (format!("rt{init}"), format!("rlxc_test_{init}"));
+        // One /30 of the range for benchmarks (RFC 2544) for each world, by its process id.
+        let block = (init % 16384) * 4;
+        let (high, low) = (block / 256, block % 256);
+        let near = format!("198.18.{high}.{}/30", low + 1);
+        let far = format!("198.18.{high}.{}/30", low + 2);
+        let before = std::fs::read_to_string(FORWARD)?;
+        let nat = Self {
+            table,
+            forwarding: (before.trim() == "0").then_some(before),
+        };
+        let netns = init.to_string();
+        ip(&[
+            "link", "add", &link, "type", "veth", "peer", "name", "uplink0", "netns", &netns,
+        ])?;
+        ip(&["address", "add", &near, "dev", &link])?;
+        ip(&["link", "set", &link, "up"])?;
+        let gateway = near.trim_end_matches("/30").to_owned();
+        for argv in [
+            vec!["address", "add", &far, "dev", "uplink0"],
+            vec!["link", "set", "uplink0", "up"],
+            vec!["route", "add", "default", "via", &gateway],
+        ] {
+            let enter = ["nsenter", "-t", &netns, "-n", "ip"];
+            Run::new(enter.into_iter().chain(argv)).ok()?;
+        }
+        let rules = format!(
+            "table ip {} {{ chain post {{ type nat hook postrouting priority 100; ip saddr {far} masquerade; }} }}",
+            nat.table
+        );
+        Run::new(["nft", "-f", "-"]).stdin(rules).ok()?;
+        std::fs::write(FORWARD, "1")?;
+        Ok(nat)
+    }
+}
+
+impl Drop for Nat {
+    fn drop(&mut self) {
+        // The link dies with the world's network namespace.
+        let _gone = Run::new(["nft", "delete", "table", "ip", &self.table])
+            .ok()
+            .is_ok();
+        if let Some(before) = &self.forwarding {
+            let _restored = std::fs::write(FORWARD, before).is_ok();
+        }
+    }
+}
+
+fn ip(args: &[&str]) -> anyhow::Result<Output> {
+    Run::new(std::iter::once(&"ip").chain(args).copied()).ok()
+}

@@ -1,0 +1,24 @@
+# PID 1 of a test's world: own pid, mount, network, uts and ipc namespaces. Bash reaps what is orphaned here.
+# Ends when its stdin does, and takes everything with it.
+set -e
+[ -e /run/systemd/resolve/resolv.conf ] && resolv=$(cat /run/systemd/resolve/resolv.conf) || resolv=$(cat /etc/resolv.conf 2>/dev/null || true)
+mount -t tmpfs -o mode=755 run /run
+printf '%s\n' "$resolv" > /run/resolv.conf
+if [ "$1" != shared ]; then
+    ip link set lo up
+    # /sys shows the links of the namespace that mounted it; cgroups stay the host's.
+    mkdir /run/sys && mount --rbind /sys /run/sys && umount -l /sys
+    mount -t sysfs sysfs /sys
+    mount --rbind /run/sys/fs/cgroup /sys/fs/cgroup
+    umount -l /run/sys && rmdir /run/sys
+    [ -e /etc/resolv.conf ] && mount --bind /run/resolv.conf "$(readlink -f /etc/resolv.conf)" 2>/dev/null || true
+fi
+if [ "$1" = isolated ]; then
+    # A way out that leads nowhere: daemons look for a default route.
+    ip link add uplink0 type veth peer name uplink1
+    ip address add 198.51.100.2/24 dev uplink0
+    ip link set uplink0 up && ip link set uplink1 up
+    ip route add default via 198.51.100.1 dev uplink0
+fi
+echo ready
+while read -r line; do :; done

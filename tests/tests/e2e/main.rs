@@ -1,0 +1,33 @@
+//! The product as a user meets it: the real daemon, the real command line, real containers. One file a subject.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may end it")]
+
+mod bad_input;
+mod console;
+mod debian;
+mod exec;
+mod hostile_image;
+mod images;
+mod lifecycle;
+mod network;
+mod restart;
+
+use rlxc_tests::{Daemon, Leaks};
+
+/// A daemon with the busybox image and one running instance `c1`, and what the world looked like before `c1`.
+#[track_caller]
+fn daemon_with_c1() -> (Daemon, Leaks) {
+    let daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    warm_up(&daemon);
+    let before = Leaks::look(&daemon);
+    daemon.cli().ok(["launch", "busybox", "c1"]);
+    (daemon, before)
+}
+
+/// Makes and deletes one instance, so that what is made once (the unpacked image) is not taken for a leak.
+#[track_caller]
+fn warm_up(daemon: &Daemon) {
+    let cli = daemon.cli();
+    cli.ok(["launch", "busybox", "warmup"]);
+    cli.ok(["delete", "-f", "warmup"]);
+}
