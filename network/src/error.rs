@@ -1,0 +1,111 @@
+//! What can go wrong with networks.
+
+use std::path::PathBuf;
+
+use rlxc_sys::file::FileError;
+use rlxc_sys::netns::NetnsError;
+use rlxc_sys::tool::ToolError;
+
+/// An error of this crate: what we were doing to which object; the source tells why.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A netlink socket could not be opened or spoken to.
+    #[error("talk to the kernel's routing socket")]
+    Socket(#[source] std::io::Error),
+    /// The kernel refused a request.
+    #[error("{doing} `{link}`")]
+    Link {
+        /// Verb and kind, such as `create bridge`.
+        doing: &'static str,
+        /// The interface.
+        link: String,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The name belongs to something else on the host.
+    #[error(
+        "interface `{0}` exists already and is not ours; choose another name or remove it with `ip link delete`"
+    )]
+    NotOurs(String),
+    /// There is no such interface.
+    #[error("there is no interface `{0}`")]
+    NoLink(String),
+    /// A name that the kernel would not take.
+    #[error("`{0}` is no name for an interface: 1 to 15 bytes, no slash, no space, no colon")]
+    InvalidName(String),
+    /// A network namespace could not be entered.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// A kernel parameter could not be set.
+    #[error("set {} to {value}", path.display())]
+    Sysctl {
+        /// The file.
+        path: PathBuf,
+        /// The wanted value.
+        value: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The packet filter refused.
+    #[error("{doing} the firewall of network `{network}`")]
+    Firewall {
+        /// Verb: `apply`, `remove`, `verify`.
+        doing: &'static str,
+        /// The network.
+        network: String,
+        /// Why.
+        #[source]
+        source: ToolError,
+    },
+    /// dnsmasq did not start.
+    #[error("start dnsmasq for network `{network}`{}", hint_of(.source))]
+    Dnsmasq {
+        /// The network.
+        network: String,
+        /// Why.
+        #[source]
+        source: ToolError,
+    },
+    /// The dnsmasq of a network could not be signalled.
+    #[error("signal dnsmasq (process {pid})")]
+    Signal {
+        /// Its process id.
+        pid: i32,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Work on a thread of its own was lost: the runtime is shutting down.
+    #[error("the daemon is shutting down")]
+    Stopping,
+}
+
+/// What an operator can do about the one failure of dnsmasq that is seen in the wild.
+fn hint_of(source: &ToolError) -> &'static str {
+    match source {
+        ToolError::Failed { stderr, .. } if stderr.contains("Address already in use") => {
+            ": another DNS or DHCP server on this host holds the bridge's address (bind it to other interfaces, or set `dns.mode` to none)"
+        }
+        _ => "",
+    }
+}
+
+/// Runs blocking `work` where it does not hold up the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            error
+                .try_into_panic()
+                .map_or(Err(Error::Stopping), |panic| {
+                    std::panic::resume_unwind(panic)
+                })
+        })
+}

@@ -1,0 +1,208 @@
+//! nftables: one table `inet PREFIX_NETWORK` a network, replaced as a whole by one `nft -f -`; see nft(8).
+//!
+//! nft applies a file as one transaction. "Create, delete, create anew" in it replaces a table whether or not it existed.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rlxc_sys::tool::{Tool, ToolError};
+
+use super::{Finding, Firewall, Ruleset, docker, findings};
+use crate::Error;
+use crate::error::blocking;
+
+/// The packet filter of the network namespace that the calling thread is in.
+#[derive(Debug, Clone)]
+pub struct Nftables {
+    prefix: Arc<str>,
+    /// The listing of each table as it was right after we applied it, or `None` where no table is needed.
+    applied: Arc<Mutex<HashMap<String, Option<String>>>>,
+}
+
+impl Nftables {
+    /// `prefix` begins the names of all tables; daemons side by side in one namespace need different ones.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.into(),
+            applied: Arc::default(),
+        }
+    }
+
+    fn table(&self, network: &str) -> String {
+        table_name(&self.prefix, network)
+    }
+
+    fn applied(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply_now(&self, network: &str, ruleset: &Ruleset) -> Result<(), Error> {
+        let refused = |source| Error::Firewall {
+            doing: "apply",
+            network: network.to_owned(),
+            source,
+        };
+        let table = self.table(network);
+        if !ruleset.needs_table() {
+            self.remove_now(network)?;
+            self.applied().insert(network.to_owned(), None);
+            return Ok(());
+        }
+        nft(&["-f", "-"])
+            .input(render(&table, ruleset))
+            .run()
+            .map_err(refused)?;
+        let listed = list(&table).map_err(refused)?;
+        self.applied().insert(network.to_owned(), listed);
+        docker::apply(&table, ruleset).map_err(refused)
+    }
+
+    fn remove_now(&self, network: &str) -> Result<(), Error> {
+        let refused = |source| Error::Firewall {
+            doing: "remove",
+            network: network.to_owned(),
+            source,
+        };
+        let table = self.table(network);
+        self.applied().remove(network);
+        nft(&["-f", "-"])
+            .input(format!("table inet {table}\ndelete table inet {table}\n"))
+            .run()
+            .map_err(refused)?;
+        docker::remove(&table).map_err(refused)
+    }
+
+    fn verify_now(&self, network: &str) -> Result<bool, Error> {
+        let Some(expected) = self.applied().get(network).cloned() else {
+            return Ok(false);
+        };
+        let refused = |source| Error::Firewall {
+            doing: "verify",
+            network: network.to_owned(),
+            source,
+        };
+        Ok(list(&self.table(network)).map_err(refused)? == expected)
+    }
+
+    fn networks_now(&self) -> Result<Vec<String>, Error> {
+        let refused = |source| Error::Firewall {
+            doing: "list",
+            network: "*".to_owned(),
+            source,
+        };
+        let tables = nft(&["list", "tables", "inet"]).run().map_err(refused)?;
+        Ok(String::from_utf8_lossy(&tables)
+            .lines()
+            .filter_map(|line| line.strip_prefix("table inet "))
+            .filter_map(|table| table.strip_prefix(&*self.prefix)?.strip_prefix('_'))
+            .filter_map(unescape)
+            .collect())
+    }
+}
+
+#[async_trait]
+impl Firewall for Nftables {
+    async fn apply(&self, network: &str, ruleset: &Ruleset) -> Result<(), Error> {
+        let (this, network, ruleset) = (self.clone(), network.to_owned(), ruleset.clone());
+        blocking(move || this.apply_now(&network, &ruleset)).await
+    }
+
+    async fn remove(&self, network: &str) -> Result<(), Error> {
+        let (this, network) = (self.clone(), network.to_owned());
+        blocking(move || this.remove_now(&network)).await
+    }
+
+    async fn verify(&self, network: &str) -> Result<bool, Error> {
+        let (this, network) = (self.clone(), network.to_owned());
+        blocking(move || this.verify_now(&network)).await
+    }
+
+    async fn networks(&self) -> Result<Vec<String>, Error> {
+        let this = self.clone();
+        blocking(move || this.networks_now()).await
+    }
+
+    async fn findings(&self) -> Result<Vec<Finding>, Error> {
+        let prefix = Arc::clone(&self.prefix);
+        blocking(move || findings::look(&prefix)).await
+    }
+}
+
+fn nft(args: &[&str]) -> Tool {
+    Tool::new("nft").args(args)
+}
+
+/// The table as nft shows it; `None` if there is none.
+fn list(table: &str) -> Result<Option<String>, ToolError> {
+    match nft(&["list", "table", "inet", table]).run() {
+        Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+        Err(ToolError::Failed { stderr, .. }) if stderr.contains("No such file") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The table of a network. Bytes that nft wouldn't take in a name are written as `.` and two hexadecimal digits.
+fn table_name(prefix: &str, network: &str) -> String {
+    let mut name = format!("{prefix}_");
+    for byte in network.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            name.push(byte.into());
+        } else {
+            // Writing to a String cannot fail.
+            let _ok = write!(name, ".{byte:02x}");
+        }
+    }
+    name
+}
+
+/// The network of a table's name without its prefix; `None` if it is none of ours.
+fn unescape(name: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        if *first == b'.' {
+            let (digits, after) = after.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The text that makes `table` consist of exactly this ruleset.
+pub fn render(table: &str, ruleset: &Ruleset) -> String {
+    let bridge = &ruleset.bridge;
+    let mut nat = String::new();
+    if let Some(net) = ruleset.masquerade_ipv4 {
+        nat += &format!("    ip saddr {net} ip daddr != {net} masquerade\n");
+    }
+    if let Some(net) = ruleset.masquerade_ipv6 {
+        nat += &format!("    ip6 saddr {net} ip6 daddr != {net} masquerade\n");
+    }
+    let mut guard = String::new();
+    let dns = "meta l4proto { tcp, udp } th dport 53 drop";
+    if let Some(address) = ruleset.guard_ipv4 {
+        guard += &format!("    iifname != {{ \"lo\", \"{bridge}\" }} ip daddr {address} {dns}\n");
+    }
+    if let Some(address) = ruleset.guard_ipv6 {
+        guard += &format!("    iifname != {{ \"lo\", \"{bridge}\" }} ip6 daddr {address} {dns}\n");
+    }
+    let mut text =
+        format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n");
+    if !nat.is_empty() {
+        text += &format!(
+            "  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;\n{nat}  }}\n"
+        );
+    }
+    if !guard.is_empty() {
+        text += &format!(
+            "  chain input {{\n    type filter hook input priority filter; policy accept;\n{guard}  }}\n"
+        );
+    }
+    text + "}\n"
+}

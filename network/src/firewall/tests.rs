@@ -1,0 +1,119 @@
+//! Snapshots of the rendered text, and one conformance suite for the recorder and for nftables.
+
+use super::*;
+use crate::testing;
+
+fn full() -> BridgeSpec {
+    BridgeSpec {
+        name: "br0".to_owned(),
+        ipv4: Some("10.1.2.1/24".parse().unwrap()),
+        ipv6: Some("fd42:1:2:3::1/64".parse().unwrap()),
+        ipv4_nat: true,
+        ipv6_nat: true,
+        ipv4_firewall: true,
+        ipv6_firewall: true,
+        ..BridgeSpec::default()
+    }
+}
+
+#[test]
+fn renders_all() {
+    insta::assert_snapshot!(render("rlxc_br0", &plan_ruleset(&full())));
+}
+
+#[test]
+fn renders_nat_only() {
+    let spec = BridgeSpec {
+        ipv6: None,
+        ipv4_firewall: false,
+        ..full()
+    };
+    insta::assert_snapshot!(render("rlxc_br0", &plan_ruleset(&spec)));
+}
+
+#[test]
+fn a_routed_network_without_firewall_needs_no_table() {
+    let spec = BridgeSpec {
+        ipv4_nat: false,
+        ipv6_nat: false,
+        ipv4_firewall: false,
+        ipv6_firewall: false,
+        ..full()
+    };
+    assert!(!plan_ruleset(&spec).needs_table());
+}
+
+async fn suite(firewall: &dyn Firewall) {
+    assert_eq!(firewall.networks().await.unwrap(), [""; 0]);
+    assert!(!firewall.verify("net.1").await.unwrap());
+    let rules = plan_ruleset(&full());
+    for _ in 0..2 {
+        firewall.apply("net.1", &rules).await.unwrap();
+        firewall
+            .apply(
+                "net_2",
+                &plan_ruleset(&BridgeSpec {
+                    name: "br1".to_owned(),
+                    ..full()
+                }),
+            )
+            .await
+            .unwrap();
+    }
+    let mut networks = firewall.networks().await.unwrap();
+    networks.sort();
+    assert_eq!(networks, ["net.1", "net_2"]);
+    assert!(firewall.verify("net.1").await.unwrap());
+    firewall.apply("net.1", &Ruleset::default()).await.unwrap();
+    assert_eq!(firewall.networks().await.unwrap(), ["net_2"]);
+    for _ in 0..2 {
+        firewall.remove("net.1").await.unwrap();
+        firewall.remove("net_2").await.unwrap();
+    }
+    assert_eq!(firewall.networks().await.unwrap(), [""; 0]);
+}
+
+#[test]
+fn the_recorder_conforms() {
+    testing::in_fresh_netns(|| async { suite(&RecordingFirewall::default()).await });
+}
+
+#[test]
+fn nftables_conforms() {
+    if !testing::has_tool("nft") {
+        return;
+    }
+    testing::in_fresh_netns(|| async { suite(&Nftables::new("rlxctest")).await });
+}
+
+#[test]
+fn nftables_notices_what_others_did() {
+    if !testing::has_tool("nft") {
+        return;
+    }
+    testing::in_fresh_netns(|| async {
+        let firewall = Nftables::new("rlxc");
+        let rules = plan_ruleset(&full());
+        for vandal in [
+            "flush ruleset",
+            "flush table inet rlxc_net",
+            "delete table inet rlxc_net",
+        ] {
+            firewall.apply("net", &rules).await.unwrap();
+            assert!(firewall.verify("net").await.unwrap());
+            rlxc_sys::tool::Tool::new("nft")
+                .args(vandal.split(' '))
+                .run()
+                .unwrap();
+            assert!(!firewall.verify("net").await.unwrap(), "{vandal}");
+        }
+        assert_eq!(firewall.findings().await.unwrap(), []);
+        let drop = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; };\n";
+        rlxc_sys::tool::Tool::new("nft")
+            .args(["-f", "-"])
+            .input(drop)
+            .run()
+            .unwrap();
+        assert_eq!(firewall.findings().await.unwrap().len(), 1);
+    });
+}

@@ -1,0 +1,136 @@
+//! What every implementation of [`Links`] does: run on the fake and on the kernel.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::*;
+use crate::testing;
+
+fn bridge(name: &str) -> BridgeSpec {
+    BridgeSpec {
+        name: name.to_owned(),
+        ipv4: Some("10.77.0.1/24".parse().unwrap()),
+        ipv6: Some("fd42:77::1/64".parse().unwrap()),
+        ..BridgeSpec::default()
+    }
+}
+
+fn nic(host_name: &str, bridge: &str) -> NicSpec {
+    NicSpec {
+        host_name: host_name.to_owned(),
+        container_name: "eth0".to_owned(),
+        bridge: bridge.to_owned(),
+        hwaddr: Mac::from_seed(7),
+        mtu: None,
+    }
+}
+
+async fn named(links: &dyn Links, name: &str) -> Option<LinkView> {
+    links
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|link| link.name == name)
+}
+
+async fn suite(links: &dyn Links, netns: OwnedFd) {
+    let before = links.list().await.unwrap();
+    let spec = bridge("br0");
+    links.ensure_bridge(&spec).await.unwrap();
+    let made = named(links, "br0").await.unwrap();
+    assert!(
+        made.ours && made.up && made.kind.as_deref() == Some("bridge"),
+        "{made:?}"
+    );
+    links.ensure_bridge(&spec).await.unwrap();
+    assert_eq!(
+        named(links, "br0").await.unwrap(),
+        made,
+        "a second time changes nothing"
+    );
+
+    let changed = BridgeSpec {
+        mtu: Some(1400),
+        hwaddr: Some(Mac::from_seed(9)),
+        ..spec
+    };
+    links.ensure_bridge(&changed).await.unwrap();
+    let made = named(links, "br0").await.unwrap();
+    assert_eq!((made.mtu, made.hwaddr), (1400, Some(Mac::from_seed(9))));
+
+    links
+        .attach_nic(&nic("veth-a", "br0"), netns.as_fd())
+        .await
+        .unwrap();
+    let end = named(links, "veth-a").await.unwrap();
+    assert!(end.ours && end.up, "{end:?}");
+    assert_eq!(
+        (end.master, end.mtu, end.kind.as_deref()),
+        (Some(made.index), 1400, Some("veth"))
+    );
+
+    let again = links
+        .attach_nic(&nic("veth-a", "br0"), netns.as_fd())
+        .await
+        .unwrap_err();
+    assert!(matches!(again, Error::Link { .. }), "{again:?}");
+    let nowhere = links
+        .attach_nic(&nic("veth-b", "br9"), netns.as_fd())
+        .await
+        .unwrap_err();
+    assert!(matches!(nowhere, Error::NoLink(name) if name == "br9"));
+    for bad in ["", "sixteen-bytes-xx", "a/b", "a b", ".."] {
+        assert!(
+            matches!(
+                links.ensure_bridge(&bridge(bad)).await,
+                Err(Error::InvalidName(_))
+            ),
+            "{bad}"
+        );
+    }
+
+    for _ in 0..2 {
+        links.detach_nic("veth-a").await.unwrap();
+        links.delete_bridge("br0").await.unwrap();
+    }
+    assert_eq!(links.list().await.unwrap(), before, "nothing stays behind");
+    assert!(matches!(
+        links.ensure_bridge(&bridge("alien")).await,
+        Err(Error::NotOurs(_))
+    ));
+    assert!(matches!(
+        links.delete_bridge("alien").await,
+        Err(Error::NotOurs(_))
+    ));
+    assert_eq!(
+        links.list().await.unwrap(),
+        before,
+        "others' links are not touched"
+    );
+}
+
+#[test]
+fn the_fake_conforms() {
+    let Some(inner) = testing::netns() else {
+        return;
+    };
+    testing::in_fresh_netns(|| async {
+        let links = FakeLinks::default();
+        links.add_foreign("alien", "bridge");
+        suite(&links, inner).await;
+    });
+}
+
+#[test]
+fn the_kernel_conforms() {
+    let Some(inner) = testing::netns() else {
+        return;
+    };
+    testing::in_fresh_netns(|| async {
+        rlxc_sys::tool::Tool::new("ip")
+            .args(["link", "add", "alien", "type", "bridge"])
+            .run()
+            .unwrap();
+        suite(&RtnetlinkLinks, inner).await;
+    });
+}

@@ -1,0 +1,146 @@
+//! Links that are a map: for tests of callers.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{LinkView, Links, check_name};
+use crate::view::HostNetwork;
+use crate::{BridgeSpec, Error, Mac, NicSpec};
+
+/// A host without hardware.
+#[derive(Debug, Default)]
+pub struct FakeLinks {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    links: BTreeMap<String, LinkView>,
+    last_index: u32,
+    host: HostNetwork,
+}
+
+impl FakeLinks {
+    /// Puts a link of somebody else there.
+    pub fn add_foreign(&self, name: &str, kind: &str) {
+        let mut state = self.state();
+        let link = state.next(name, kind);
+        state.links.insert(
+            name.to_owned(),
+            LinkView {
+                ours: false,
+                ..link
+            },
+        );
+    }
+
+    /// Sets what [`Links::host`] tells.
+    pub fn set_host(&self, host: HostNetwork) {
+        self.state().host = host;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), Error> {
+        let mut state = self.state();
+        match state.links.get(name) {
+            Some(link) if !link.ours => Err(Error::NotOurs(name.to_owned())),
+            Some(_) => {
+                state.links.remove(name);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self, name: &str, kind: &str) -> LinkView {
+        self.last_index += 1;
+        LinkView {
+            index: self.last_index,
+            name: name.to_owned(),
+            kind: Some(kind.to_owned()),
+            hwaddr: Some(Mac::from_seed(self.last_index.into())),
+            mtu: 1500,
+            up: true,
+            master: None,
+            ours: true,
+        }
+    }
+}
+
+#[async_trait]
+impl Links for FakeLinks {
+    async fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(), Error> {
+        check_name(&spec.name)?;
+        let mut state = self.state();
+        let link = match state.links.get(&spec.name) {
+            Some(link) if !link.ours || link.kind.as_deref() != Some("bridge") => {
+                return Err(Error::NotOurs(spec.name.clone()));
+            }
+            Some(link) => link.clone(),
+            None => state.next(&spec.name, "bridge"),
+        };
+        let (mtu, hwaddr) = (spec.mtu.unwrap_or(link.mtu), spec.hwaddr.or(link.hwaddr));
+        state.links.insert(
+            spec.name.clone(),
+            LinkView {
+                mtu,
+                hwaddr,
+                ..link
+            },
+        );
+        Ok(())
+    }
+
+    async fn delete_bridge(&self, name: &str) -> Result<(), Error> {
+        self.delete(name)
+    }
+
+    async fn attach_nic(&self, nic: &NicSpec, _netns: BorrowedFd<'_>) -> Result<(), Error> {
+        check_name(&nic.host_name)?;
+        check_name(&nic.container_name)?;
+        let mut state = self.state();
+        let bridge = state
+            .links
+            .get(&nic.bridge)
+            .ok_or_else(|| Error::NoLink(nic.bridge.clone()))?;
+        let (master, mtu) = (Some(bridge.index), nic.mtu.unwrap_or(bridge.mtu));
+        if state.links.contains_key(&nic.host_name) {
+            let source = rustix::io::Errno::EXIST.into();
+            return Err(Error::Link {
+                doing: "create NIC",
+                link: nic.host_name.clone(),
+                source,
+            });
+        }
+        let link = state.next(&nic.host_name, "veth");
+        state.links.insert(
+            nic.host_name.clone(),
+            LinkView {
+                master,
+                mtu,
+                ..link
+            },
+        );
+        Ok(())
+    }
+
+    async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
+        self.delete(host_name)
+    }
+
+    async fn list(&self) -> Result<Vec<LinkView>, Error> {
+        Ok(self.state().links.values().cloned().collect())
+    }
+
+    async fn host(&self) -> Result<HostNetwork, Error> {
+        Ok(self.state().host.clone())
+    }
+}

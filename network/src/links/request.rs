@@ -1,0 +1,130 @@
+//! The rtnetlink messages that we send; pure.
+
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use netlink_packet_route::link::{
+    BridgeStpState, InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::LINK_GROUP;
+use crate::{Mac, NicSpec};
+
+/// A link, found by name or index.
+pub(super) fn get_link(name: &str) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message
+        .attributes
+        .push(LinkAttribute::IfName(name.to_owned()));
+    RouteNetlinkMessage::GetLink(message)
+}
+
+/// Deletion of a link.
+pub(super) fn delete_link(index: u32) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    RouteNetlinkMessage::DelLink(message)
+}
+
+/// A bridge that is up and forwards at once: no spanning tree, no delay.
+///
+/// Its Ethernet address is set explicitly, for otherwise it would follow its ports and change under its neighbours.
+pub(super) fn new_bridge(name: &str, hwaddr: Mac) -> RouteNetlinkMessage {
+    let data = vec![
+        InfoBridge::ForwardDelay(0),
+        InfoBridge::StpState(BridgeStpState::Disabled),
+    ];
+    let mut message = up();
+    message.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Address(hwaddr.0.to_vec()),
+        LinkAttribute::Group(LINK_GROUP),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Bridge),
+            LinkInfo::Data(InfoData::Bridge(data)),
+        ]),
+    ];
+    RouteNetlinkMessage::NewLink(message)
+}
+
+/// A change of a link's values; it is switched on in any case.
+pub(super) fn set_link(index: u32, mtu: Option<u32>, hwaddr: Option<Mac>) -> RouteNetlinkMessage {
+    let mut message = up();
+    message.header.index = index;
+    message.attributes.extend(mtu.map(LinkAttribute::Mtu));
+    message
+        .attributes
+        .extend(hwaddr.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
+    RouteNetlinkMessage::SetLink(message)
+}
+
+/// A veth pair, complete in one request: the host's end up and at its bridge, the peer born in `netns`.
+///
+/// Born there, and not moved: a move costs an RCU grace period and shows the link in the host's namespace for a moment.
+pub(super) fn new_nic(
+    nic: &NicSpec,
+    bridge: u32,
+    mtu: u32,
+    netns: BorrowedFd<'_>,
+) -> RouteNetlinkMessage {
+    let mut peer = LinkMessage::default();
+    peer.attributes = vec![
+        LinkAttribute::IfName(nic.container_name.clone()),
+        LinkAttribute::Address(nic.hwaddr.0.to_vec()),
+        LinkAttribute::Mtu(mtu),
+        LinkAttribute::NetNsFd(netns.as_raw_fd()),
+    ];
+    let veth = InfoData::Veth(InfoVeth::Peer(peer));
+    let mut message = up();
+    message.attributes = vec![
+        LinkAttribute::IfName(nic.host_name.clone()),
+        LinkAttribute::Mtu(mtu),
+        LinkAttribute::Controller(bridge),
+        LinkAttribute::Group(LINK_GROUP),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(veth)]),
+    ];
+    RouteNetlinkMessage::NewLink(message)
+}
+
+/// An address of a link. IPv6 ones are usable at once, without duplicate address detection: nobody else is on our bridge yet.
+pub(super) fn address(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = prefix;
+    message.header.family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    message.attributes = vec![
+        AddressAttribute::Local(address),
+        AddressAttribute::Address(address),
+    ];
+    match address {
+        IpAddr::V4(v4) => {
+            let host_bits = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            message.attributes.push(AddressAttribute::Broadcast(
+                (u32::from(v4) | host_bits).into(),
+            ));
+        }
+        IpAddr::V6(v6) => {
+            message
+                .attributes
+                .push(AddressAttribute::Flags(AddressFlags::Nodad));
+            if v6.is_unicast_link_local() {
+                message.header.scope = AddressScope::Link;
+            }
+        }
+    }
+    message
+}
+
+fn up() -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message
+}

@@ -1,0 +1,220 @@
+//! Links of the kernel, through rtnetlink.
+//!
+//! Each call opens a socket of its own (microseconds) on a blocking thread, because the kernel works inside `sendmsg`.
+
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use async_trait::async_trait;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use rustix::io::Errno;
+
+use super::{LinkView, Links, check_name, request};
+use crate::error::blocking;
+use crate::netlink::RouteSocket;
+use crate::view::{self, HostNetwork};
+use crate::{BridgeSpec, Error, Mac, NicSpec, ipam, sysctl};
+
+/// The links of the network namespace that the calling thread is in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RtnetlinkLinks;
+
+#[async_trait]
+impl Links for RtnetlinkLinks {
+    async fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(), Error> {
+        let spec = spec.clone();
+        blocking(move || ensure_bridge(&spec)).await
+    }
+
+    async fn delete_bridge(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        blocking(move || delete_ours("delete bridge", &name)).await
+    }
+
+    async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        let netns = netns.try_clone_to_owned().map_err(Error::Socket)?;
+        let nic = nic.clone();
+        blocking(move || attach_nic(&nic, netns.as_fd())).await
+    }
+
+    async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
+        let name = host_name.to_owned();
+        blocking(move || delete_ours("delete NIC", &name)).await
+    }
+
+    async fn list(&self) -> Result<Vec<LinkView>, Error> {
+        blocking(|| view::links(&open()?)).await
+    }
+
+    async fn host(&self) -> Result<HostNetwork, Error> {
+        blocking(view::host_network).await
+    }
+}
+
+fn open() -> Result<RouteSocket, Error> {
+    RouteSocket::open().map_err(Error::Socket)
+}
+
+fn refused(doing: &'static str, link: &str) -> impl Fn(io::Error) -> Error {
+    let link = link.to_owned();
+    move |source| Error::Link {
+        doing,
+        link: link.clone(),
+        source,
+    }
+}
+
+fn find(socket: &RouteSocket, name: &str) -> Result<Option<LinkView>, Error> {
+    match socket.get(request::get_link(name)) {
+        Ok(Some(RouteNetlinkMessage::NewLink(message))) => Ok(Some(view::link(&message))),
+        Ok(_) => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => Ok(None),
+        Err(error) => Err(refused("find interface", name)(error)),
+    }
+}
+
+fn ensure_bridge(spec: &BridgeSpec) -> Result<(), Error> {
+    check_name(&spec.name)?;
+    let socket = open()?;
+    let existing = find(&socket, &spec.name)?;
+    if existing
+        .as_ref()
+        .is_some_and(|link| !link.ours || link.kind.as_deref() != Some("bridge"))
+    {
+        return Err(Error::NotOurs(spec.name.clone()));
+    }
+    let is_new = existing.is_none();
+    let bridge = match existing {
+        Some(link) => link,
+        None => create_bridge(&socket, spec)?,
+    };
+    let configured = configure_bridge(&socket, spec, &bridge);
+    if configured.is_err() && is_new {
+        // Nothing half made stays; the error that is returned is the first one.
+        if let Err(error) = delete_ours("delete bridge", &spec.name) {
+            tracing::warn!(bridge = spec.name, error = %rlxc_sys::chain::chain(&error), "a half made bridge stays behind");
+        }
+    }
+    configured
+}
+
+fn create_bridge(socket: &RouteSocket, spec: &BridgeSpec) -> Result<LinkView, Error> {
+    let hwaddr = spec.hwaddr.unwrap_or_else(random_mac);
+    socket
+        .change(
+            request::new_bridge(&spec.name, hwaddr),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .map_err(refused("create bridge", &spec.name))?;
+    find(socket, &spec.name)?.ok_or_else(|| Error::NoLink(spec.name.clone()))
+}
+
+/// The standard library seeds each of these hashers from the kernel's random numbers.
+fn random_mac() -> Mac {
+    Mac::from_seed(std::hash::RandomState::new().build_hasher().finish())
+}
+
+fn configure_bridge(
+    socket: &RouteSocket,
+    spec: &BridgeSpec,
+    bridge: &LinkView,
+) -> Result<(), Error> {
+    let mtu = spec.mtu.filter(|mtu| *mtu != bridge.mtu);
+    let hwaddr = spec.hwaddr.filter(|hwaddr| Some(*hwaddr) != bridge.hwaddr);
+    if mtu.is_some() || hwaddr.is_some() || !bridge.up {
+        socket
+            .change(request::set_link(bridge.index, mtu, hwaddr), 0)
+            .map_err(refused("configure bridge", &spec.name))?;
+    }
+    sysctl::prepare_bridge(spec)?;
+    apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))
+}
+
+/// Adds what is missing, then takes away what is too much, so that an address that stays is never gone.
+fn apply_addresses(
+    socket: &RouteSocket,
+    spec: &BridgeSpec,
+    index: u32,
+    hwaddr: Option<Mac>,
+) -> Result<(), Error> {
+    let mut wanted: Vec<(IpAddr, u8)> = Vec::new();
+    wanted.extend(spec.ipv4.map(|net| (net.addr().into(), net.prefix_len())));
+    if let Some(net) = spec.ipv6 {
+        wanted.push((net.addr().into(), net.prefix_len()));
+        // A bridge without ports has no carrier and gets no link-local address, which router advertisements need.
+        wanted.extend(hwaddr.map(|mac| (ipam::link_local(mac).into(), 64)));
+    }
+    let present = view::addresses(socket)?;
+    let present: Vec<_> = present
+        .iter()
+        .filter(|(owner, _)| *owner == index)
+        .map(|(_, address)| address)
+        .collect();
+    for (address, prefix) in &wanted {
+        if present
+            .iter()
+            .any(|there| there.address == *address && there.prefix == *prefix)
+        {
+            continue;
+        }
+        let message: AddressMessage = request::address(index, *address, *prefix);
+        let added = socket.change(
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        );
+        ignore(added, Errno::EXIST).map_err(refused("add an address to", &spec.name))?;
+    }
+    for there in present
+        .iter()
+        .filter(|there| there.scope == view::Scope::Global)
+    {
+        if !wanted.contains(&(there.address, there.prefix)) {
+            let message = request::address(index, there.address, there.prefix);
+            let removed = socket.change(RouteNetlinkMessage::DelAddress(message), 0);
+            ignore(removed, Errno::ADDRNOTAVAIL)
+                .map_err(refused("remove an address from", &spec.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+    check_name(&nic.host_name)?;
+    check_name(&nic.container_name)?;
+    let socket = open()?;
+    let bridge = find(&socket, &nic.bridge)?.ok_or_else(|| Error::NoLink(nic.bridge.clone()))?;
+    let message = request::new_nic(nic, bridge.index, nic.mtu.unwrap_or(bridge.mtu), netns);
+    socket
+        .change(message, NLM_F_CREATE | NLM_F_EXCL)
+        .map_err(refused("create NIC", &nic.host_name))
+}
+
+fn delete_ours(doing: &'static str, name: &str) -> Result<(), Error> {
+    let socket = open()?;
+    let Some(link) = find(&socket, name)? else {
+        return Ok(());
+    };
+    if !link.ours {
+        return Err(Error::NotOurs(name.to_owned()));
+    }
+    ignore(
+        socket.change(request::delete_link(link.index), 0),
+        Errno::NODEV,
+    )
+    .map_err(refused(doing, name))
+}
+
+/// Takes one refusal as success: what was asked for is so already.
+fn ignore(result: io::Result<()>, errno: Errno) -> io::Result<()> {
+    result.or_else(|error| {
+        if error.raw_os_error() == Some(errno.raw_os_error()) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+}
