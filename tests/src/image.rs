@@ -233,3 +233,35 @@ fn busybox_tree(root: &Path) -> anyhow::Result<()> {
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busybox_image_boots_what_it_says() {
+        crate::require!(root);
+        let bytes = busybox().unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(names[0], "metadata.yaml");
+        for name in [
+            "rootfs/sbin/init",
+            "rootfs/etc/inittab",
+            "rootfs/bin/udhcpc",
+        ] {
+            assert!(names.iter().any(|found| found == name), "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn a_split_image_has_two_parts() {
+        crate::require!(root);
+        let (meta, root) = busybox_split().unwrap();
+        assert!(meta.len() < 10_000 && root.len() > 500_000);
+    }
+}

@@ -133,3 +133,19 @@ fn drain(mut master: File) -> mpsc::Receiver<Vec<u8>> {
     });
     receive
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_sees_the_size_and_its_change() {
+        let mut terminal = Terminal::spawn(&Run::new(["sh"]), 91, 27).unwrap();
+        terminal.send("stty size\n").unwrap();
+        terminal.expect("27 91");
+        terminal.resize(100, 30).unwrap();
+        terminal.send("stty size; exit 3\n").unwrap();
+        terminal.expect("30 100");
+        assert_eq!(terminal.wait(), 3);
+    }
+}

@@ -183,8 +183,9 @@ impl Nat {
             let enter = ["nsenter", "-t", &netns, "-n", "ip"];
             Run::new(enter.into_iter().chain(argv)).ok()?;
         }
+        let chain = "type nat hook postrouting priority 100";
         let rules = format!(
-            "table ip {} {{ chain post {{ type nat hook postrouting priority 100; ip saddr {far} masquerade; }} }}",
+            "table ip {} {{\n chain post {{\n {chain}\n ip saddr {far} masquerade\n }}\n}}\n",
             nat.table
         );
         Run::new(["nft", "-f", "-"]).stdin(rules).ok()?;
@@ -207,4 +208,56 @@ impl Drop for Nat {
 
 fn ip(args: &[&str]) -> anyhow::Result<Output> {
     Run::new(std::iter::once(&"ip").chain(args).copied()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_sees_its_own_links_and_processes_only() {
+        crate::require!(root);
+        let world = World::new(Uplink::Isolated).unwrap();
+        let links = world.run(&["ls", "/sys/class/net"]).stdout;
+        assert_eq!(
+            links.split_whitespace().collect::<Vec<_>>(),
+            ["lo", "uplink0", "uplink1"]
+        );
+        let processes = world
+            .run(&["sh", "-c", "ls /proc | grep -c '^[0-9]'"])
+            .stdout;
+        assert!(processes.trim().parse::<u32>().unwrap() < 10, "{processes}");
+        assert!(world.run(&["ls", "/sys/fs/cgroup"]).stdout.len() > 10);
+        world.replace(Path::new("/etc/subuid"), "root:1:2\n");
+        assert_eq!(world.run(&["cat", "/etc/subuid"]).stdout, "root:1:2\n");
+    }
+
+    #[test]
+    fn a_world_ends_with_its_value_and_takes_its_processes_along() {
+        crate::require!(root);
+        let world = World::new(Uplink::Isolated).unwrap();
+        world.run(&["sh", "-c", "setsid sleep 987654 >/dev/null 2>&1 &"]);
+        let init = world.init_pid();
+        drop(world);
+        assert!(!Path::new(&format!("/proc/{init}")).exists());
+        let left = Run::new(["pgrep", "-f", "sleep 98765[4]"])
+            .output()
+            .unwrap();
+        assert_eq!(left.stdout, "");
+    }
+
+    #[test]
+    fn a_way_out_by_nat_leads_through_the_host() {
+        crate::require!(root);
+        let before = Run::new(["nft", "list", "ruleset"]).ok().unwrap().stdout;
+        let world = World::new(Uplink::Nat).unwrap();
+        let gateway = world.run(&["ip", "route", "show", "default"]).stdout;
+        let gateway = gateway.split_whitespace().nth(2).unwrap();
+        world.run(&["ping", "-c", "1", "-W", "2", gateway]);
+        drop(world);
+        assert_eq!(
+            Run::new(["nft", "list", "ruleset"]).ok().unwrap().stdout,
+            before
+        );
+    }
 }
