@@ -7,7 +7,7 @@ const KEPT_LINES: usize = 300;
 
 /// Follows a build, line by line.
 #[derive(Debug)]
-pub struct Log {
+pub(super) struct Log {
     stage: String,
     packages: u32,
     configured: u32,
@@ -16,7 +16,7 @@ pub struct Log {
 
 /// Why a build failed, as far as its output tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Diagnosis {
+pub(super) enum Diagnosis {
     /// No answer from the mirror.
     Unreachable(String),
     /// It answers, but the release isn't there, or its signature is wrong.
@@ -42,27 +42,26 @@ impl Default for Log {
 
 impl Log {
     /// What is being done, for an error message.
-    pub fn stage(&self) -> &str {
+    pub(super) fn stage(&self) -> &str {
         &self.stage
     }
 
     /// Takes the next line and returns what to show now, if that changed.
-    pub fn read_line(&mut self, line: &str) -> Option<String> {
+    pub(super) fn read_line(&mut self, line: &str) -> Option<String> {
         if self.lines.len() == KEPT_LINES {
             self.lines.pop_front();
         }
         self.lines.push_back(line.to_owned());
         if let Some(note) = line.strip_prefix("I: ") {
-            self.stage = stage_of(note)?.to_owned();
+            stage_of(note)?.clone_into(&mut self.stage);
             return Some(self.stage.clone());
         }
         if let Some(size) = line.strip_prefix("Need to get ") {
             let size = size.split(" of archives").next()?.split('/').next()?;
             return Some(format!("downloading packages ({size})"));
         }
-        if let Some((_, rest)) = line.split_once(" newly installed") {
-            // Kept for what follows: apt says so once for the base system and once for the rest.
-            drop(rest);
+        if line.contains(" newly installed") {
+            // apt says so once for the base system and once for the rest.
             self.packages += count_before(line, " newly installed")?;
             return None;
         }
@@ -79,7 +78,7 @@ impl Log {
     }
 
     /// Why it failed.
-    pub fn diagnose(&self) -> Diagnosis {
+    pub(super) fn diagnose(&self) -> Diagnosis {
         let find = |needles: &[&str]| {
             let mut lines = self.lines.iter();
             let line = lines.find(|line| needles.iter().any(|needle| line.contains(needle)))?;

@@ -111,15 +111,15 @@ pub(super) async fn run(
         end(&mut child, &mut lines).await;
     }
     let status = child.wait().await.map_err(pipe("wait for"))?;
-    let packed = packer
+    let written = packer
         .await
         .map_err(|error| pipe("wait for")(error.into()))?;
     followed?;
     if status.success() {
-        return packed;
+        return written;
     }
     // A full disk ends the packer first, and mmdebstrap only then, by the closed pipe.
-    packed?;
+    written?;
     Err(explain(&log, target))
 }
 

@@ -1,2 +1,178 @@
+//! A client of image servers: those that publish their images in the format of simplestreams, as LXD's and Incus' do.
+//!
+//! [`ImageServer::find`] resolves a name, [`ImageServer::download`] brings the files; both dialects of file names are
+//! understood. Nothing is imported here: that is the caller's. Catalogues are not kept: the caller decides how fresh
+//! they must be.
+
 pub mod architecture;
-pub fn distance(a: &str, b: &str) -> usize { strsim::damerau_levenshtein(a, b) }
+pub mod catalogue;
+mod connect;
+mod download;
+mod error;
+mod http;
+mod proxy;
+mod resolve;
+mod url;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use catalogue::{Catalogue, Index};
+use download::Download;
+use http::HttpClient;
+use url::Url;
+
+pub use error::SimplestreamsError;
+pub use proxy::ProxySettings;
+pub use resolve::{RemoteImage, distance, find_image, list_images};
+
+const INDEX: &str = "streams/v1/index.json";
+/// The largest server's list has about 3 MiB.
+const DOCUMENT_LIMIT: usize = 64 << 20;
+
+/// One image server.
+#[derive(Debug)]
+pub struct ImageServer {
+    base: Url,
+    http: HttpClient,
+}
+
+/// How far a download is: bytes of the whole image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DownloadProgress {
+    /// Here already.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+}
+
+/// An image on disk, every hash checked; the files belong to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadedImage {
+    /// SHA-256 of both files in order.
+    pub fingerprint: String,
+    /// The metadata tarball.
+    pub metadata: PathBuf,
+    /// The root file system: squashfs, or a tarball.
+    pub rootfs: PathBuf,
+}
+
+impl ImageServer {
+    /// A server by its root, `https://images.linuxcontainers.org`; nothing is asked yet.
+    pub fn new(url: &str, proxies: ProxySettings) -> Result<Self, SimplestreamsError> {
+        let base = Url::parse(url)?;
+        let http = HttpClient::new(proxies).map_err(|source| http::unreachable(&base, source))?;
+        Ok(Self { base, http })
+    }
+
+    /// Everything that it offers.
+    pub async fn fetch_catalogue(&self) -> Result<Catalogue, SimplestreamsError> {
+        let index: Index = self.fetch_json(INDEX).await?;
+        let mut catalogue = Catalogue::default();
+        for path in index.product_paths() {
+            let part: Catalogue = self.fetch_json(path).await?;
+            catalogue.products.extend(part.products);
+        }
+        Ok(catalogue)
+    }
+
+    /// The newest image of that name: an alias, an alias and an architecture, or the beginning of a fingerprint.
+    pub async fn find(&self, name: &str) -> Result<RemoteImage, SimplestreamsError> {
+        find_image(&self.fetch_catalogue().await?, name, architecture::native())
+    }
+
+    /// Downloads both files into `directory` and checks them. What was written is deleted when it fails.
+    pub async fn download(
+        &self,
+        image: &RemoteImage,
+        directory: &Path,
+        progress: impl Fn(DownloadProgress) + Send + Sync,
+        cancel: CancellationToken,
+    ) -> Result<DownloadedImage, SimplestreamsError> {
+        let paths = (directory.join("metadata"), directory.join("rootfs"));
+        let mut guard = PartialFiles(vec![paths.0.clone(), paths.1.clone()]);
+        tokio::select! {
+            done = self.download_files(image, (&paths.0, &paths.1), &progress) => done?,
+            () = cancel.cancelled() => return Err(SimplestreamsError::Cancelled),
+        }
+        guard.0.clear();
+        let fingerprint = image.files.fingerprint.clone();
+        Ok(DownloadedImage {
+            fingerprint,
+            metadata: paths.0,
+            rootfs: paths.1,
+        })
+    }
+
+    async fn download_files(
+        &self,
+        image: &RemoteImage,
+        (metadata, rootfs): (&Path, &Path),
+        progress: &(impl Fn(DownloadProgress) + Send + Sync),
+    ) -> Result<(), SimplestreamsError> {
+        let files = &image.files;
+        let total = files.metadata.size.saturating_add(files.rootfs.size);
+        let mut combined = Sha256::new();
+        for (file, target, offset) in [
+            (&files.metadata, metadata, 0),
+            (&files.rootfs, rootfs, files.metadata.size),
+        ] {
+            let url = self.base.join(&file.path);
+            let download = Download {
+                http: &self.http,
+                url: &url,
+                file,
+                target,
+            };
+            let tell = |count| {
+                let done = offset + count;
+                progress(DownloadProgress { done, total });
+            };
+            combined = download.run(&combined, &tell).await?;
+        }
+        let fingerprint = hex::encode(combined.finalize());
+        if fingerprint == files.fingerprint {
+            return Ok(());
+        }
+        Err(SimplestreamsError::Corrupt {
+            file: files.metadata.path.clone(),
+            reason: format!(
+                "the image's fingerprint is {fingerprint} instead of {}",
+                files.fingerprint
+            ),
+        })
+    }
+
+    async fn fetch_json<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<T, SimplestreamsError> {
+        let url = self.base.join(path);
+        let text = self.http.get_document(&url, DOCUMENT_LIMIT).await?;
+        serde_json::from_slice(&text).map_err(|source| SimplestreamsError::BadIndex {
+            url: url.to_string(),
+            source,
+        })
+    }
+}
+
+/// Deletes the files that it still lists when it is dropped.
+struct PartialFiles(Vec<PathBuf>);
+
+impl Drop for PartialFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %error, "a partial download could not be deleted");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The index of an image server, in the format of simplestreams that LXD's servers speak. Pure.
+//!
+//! `streams/v1/index.json` names the file of products; that has, by product and version, the files of each image.
+//! Fields that we don't use are skipped; entries that make no sense are left out instead of spoiling the rest.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `streams/v1/index.json`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Index {
+    index: BTreeMap<String, IndexEntry>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct IndexEntry {
+    datatype: String,
+    path: String,
+    format: String,
+}
+
+impl Index {
+    /// Where the lists of images are, relative to the server's root.
+    pub fn product_paths(&self) -> impl Iterator<Item = &str> {
+        let images = self.index.values().filter(|entry| {
+            entry.datatype == "image-downloads"
+                && (entry.format == "products:1.0" || entry.format.is_empty())
+        });
+        images.map(|entry| entry.path.as_str())
+    }
+}
+
+/// `streams/v1/images.json`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Catalogue {
+    /// By `distribution:release:architecture:variant`.
+    pub products: BTreeMap<String, Product>,
+}
+
+/// One line of images: a release for one architecture in one variant.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Product {
+    /// Names with commas between them.
+    pub aliases: String,
+    /// Debian's name, `amd64`.
+    pub arch: String,
+    /// `Debian`.
+    pub os: String,
+    /// The code name.
+    pub release: String,
+    /// For people.
+    pub release_title: String,
+    /// `default`, `cloud`; Ubuntu's server has none.
+    pub variant: String,
+    /// By serial, `20240101_05:24`.
+    pub versions: BTreeMap<String, Version>,
+}
+
+/// One build of a product.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Version {
+    /// Files by name.
+    pub items: BTreeMap<String, Item>,
+}
+
+/// One file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Item {
+    /// What it is: `incus.tar.xz`, `lxd.tar.xz`, `squashfs`, `root.tar.xz`.
+    pub ftype: String,
+    /// Relative to the server's root.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Of the file, hexadecimal.
+    pub sha256: String,
+    /// On the metadata file: hash of it and of the root tarball.
+    pub combined_rootxz_sha256: String,
+    /// On the metadata file: hash of it and of the squashfs.
+    pub combined_squashfs_sha256: String,
+    /// On the metadata file, in old indexes: as `combined_rootxz_sha256`.
+    pub combined_sha256: String,
+}
+
+/// The two files of an image, and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFiles {
+    /// SHA-256 of metadata and root file system, one after the other: the fingerprint.
+    pub fingerprint: String,
+    /// The metadata tarball.
+    pub metadata: RemoteFile,
+    /// The root file system.
+    pub rootfs: RemoteFile,
+}
+
+/// A file on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteFile {
+    /// Relative to the server's root.
+    pub path: String,
+    /// Bytes, as promised.
+    pub size: u64,
+    /// As promised, lower case.
+    pub sha256: String,
+}
+
+impl Product {
+    /// The names that mean it.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.aliases
+            .split(',')
+            .map(str::trim)
+            .filter(|alias| !alias.is_empty())
+    }
+
+    /// The newest version that has all the files of a container image: serial and files.
+    pub fn newest(&self) -> Option<(&str, ImageFiles)> {
+        let mut versions = self.versions.iter().rev();
+        versions
+            .find_map(|(serial, version)| Some((serial.as_str(), version.files()?)))
+    }
+}
+
+impl Version {
+    /// Chooses metadata and root file system: squashfs before the tarball, since it is smaller and unpacks faster.
+    fn files(&self) -> Option<ImageFiles> {
+        let by_type = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| self.items.values().find(|item| item.ftype == *name))
+        };
+        let metadata = by_type(&["incus.tar.xz", "lxd.tar.xz"])?;
+        let combined =
+            |hashes: [&String; 2]| hashes.into_iter().find(|hash| is_sha256(hash)).cloned();
+        let squashfs = by_type(&["squashfs"]).zip(combined([
+            &metadata.combined_squashfs_sha256,
+            &String::new(),
+        ]));
+        let tarball = || {
+            let hashes = [&metadata.combined_rootxz_sha256, &metadata.combined_sha256];
+            by_type(&["root.tar.xz"]).zip(combined(hashes))
+        };
+        let (rootfs, fingerprint) = squashfs.or_else(tarball)?;
+        Some(ImageFiles {
+            fingerprint: fingerprint.to_ascii_lowercase(),
+            metadata: metadata.to_remote()?,
+            rootfs: rootfs.to_remote()?,
+        })
+    }
+}
+
+impl Item {
+    /// `None` where the entry could not be trusted: a path out of the server's tree, a hash that is none.
+    fn to_remote(&self) -> Option<RemoteFile> {
+        let path = self.path.trim_start_matches('/');
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let usable = is_sha256(&self.sha256)
+            && self.size > 0
+            && path.split('/').all(is_plain)
+            && path.bytes().all(|byte| byte.is_ascii_graphic());
+        usable.then(|| RemoteFile {
+            path: path.to_owned(),
+            size: self.size,
+            sha256: self.sha256.to_ascii_lowercase(),
+        })
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests;
