@@ -1,0 +1,239 @@
+//! Daemons that speak the same verbs: ours, LXD, Incus. Each is started for real, on an empty directory.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::Signal;
+use rlxc_tests::process::{Output, Run, signal};
+use rlxc_tests::world::only_child;
+use rlxc_tests::{Uplink, World};
+use tempfile::TempDir;
+
+/// A daemon under measurement.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    /// What the table calls it.
+    pub(crate) name: String,
+    client: String,
+    envs: Vec<(String, String)>,
+    daemon: Child,
+    pid: u32,
+    world: World,
+    // Dropped last.
+    dir: TempDir,
+}
+
+/// What differs between the three.
+struct Brand<'a> {
+    name: &'a str,
+    client: String,
+    daemon: Vec<String>,
+    dir_variable: &'a str,
+    conf_variable: &'a str,
+    init: &'a [&'a str],
+}
+
+pub(crate) fn rlxc() -> anyhow::Result<Contestant> {
+    let bin = rlxc_tests::binaries();
+    let program = |name: &str| bin.join(name).display().to_string();
+    start(&Brand {
+        name: "rlxc",
+        client: program("rlxc"),
+        daemon: vec![program("rlxcd")],
+        dir_variable: "RLXC_DIR",
+        conf_variable: "RLXC_CONF",
+        init: &["admin", "init", "--auto"],
+    })
+}
+
+pub(crate) fn lxd() -> anyhow::Result<Contestant> {
+    start(&Brand {
+        name: "LXD",
+        client: installed("lxc")?,
+        daemon: vec![installed("lxd")?, "--group".into(), "root".into()],
+        dir_variable: "LXD_DIR",
+        conf_variable: "LXD_CONF",
+        init: &["lxd", "init", "--auto"],
+    })
+}
+
+pub(crate) fn incus() -> anyhow::Result<Contestant> {
+    start(&Brand {
+        name: "Incus",
+        client: installed("incus")?,
+        daemon: vec![installed("incusd")?, "--group".into(), "root".into()],
+        dir_variable: "INCUS_DIR",
+        conf_variable: "INCUS_CONF",
+        init: &["admin", "init", "--auto"],
+    })
+}
+
+/// The full path of a program, or an error that says it is not here.
+pub(crate) fn installed(name: &str) -> anyhow::Result<String> {
+    [
+        "/usr/sbin",
+        "/usr/bin",
+        "/usr/local/bin",
+        "/usr/libexec/incus",
+        "/usr/lib/lxd",
+        "/usr/lib/incus",
+    ]
+    .iter()
+    .map(|dir| Path::new(dir).join(name))
+    .find(|path| path.is_file())
+    .map(|path| path.display().to_string())
+    .with_context(|| format!("`{name}` is not installed"))
+}
+
+fn start(brand: &Brand<'_>) -> anyhow::Result<Contestant> {
+    crate::say(&format!("starting {}", brand.name));
+    let keep = tempfile::Builder::new()
+        .prefix("rlxc-bench.")
+        .tempdir_in("/var/tmp")?;
+    std::fs::set_permissions(
+        keep.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    let dir = keep.path().join("d");
+    std::fs::create_dir(&dir)?;
+    let envs = vec![
+        (brand.dir_variable.to_owned(), dir.display().to_string()),
+        (
+            brand.conf_variable.to_owned(),
+            keep.path().join("conf").display().to_string(),
+        ),
+    ];
+    let world = World::new(Uplink::Isolated)?;
+    without_the_hooks_sleep(&world);
+    let line = envs.iter().map(|(key, value)| format!("{key}={value}"));
+    let line = std::iter::once("env".to_owned())
+        .chain(line)
+        .chain(brand.daemon.iter().cloned());
+    let log = std::fs::File::create(keep.path().join("log"))?;
+    let daemon = world
+        .enter(line)
+        .command()
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let pid = only_child(daemon.id())?;
+    let made = Contestant {
+        name: brand.name.to_owned(),
+        client: brand.client.clone(),
+        envs,
+        daemon,
+        pid,
+        world,
+        dir: keep,
+    };
+    await_answer(&made).with_context(|| format!("start {}", brand.name))?;
+    made.initialize(brand.init)?;
+    Ok(made)
+}
+
+fn await_answer(contestant: &Contestant) -> anyhow::Result<()> {
+    let end = Instant::now() + Duration::from_secs(60);
+    while contestant
+        .command(&["list"])
+        .output()
+        .is_ok_and(|output| output.code != 0)
+    {
+        if Instant::now() > end {
+            bail!(
+                "it does not answer: {}",
+                contestant.command(&["list"]).output()?
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// The distribution's lxcfs sleeps half a second in a hook when a container stops: that is not LXD's doing.
+fn without_the_hooks_sleep(world: &World) {
+    for dir in ["/usr/share/lxcfs", "/usr/share/lxc/hooks"] {
+        let Ok(entries) = std::fs::read_dir(dir) else {
+            continue;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            if text
+                .lines()
+                .any(|line| line.trim_start().starts_with("sleep"))
+            {
+                let awake: Vec<_> = text
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("sleep"))
+                    .collect();
+                world.replace(&path, &(awake.join("\n") + "\n"));
+                let path = path.display().to_string();
+                world.run(&["chmod", "755", &path]);
+            }
+        }
+    }
+}
+
+impl Contestant {
+    /// A whole command of its client, run outside the world: nothing but the socket is needed.
+    pub(crate) fn command(&self, args: &[&str]) -> Run {
+        let line = std::iter::once(self.client.as_str()).chain(args.iter().copied());
+        self.envs
+            .iter()
+            .fold(Run::new(line), |run, (key, value)| run.env(key, value))
+    }
+
+    /// Runs it; it must succeed.
+    pub(crate) fn ok(&self, args: &[&str]) -> anyhow::Result<Output> {
+        self.command(args).deadline(Duration::from_secs(300)).ok()
+    }
+
+    /// The daemon's process id, as the host sees it.
+    pub(crate) fn daemon_pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The first process of its world.
+    pub(crate) fn world_pid(&self) -> u32 {
+        self.world.init_pid()
+    }
+
+    fn initialize(&self, init: &[&str]) -> anyhow::Result<()> {
+        if init.first() == Some(&"lxd") {
+            // LXD's `init` is a verb of the daemon's binary and looks at the daemon's network.
+            let line = self
+                .envs
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            let line = std::iter::once("env".to_owned()).chain(line);
+            self.world
+                .enter(line.chain(init.iter().map(|word| (*word).to_owned())))
+                .ok()?;
+        } else {
+            self.ok(init)?;
+        }
+        Ok(())
+    }
+
+    /// Imports an image file under an alias.
+    pub(crate) fn import(&self, path: &Path, alias: &str) -> anyhow::Result<()> {
+        self.ok(&["image", "import", &path.to_string_lossy(), "--alias", alias])?;
+        Ok(())
+    }
+
+    /// Where files for it may be put.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        let _ended = signal(self.pid, Signal::SIGKILL).is_ok();
+        let _reaped = self.daemon.wait().is_ok();
+    }
+}

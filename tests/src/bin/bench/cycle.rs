@@ -1,0 +1,170 @@
+//! One contestant's figures: the verbs in the order in which a user would meet them, again and again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::contestant::Contestant;
+use crate::report::{Column, Figure};
+use crate::{Options, memory, say};
+
+/// Rest between two verbs, so that what one leaves to the background is not counted for the next.
+const REST: Duration = Duration::from_millis(60);
+const DEBIAN_LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn measure(contestant: &Contestant, options: &Options) -> anyhow::Result<Column> {
+    let mut column = Column::new(&contestant.name);
+    let tar = contestant.scratch().join("busybox.tar");
+    std::fs::write(&tar, rlxc_tests::image::busybox()?)?;
+    contestant.import(&tar, "busybox")?;
+    once(
+        contestant,
+        "busybox",
+        &mut Column::new("warm up"),
+        Figure::LaunchBusybox,
+    )?;
+    column.add(
+        Figure::DaemonMemory,
+        memory::resident(contestant.daemon_pid())?,
+    );
+    say(&format!(
+        "{}: {} rounds of busybox",
+        contestant.name, options.runs
+    ));
+    for _ in 0..options.runs {
+        once(contestant, "busybox", &mut column, Figure::LaunchBusybox)?;
+    }
+    lists(contestant, options.runs, &mut column)?;
+    if options.debian {
+        debian(contestant, options.runs.min(7), &mut column)?;
+    }
+    column.add(
+        Figure::DaemonMemoryAfter,
+        memory::resident(contestant.daemon_pid())?,
+    );
+    Ok(column)
+}
+
+/// launch → exec → stop → start → delete.
+fn once(
+    contestant: &Contestant,
+    image: &str,
+    column: &mut Column,
+    launch: Figure,
+) -> anyhow::Result<()> {
+    let mut timed = |figure, args: &[&str]| -> anyhow::Result<()> {
+        column.add(figure, millis(contestant.ok(args)?.elapsed));
+        std::thread::sleep(REST);
+        Ok(())
+    };
+    timed(launch, &["launch", image, "b1"])?;
+    timed(Figure::Exec, &["exec", "b1", "--", "true"])?;
+    timed(Figure::ForcedStop, &["stop", "-f", "b1"])?;
+    timed(Figure::Start, &["start", "b1"])?;
+    timed(Figure::DeleteRunning, &["delete", "-f", "b1"])
+}
+
+fn lists(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::Result<()> {
+    let names: Vec<String> = (0..10).map(|n| format!("l{n}")).collect();
+    for name in &names {
+        contestant.ok(&["launch", "busybox", name])?;
+        if name == "l0" {
+            time_list(contestant, runs, column, Figure::ListOne)?;
+        }
+    }
+    time_list(contestant, runs, column, Figure::ListTen)?;
+    for size in memory::monitors(contestant.world_pid())? {
+        column.add(Figure::MonitorMemory, size);
+    }
+    for name in &names {
+        contestant.ok(&["delete", "-f", name])?;
+    }
+    Ok(())
+}
+
+fn time_list(
+    contestant: &Contestant,
+    runs: usize,
+    column: &mut Column,
+    figure: Figure,
+) -> anyhow::Result<()> {
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..runs {
+        column.add(figure, millis(contestant.ok(&["list"])?.elapsed));
+    }
+    Ok(())
+}
+
+fn debian(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::Result<()> {
+    contestant.import(&rlxc_tests::image::debian()?, "debian")?;
+    contestant.ok(&["launch", "debian", "w1"])?;
+    contestant.ok(&["delete", "-f", "w1"])?;
+    say(&format!("{}: {runs} rounds of Debian", contestant.name));
+    for _ in 0..runs {
+        std::thread::sleep(REST);
+        let started = Instant::now();
+        column.add(
+            Figure::LaunchDebian,
+            millis(contestant.ok(&["launch", "debian", "d1"])?.elapsed),
+        );
+        until_running(contestant)?;
+        column.add(Figure::DebianRunning, millis(started.elapsed()));
+        contestant.ok(&["delete", "-f", "d1"])?;
+        // Apart from the other: asking for one must not slow down the other.
+        std::thread::sleep(REST);
+        let started = Instant::now();
+        contestant.ok(&["launch", "debian", "d1"])?;
+        until_address(contestant)?;
+        column.add(Figure::DebianAddress, millis(started.elapsed()));
+        contestant.ok(&["delete", "-f", "d1"])?;
+    }
+    Ok(())
+}
+
+fn until_running(contestant: &Contestant) -> anyhow::Result<()> {
+    let end = Instant::now() + DEBIAN_LIMIT;
+    loop {
+        let output = contestant
+            .command(&[
+                "exec",
+                "d1",
+                "--",
+                "systemctl",
+                "is-system-running",
+                "--wait",
+            ])
+            .output()?;
+        match output.stdout.trim() {
+            "running" => return Ok(()),
+            "" | "offline" | "initializing" | "starting" if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => bail!("Debian came up as `{other}`: {output}"),
+        }
+    }
+}
+
+fn until_address(contestant: &Contestant) -> anyhow::Result<()> {
+    let end = Instant::now() + DEBIAN_LIMIT;
+    loop {
+        let output = contestant.ok(&["query", "/1.0/instances/d1/state"])?;
+        let state: serde_json::Value = serde_json::from_str(&output.stdout)?;
+        let addresses = state
+            .pointer("/network/eth0/addresses")
+            .and_then(|list| list.as_array());
+        if addresses.is_some_and(|list| {
+            list.iter()
+                .any(|a| a["family"] == "inet" && a["scope"] == "global")
+        }) {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            bail!("Debian got no address: {state}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(crate) fn millis(elapsed: Duration) -> f64 {
+    elapsed.as_secs_f64() * 1000.0
+}

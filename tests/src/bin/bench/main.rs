@@ -1,0 +1,74 @@
+//! Medians of whole commands, as a user types them, and the memory that stays: ours, beside LXD, Incus and plain LXC
+//! where they are installed, each on a fresh directory in a world of its own. What misses its aim is printed as such.
+#![forbid(unsafe_code)]
+
+mod contestant;
+mod cycle;
+mod memory;
+mod plain;
+mod report;
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, bail};
+
+/// What the command line asks for.
+#[derive(Debug)]
+struct Options {
+    runs: usize,
+    json: Option<String>,
+    debian: bool,
+    alone: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = parse(std::env::args().skip(1))?;
+    if !rlxc_tests::is_root() {
+        bail!("the bench makes containers: run it as root");
+    }
+    let mut columns = vec![cycle::measure(&contestant::rlxc()?, &options)?];
+    if !options.alone {
+        for rival in [contestant::lxd(), contestant::incus()] {
+            match rival.and_then(|rival| cycle::measure(&rival, &options)) {
+                Ok(column) => columns.push(column),
+                Err(error) => say(&format!("left out: {error:#}")),
+            }
+        }
+        match plain::measure(&options) {
+            Ok(column) => columns.push(column),
+            Err(error) => say(&format!("left out: {error:#}")),
+        }
+    }
+    let table = report::table(&columns);
+    std::io::stdout().write_all(table.as_bytes())?;
+    if let Some(path) = &options.json {
+        std::fs::write(path, report::json(&columns).to_string())
+            .with_context(|| format!("write {path}"))?;
+    }
+    Ok(())
+}
+
+fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
+    let mut options = Options {
+        runs: 15,
+        json: None,
+        debian: true,
+        alone: false,
+    };
+    let mut args = args;
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--runs" => options.runs = args.next().context("--runs needs a number")?.parse()?,
+            "--json" => options.json = Some(args.next().context("--json needs a file")?),
+            "--no-debian" => options.debian = false,
+            "--alone" => options.alone = true,
+            _ => bail!("usage: rlxc-bench [--runs N] [--json FILE] [--no-debian] [--alone]"),
+        }
+    }
+    Ok(options)
+}
+
+/// Tells what goes on, beside the table on stdout.
+pub(crate) fn say(text: &str) {
+    let _shown = writeln!(std::io::stderr(), "bench: {text}").is_ok();
+}
