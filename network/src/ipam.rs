@@ -96,10 +96,12 @@ pub fn next_free_address(
 
 /// The address that SLAAC gives an interface (RFC 4291, appendix A); the prefix is cut to 64 bits.
 pub fn eui64(prefix: Ipv6Net, mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let host = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    let mut host = [0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    host[..3].copy_from_slice(&mac.0[..3]);
+    host[5..].copy_from_slice(&mac.0[3..]);
+    host[0] ^= 2;
     let network = u128::from(prefix.addr()) >> 64 << 64;
-    Ipv6Addr::from(network | u128::from(host))
+    Ipv6Addr::from(network | u128::from(u64::from_be_bytes(host)))
 }
 
 /// The link-local address of an interface, `fe80::` and its EUI-64.
@@ -159,10 +161,9 @@ mod tests {
                           (Ipv4Addr::new(10, 0, 0, 20), Ipv4Addr::new(10, 0, 0, 29))];
             let mut given: Vec<Ipv4Addr> = Vec::new();
             for _ in 0..count {
-                match next_free_address(&ranges, given.last().copied(), |address| given.contains(&address)) {
-                    Some(address) => given.push(address),
-                    None => prop_assert_eq!(given.len(), 20),
-                }
+                let next = next_free_address(&ranges, given.last().copied(), |address| given.contains(&address));
+                prop_assert_eq!(next.is_some(), given.len() < 20);
+                given.extend(next);
             }
             prop_assert_eq!(given.len(), count.min(20));
         }

@@ -53,7 +53,7 @@ impl RouteSocket {
     pub fn get(&self, message: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
         let mut found = None;
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK, |answer| {
-            found = Some(answer)
+            found = Some(answer);
         })?;
         Ok(found)
     }
@@ -62,7 +62,7 @@ impl RouteSocket {
     pub fn dump(&self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut all = Vec::new();
         self.exchange(message, NLM_F_REQUEST | NLM_F_DUMP, |answer| {
-            all.push(answer)
+            all.push(answer);
         })?;
         Ok(all)
     }

@@ -67,9 +67,12 @@ impl BridgeSpec {
         self.dns_domain.as_deref().unwrap_or("rlxc")
     }
 
-    /// Whether dnsmasq has anything to do here.
+    /// Whether dnsmasq has anything to do here: names, leases or router advertisements.
     pub fn needs_dnsmasq(&self) -> bool {
-        self.ipv4.is_some() || self.ipv6.is_some()
+        let has_address = self.ipv4.is_some() || self.ipv6.is_some();
+        let has_names = self.dns_mode != DnsMode::None;
+        has_address
+            && (has_names || self.ipv4_dhcp || self.ipv6.is_some() || self.raw_dnsmasq.is_some())
     }
 }
 

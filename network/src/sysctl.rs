@@ -3,11 +3,12 @@
 //! That directory shows the namespace of the thread that opens it. A value that is right already is not written, so that
 //! hosts with a read-only /proc/sys work if their administrator has set them.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::blocking;
 use crate::view::{self, HostNetwork};
-use crate::{BridgeSpec, Error};
+use crate::{BridgeSpec, Error, NicSpec};
 
 const ROOT: &str = "/proc/sys/net";
 
@@ -47,16 +48,28 @@ fn keep_uplink_listening(host: &HostNetwork) -> Result<(), Error> {
 pub(crate) fn prepare_bridge(spec: &BridgeSpec) -> Result<(), Error> {
     let key = |name: &str| format!("ipv6/conf/{}/{name}", spec.name);
     if spec.ipv6.is_none() {
-        // A host without IPv6 has no such file and needs none.
-        return if read(&key("disable_ipv6")).is_some() {
-            set(&key("disable_ipv6"), "1")
-        } else {
-            Ok(())
-        };
+        return set_if_there(&key("disable_ipv6"), "1");
     }
     set(&key("disable_ipv6"), "0")?;
     set(&key("accept_ra"), "0")?;
     set(&key("accept_dad"), "0")
+}
+
+/// Quiets a new NIC: the host's end is a mere port and needs no address; the instance's end gets its IPv6 addresses
+/// without one to two seconds of duplicate address detection, since Ethernet addresses on our bridges are unique.
+pub(crate) fn prepare_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+    set_if_there(&format!("ipv6/conf/{}/disable_ipv6", nic.host_name), "1")?;
+    let key = format!("ipv6/conf/{}/accept_dad", nic.container_name);
+    rlxc_sys::netns::in_netns(netns, || set_if_there(&key, "0"))?
+}
+
+/// A host without IPv6 has no such file and needs none.
+fn set_if_there(key: &str, value: &str) -> Result<(), Error> {
+    if path(key).exists() {
+        set(key, value)
+    } else {
+        Ok(())
+    }
 }
 
 fn path(key: &str) -> PathBuf {

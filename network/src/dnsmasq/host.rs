@@ -3,6 +3,7 @@
 //! A new file is read at once. dnsmasq keeps what it read from a file that has changed or gone since, until it gets a
 //! SIGHUP: so one is sent then, and only then.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -79,9 +80,11 @@ fn hosts_lines(host: &Host) -> String {
         .map(IpAddr::from)
         .into_iter()
         .chain(host.ipv6.map(IpAddr::from));
-    fixed
-        .map(|address| format!("{address} {}\n", host.name))
-        .collect()
+    fixed.fold(String::new(), |mut lines, address| {
+        // Writing to a String cannot fail.
+        let _ok = writeln!(lines, "{address} {}", host.name);
+        lines
+    })
 }
 
 /// Returns whether another content was there before.

@@ -19,7 +19,7 @@ pub struct Lease {
     /// Seconds since the epoch; `None` if it never ends.
     pub expires: Option<u64>,
     /// The DHCPv4 client's identifier, as bytes.
-    pub(super) client_id: Option<Vec<u8>>,
+    pub client_id: Option<Vec<u8>>,
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Lease>, Error> {

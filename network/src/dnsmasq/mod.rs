@@ -71,13 +71,16 @@ impl Dnsmasq {
 
     /// Stops the dnsmasq of a network and forgets its leases and hosts; fine if there is none.
     pub async fn stop(&self, network: &str) -> Result<(), Error> {
+        let (this, network) = (self.clone(), network.to_owned());
+        blocking(move || this.stop_now(&network)).await
+    }
+
+    /// [`Self::stop`] for where no runtime is.
+    pub(crate) fn stop_now(&self, network: &str) -> Result<(), Error> {
         let files = self.files(network);
-        blocking(move || {
-            process::stop(&files.pid, &files.config)?;
-            file::remove(&files.pid)?;
-            remove_tree(&files.dir)
-        })
-        .await
+        process::stop(&files.pid, &files.config)?;
+        file::remove(&files.pid)?;
+        remove_tree(&files.dir)
     }
 
     /// Whether dnsmasq runs for a network.

@@ -177,32 +177,48 @@ fn unescape(name: &str) -> Option<String> {
 /// The text that makes `table` consist of exactly this ruleset.
 pub fn render(table: &str, ruleset: &Ruleset) -> String {
     let bridge = &ruleset.bridge;
-    let mut nat = String::new();
-    if let Some(net) = ruleset.masquerade_ipv4 {
-        nat += &format!("    ip saddr {net} ip daddr != {net} masquerade\n");
+    let masquerade_ipv4 = ruleset
+        .masquerade_ipv4
+        .map(|net| format!("ip saddr {net} ip daddr != {net} masquerade"));
+    let masquerade_ipv6 = ruleset
+        .masquerade_ipv6
+        .map(|net| format!("ip6 saddr {net} ip6 daddr != {net} masquerade"));
+    let guard = |family: &str, address: &dyn std::fmt::Display| {
+        format!(
+            "iifname != {{ \"lo\", \"{bridge}\" }} {family} daddr {address} meta l4proto {{ tcp, udp }} th dport 53 drop"
+        )
+    };
+    let guard_ipv4 = ruleset.guard_ipv4.map(|address| guard("ip", &address));
+    let guard_ipv6 = ruleset.guard_ipv6.map(|address| guard("ip6", &address));
+    [
+        format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n"),
+        chain(
+            "postrouting",
+            "nat hook postrouting priority srcnat",
+            [masquerade_ipv4, masquerade_ipv6],
+        ),
+        chain(
+            "input",
+            "filter hook input priority filter",
+            [guard_ipv4, guard_ipv6],
+        ),
+        "}\n".to_owned(),
+    ]
+    .concat()
+}
+
+/// A base chain; nothing if it would have no rule.
+fn chain(name: &str, place: &str, rules: [Option<String>; 2]) -> String {
+    let rules: Vec<String> = rules
+        .into_iter()
+        .flatten()
+        .map(|rule| format!("    {rule}\n"))
+        .collect();
+    if rules.is_empty() {
+        return String::new();
     }
-    if let Some(net) = ruleset.masquerade_ipv6 {
-        nat += &format!("    ip6 saddr {net} ip6 daddr != {net} masquerade\n");
-    }
-    let mut guard = String::new();
-    let dns = "meta l4proto { tcp, udp } th dport 53 drop";
-    if let Some(address) = ruleset.guard_ipv4 {
-        guard += &format!("    iifname != {{ \"lo\", \"{bridge}\" }} ip daddr {address} {dns}\n");
-    }
-    if let Some(address) = ruleset.guard_ipv6 {
-        guard += &format!("    iifname != {{ \"lo\", \"{bridge}\" }} ip6 daddr {address} {dns}\n");
-    }
-    let mut text =
-        format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n");
-    if !nat.is_empty() {
-        text += &format!(
-            "  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;\n{nat}  }}\n"
-        );
-    }
-    if !guard.is_empty() {
-        text += &format!(
-            "  chain input {{\n    type filter hook input priority filter; policy accept;\n{guard}  }}\n"
-        );
-    }
-    text + "}\n"
+    format!(
+        "  chain {name} {{\n    type {place}; policy accept;\n{}  }}\n",
+        rules.concat()
+    )
 }

@@ -58,6 +58,29 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
     let made = named(links, "br0").await.unwrap();
     assert_eq!((made.mtu, made.hwaddr), (1400, Some(Mac::from_seed(9))));
 
+    attaches_nics(links, netns, made.index).await;
+
+    for _ in 0..2 {
+        links.detach_nic("veth-a").await.unwrap();
+        links.delete_bridge("br0").await.unwrap();
+    }
+    assert_eq!(links.list().await.unwrap(), before, "nothing stays behind");
+    assert!(matches!(
+        links.ensure_bridge(&bridge("alien")).await,
+        Err(Error::NotOurs(_))
+    ));
+    assert!(matches!(
+        links.delete_bridge("alien").await,
+        Err(Error::NotOurs(_))
+    ));
+    assert_eq!(
+        links.list().await.unwrap(),
+        before,
+        "others' links are not touched"
+    );
+}
+
+async fn attaches_nics(links: &dyn Links, netns: OwnedFd, bridge_index: u32) {
     links
         .attach_nic(&nic("veth-a", "br0"), netns.as_fd())
         .await
@@ -66,7 +89,7 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
     assert!(end.ours && end.up, "{end:?}");
     assert_eq!(
         (end.master, end.mtu, end.kind.as_deref()),
-        (Some(made.index), 1400, Some("veth"))
+        (Some(bridge_index), 1400, Some("veth"))
     );
 
     let again = links
@@ -88,25 +111,6 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
             "{bad}"
         );
     }
-
-    for _ in 0..2 {
-        links.detach_nic("veth-a").await.unwrap();
-        links.delete_bridge("br0").await.unwrap();
-    }
-    assert_eq!(links.list().await.unwrap(), before, "nothing stays behind");
-    assert!(matches!(
-        links.ensure_bridge(&bridge("alien")).await,
-        Err(Error::NotOurs(_))
-    ));
-    assert!(matches!(
-        links.delete_bridge("alien").await,
-        Err(Error::NotOurs(_))
-    ));
-    assert_eq!(
-        links.list().await.unwrap(),
-        before,
-        "others' links are not touched"
-    );
 }
 
 #[test]

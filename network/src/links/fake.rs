@@ -91,8 +91,8 @@ impl Links for FakeLinks {
         state.links.insert(
             spec.name.clone(),
             LinkView {
-                mtu,
                 hwaddr,
+                mtu,
                 ..link
             },
         );
@@ -124,8 +124,8 @@ impl Links for FakeLinks {
         state.links.insert(
             nic.host_name.clone(),
             LinkView {
-                master,
                 mtu,
+                master,
                 ..link
             },
         );

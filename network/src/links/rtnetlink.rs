@@ -94,10 +94,7 @@ fn ensure_bridge(spec: &BridgeSpec) -> Result<(), Error> {
     };
     let configured = configure_bridge(&socket, spec, &bridge);
     if configured.is_err() && is_new {
-        // Nothing half made stays; the error that is returned is the first one.
-        if let Err(error) = delete_ours("delete bridge", &spec.name) {
-            tracing::warn!(bridge = spec.name, error = %rlxc_sys::chain::chain(&error), "a half made bridge stays behind");
-        }
+        delete_half_made("delete bridge", &spec.name);
     }
     configured
 }
@@ -190,7 +187,19 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
     let message = request::new_nic(nic, bridge.index, nic.mtu.unwrap_or(bridge.mtu), netns);
     socket
         .change(message, NLM_F_CREATE | NLM_F_EXCL)
-        .map_err(refused("create NIC", &nic.host_name))
+        .map_err(refused("create NIC", &nic.host_name))?;
+    let prepared = sysctl::prepare_nic(nic, netns);
+    if prepared.is_err() {
+        delete_half_made("delete NIC", &nic.host_name);
+    }
+    prepared
+}
+
+/// Nothing half made stays; the error that is returned to the caller is the one that came first.
+fn delete_half_made(doing: &'static str, name: &str) {
+    if let Err(error) = delete_ours(doing, name) {
+        tracing::warn!(link = name, error = %rlxc_sys::chain::chain(&error), "a half made link stays behind");
+    }
 }
 
 fn delete_ours(doing: &'static str, name: &str) -> Result<(), Error> {

@@ -1,4 +1,6 @@
-//! Namespaces for the tests of this crate.
+//! Namespaces for the tests of this crate; [`lab`] holds a whole network.
+
+pub(crate) mod lab;
 
 use std::os::fd::{AsFd, OwnedFd};
 
