@@ -11,7 +11,7 @@ use crate::archive::{Archive, fingerprint, metadata, pack};
 use crate::daemon::Daemon;
 use crate::world::Uplink;
 
-const INITTAB: &str = "::sysinit:/etc/rc\n::respawn:/bin/udhcpc -i eth0 -f -t 20 -T 1 -A 1 -s /etc/udhcpc.script\n\
+const INITTAB: &str = "::sysinit:/etc/rc\n::respawn:/bin/udhcpc -i eth0 -f -t 20 -T 1 -A 1 -x hostname:$(hostname) -s /etc/udhcpc.script\n\
 console::respawn:-/bin/sh\n::ctrlaltdel:/bin/reboot\n::shutdown:/bin/sync\n";
 const RC: &str = "#!/bin/sh\necho booting busybox\nmkdir -p /run /tmp\n[ -e /etc/boots ] || : > /etc/boots\necho boot >> /etc/boots\n\
 hostname > /run/hostname\n";
