@@ -220,7 +220,12 @@ fn dnsmasq_is_found_again_and_replaced_only_when_needed() {
         network.dnsmasq.ensure(&spec()).await.unwrap();
         assert_eq!(pid(), first, "the same configuration keeps the process");
         let changed = BridgeSpec {
+            ipv6_stateful: true,
+            ipv4_dhcp_ranges: vec![(Ipv4Addr::new(10, 88, 0, 50), Ipv4Addr::new(10, 88, 0, 60))],
+            dhcp_expiry: Some("10m".to_owned()),
+            mtu: Some(1400),
             dns_domain: Some("lab".to_owned()),
+            raw_dnsmasq: Some("log-queries".to_owned()),
             ..spec()
         };
         network.dnsmasq.ensure(&changed).await.unwrap();
@@ -236,6 +241,54 @@ fn dnsmasq_is_found_again_and_replaced_only_when_needed() {
         network.dnsmasq.ensure(&changed).await.unwrap();
         assert_ne!(pid(), second);
         network.down(&spec()).await;
+    });
+}
+
+#[test]
+fn a_namespace_of_an_unprivileged_user_gets_its_nic() {
+    if !testing::has_tool("unshare") {
+        return;
+    }
+    testing::in_fresh_netns(|| async {
+        RtnetlinkLinks.ensure_bridge(&spec()).await.unwrap();
+        // As an instance is: a network namespace that belongs to a user namespace.
+        let mut child = Tool::new("unshare")
+            .args(["--user", "--net", "sleep", "60"])
+            .command()
+            .unwrap()
+            .spawn()
+            .unwrap();
+        let path = format!("/proc/{}/ns/net", child.id());
+        let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        eventually("the namespace", || {
+            std::fs::read_link(&path)
+                .ok()
+                .filter(|theirs| *theirs != own)
+        });
+        let netns = std::fs::File::open(&path).unwrap();
+        let nic = NicSpec {
+            host_name: "veth1".to_owned(),
+            container_name: "eth0".to_owned(),
+            bridge: "br0".to_owned(),
+            hwaddr: Mac::from_seed(1),
+            mtu: Some(1400),
+        };
+        let attached = RtnetlinkLinks.attach_nic(&nic, netns.as_fd()).await;
+        let view = NetnsView::open(netns.as_fd());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        attached.unwrap();
+        let interfaces = view.unwrap().interfaces().unwrap();
+        let eth0 = interfaces
+            .iter()
+            .find(|interface| interface.name == "eth0")
+            .unwrap();
+        assert_eq!(
+            (eth0.hwaddr, eth0.mtu, eth0.up),
+            (Some(nic.hwaddr), 1400, false)
+        );
+        RtnetlinkLinks.detach_nic("veth1").await.unwrap();
+        RtnetlinkLinks.delete_bridge("br0").await.unwrap();
     });
 }
 

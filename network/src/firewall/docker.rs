@@ -30,6 +30,26 @@ pub(super) fn apply(tag: &str, ruleset: &Ruleset) -> Result<(), ToolError> {
     Ok(())
 }
 
+/// Whether [`apply`] would change nothing. Docker may have been started since.
+pub(super) fn is_applied(tag: &str, ruleset: &Ruleset) -> Result<bool, ToolError> {
+    for (program, wanted) in [
+        ("iptables", ruleset.pass_ipv4),
+        ("ip6tables", ruleset.pass_ipv6),
+    ] {
+        let Some(rules) = chain(program)? else {
+            continue;
+        };
+        let mut wanted = wanted_rules(tag, &ruleset.bridge, wanted);
+        let mut present = tagged(&rules, tag);
+        wanted.sort();
+        present.sort();
+        if present != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Takes away what [`apply`] added.
 pub(super) fn remove(tag: &str) -> Result<(), ToolError> {
     for program in ["iptables", "ip6tables"] {

@@ -17,8 +17,15 @@ use crate::error::blocking;
 #[derive(Debug, Clone)]
 pub struct Nftables {
     prefix: Arc<str>,
-    /// The listing of each table as it was right after we applied it, or `None` where no table is needed.
-    applied: Arc<Mutex<HashMap<String, Option<String>>>>,
+    applied: Arc<Mutex<HashMap<String, Applied>>>,
+}
+
+/// What a network's rules should look like.
+#[derive(Debug, Clone)]
+struct Applied {
+    ruleset: Ruleset,
+    /// How nft showed the table right after it was applied; `None` where none is needed.
+    listing: Option<String>,
 }
 
 impl Nftables {
@@ -34,7 +41,7 @@ impl Nftables {
         table_name(&self.prefix, network)
     }
 
-    fn applied(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+    fn applied(&self) -> MutexGuard<'_, HashMap<String, Applied>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,18 +52,20 @@ impl Nftables {
             source,
         };
         let table = self.table(network);
-        if !ruleset.needs_table() {
-            self.remove_now(network)?;
-            self.applied().insert(network.to_owned(), None);
-            return Ok(());
-        }
-        nft(&["-f", "-"])
-            .input(render(&table, ruleset))
-            .run()
-            .map_err(refused)?;
-        let listed = list(&table).map_err(refused)?;
-        self.applied().insert(network.to_owned(), listed);
-        docker::apply(&table, ruleset).map_err(refused)
+        let text = if ruleset.needs_table() {
+            render(&table, ruleset)
+        } else {
+            deletion(&table)
+        };
+        nft(&["-f", "-"]).input(text).run().map_err(refused)?;
+        docker::apply(&table, ruleset).map_err(refused)?;
+        let listing = list(&table).map_err(refused)?;
+        let applied = Applied {
+            ruleset: ruleset.clone(),
+            listing,
+        };
+        self.applied().insert(network.to_owned(), applied);
+        Ok(())
     }
 
     fn remove_now(&self, network: &str) -> Result<(), Error> {
@@ -68,7 +77,7 @@ impl Nftables {
         let table = self.table(network);
         self.applied().remove(network);
         nft(&["-f", "-"])
-            .input(format!("table inet {table}\ndelete table inet {table}\n"))
+            .input(deletion(&table))
             .run()
             .map_err(refused)?;
         docker::remove(&table).map_err(refused)
@@ -83,7 +92,9 @@ impl Nftables {
             network: network.to_owned(),
             source,
         };
-        Ok(list(&self.table(network)).map_err(refused)? == expected)
+        let table = self.table(network);
+        Ok(list(&table).map_err(refused)? == expected.listing
+            && docker::is_applied(&table, &expected.ruleset).map_err(refused)?)
     }
 
     fn networks_now(&self) -> Result<Vec<String>, Error> {
@@ -174,6 +185,11 @@ fn unescape(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// The text that makes `table` not exist, whether or not it did.
+fn deletion(table: &str) -> String {
+    format!("table inet {table}\ndelete table inet {table}\n")
+}
+
 /// The text that makes `table` consist of exactly this ruleset.
 pub fn render(table: &str, ruleset: &Ruleset) -> String {
     let bridge = &ruleset.bridge;
@@ -191,7 +207,7 @@ pub fn render(table: &str, ruleset: &Ruleset) -> String {
     let guard_ipv4 = ruleset.guard_ipv4.map(|address| guard("ip", &address));
     let guard_ipv6 = ruleset.guard_ipv6.map(|address| guard("ip6", &address));
     [
-        format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n"),
+        format!("{}table inet {table} {{\n", deletion(table)),
         chain(
             "postrouting",
             "nat hook postrouting priority srcnat",

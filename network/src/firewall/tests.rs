@@ -1,5 +1,7 @@
 //! Snapshots of the rendered text, and one conformance suite for the recorder and for nftables.
 
+use rlxc_sys::tool::Tool;
+
 use super::*;
 use crate::testing;
 
@@ -101,19 +103,70 @@ fn nftables_notices_what_others_did() {
         ] {
             firewall.apply("net", &rules).await.unwrap();
             assert!(firewall.verify("net").await.unwrap());
-            rlxc_sys::tool::Tool::new("nft")
-                .args(vandal.split(' '))
-                .run()
-                .unwrap();
+            Tool::new("nft").args(vandal.split(' ')).run().unwrap();
             assert!(!firewall.verify("net").await.unwrap(), "{vandal}");
         }
         assert_eq!(firewall.findings().await.unwrap(), []);
         let drop = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; };\n";
-        rlxc_sys::tool::Tool::new("nft")
+        Tool::new("nft")
             .args(["-f", "-"])
             .input(drop)
             .run()
             .unwrap();
         assert_eq!(firewall.findings().await.unwrap().len(), 1);
+    });
+}
+
+fn iptables(arguments: &str) -> String {
+    let text = Tool::new("iptables")
+        .args(arguments.split(' '))
+        .run()
+        .unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn docker_is_asked_to_let_bridges_pass() {
+    if !testing::has_tool("nft") || !testing::has_tool("iptables") {
+        return;
+    }
+    testing::in_fresh_netns(|| async {
+        let firewall = Nftables::new("rlxc");
+        let rules = plan_ruleset(&full());
+        firewall.apply("net", &rules).await.unwrap();
+        firewall.remove("net").await.unwrap();
+        assert_eq!(
+            Tool::new("nft").args(["list", "ruleset"]).run().unwrap(),
+            b"",
+            "without Docker nothing is touched"
+        );
+
+        iptables("-N DOCKER-USER");
+        iptables("-P FORWARD DROP");
+        iptables("-A FORWARD -j DOCKER-USER");
+        let before = iptables("-S");
+        for _ in 0..2 {
+            firewall.apply("net", &rules).await.unwrap();
+        }
+        let during = iptables("-S DOCKER-USER");
+        assert_eq!(during.matches("-j ACCEPT").count(), 2, "{during}");
+        assert!(
+            during.contains("-A DOCKER-USER -i br0") && during.contains("-A DOCKER-USER -o br0"),
+            "{during}"
+        );
+        assert_eq!(firewall.findings().await.unwrap().len(), 1);
+        assert!(firewall.verify("net").await.unwrap());
+        iptables("-F DOCKER-USER");
+        assert!(!firewall.verify("net").await.unwrap());
+        firewall.apply("net", &rules).await.unwrap();
+        assert!(firewall.verify("net").await.unwrap());
+        let closed = Ruleset {
+            pass_ipv4: false,
+            ..rules
+        };
+        firewall.apply("net", &closed).await.unwrap();
+        assert_eq!(iptables("-S"), before);
+        firewall.remove("net").await.unwrap();
+        assert_eq!(iptables("-S"), before);
     });
 }
