@@ -1,1 +1,62 @@
+//! Storage pools: images that are unpacked once, volumes that stand on them, snapshots; and image files.
+//!
+//! Synchronous. Knows nothing of instances, requests or the inventory: it is told ids and paths. It mounts
+//! nothing: a driver says what a root consists of ([`rlxc_sys::rootfs::RootSource`]), the runtime mounts it.
 #![forbid(unsafe_code)]
+
+mod pool;
+mod trash;
+
+pub mod conformance;
+pub mod copy;
+pub mod driver;
+pub mod error;
+pub mod image;
+pub mod volume;
+
+pub use driver::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
+pub use error::{Cause, Error, FillError};
+pub use pool::PoolSpec;
+pub use volume::{SnapshotId, VolumeKind, VolumeRef};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use driver::dir::DirDriver;
+use driver::overlay::OverlayDriver;
+
+/// Names of the drivers, the preferred one first.
+pub const DRIVERS: &[&str] = &["overlay", "dir"];
+
+/// Makes a pool in a directory that is empty or not there yet, and opens it.
+pub fn create(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
+    match spec.driver.as_str() {
+        "dir" => Ok(Arc::new(DirDriver::create(spec)?)),
+        "overlay" => Ok(Arc::new(OverlayDriver::create(spec)?)),
+        _ => Err(unknown(spec)),
+    }
+}
+
+/// Opens a pool that was created before; what a crash left half-made in it is removed.
+pub fn open(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
+    match spec.driver.as_str() {
+        "dir" => Ok(Arc::new(DirDriver::open(spec)?)),
+        "overlay" => Ok(Arc::new(OverlayDriver::open(spec)?)),
+        _ => Err(unknown(spec)),
+    }
+}
+
+/// The driver that a new pool in `directory` (or where it will be) should have.
+pub fn default_driver(directory: &Path) -> &'static str {
+    let there = directory.ancestors().find(|path| path.is_dir());
+    match driver::overlay::probe(there.unwrap_or(Path::new("/"))) {
+        Ok(()) => "overlay",
+        Err(_) => "dir",
+    }
+}
+
+fn unknown(spec: &PoolSpec) -> Error {
+    Error::UnknownDriver {
+        driver: spec.driver.clone(),
+    }
+}

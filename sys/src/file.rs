@@ -313,6 +313,12 @@ impl<'a> Entry<'a> {
         with_growing_buffer(|buffer| rustix::fs::lgetxattr(&path, name.as_bytes(), buffer))
     }
 
+    /// Removes an extended attribute.
+    pub fn remove_xattr(&self, name: &OsStr) -> io::Result<()> {
+        rustix::fs::lremovexattr(self.path(), name.as_bytes())?;
+        Ok(())
+    }
+
     /// Sets an extended attribute.
     pub fn set_xattr(&self, name: &OsStr, value: &[u8]) -> io::Result<()> {
         rustix::fs::lsetxattr(self.path(), name.as_bytes(), value, XattrFlags::empty())?;

@@ -1,0 +1,259 @@
+//! The driver `overlay`: a volume is a stack of directories, the lowest is the image, the uppermost takes writes.
+//! Works on every file system that overlay can stand on; a volume or a snapshot of a stopped instance costs one
+//! small directory and one small file, whatever the size.
+//!
+//! A layer never moves. To snapshot a stopped instance, its record says that the upper layer is frozen now and
+//! names a new one: one rename of `volume.json` is the whole change. The upper of a running instance can't be
+//! exchanged under it, so what changed is copied into a layer of its own.
+//!
+//! Durable when a call returns: the record, its directory's name, and what was copied. The new, empty upper need
+//! not be: it is made again if a power loss took it.
+
+mod layers;
+mod merge;
+mod operations;
+mod record;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rlxc_sys::chain::chain;
+use rlxc_sys::file::{self, Durability, Entry, FileError};
+use rlxc_sys::path;
+use rlxc_sys::rootfs::RootSource;
+
+use self::layers::{Layers, Table};
+use self::record::Record;
+use super::shared::{create_image, existing_volume, list_images};
+use super::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
+use crate::error::{Cause, Doing, Error, FillError};
+use crate::pool::{PoolDir, PoolSpec, disk_usage};
+use crate::volume::{SnapshotId, VolumeRef};
+
+/// A pool of layers.
+#[derive(Debug)]
+pub struct OverlayDriver {
+    pool: PoolDir,
+    table: Mutex<Table>,
+}
+
+/// Whether layers of an overlay can be kept in `directory`.
+pub fn probe(directory: &Path) -> Result<(), Cause> {
+    let unfit = |lacks| Cause::Unfit {
+        path: directory.to_owned(),
+        lacks,
+    };
+    let stat = rustix::fs::statfs(directory)
+        .map_err(|errno| FileError::new("look at", directory, errno))?;
+    // OVERLAYFS_SUPER_MAGIC of linux/magic.h
+    if i128::from(stat.f_type) == 0x794c_7630 {
+        return Err(unfit("is an overlay itself"));
+    }
+    let name = format!(".rlxc-probe-{}", std::process::id());
+    let path = directory.join(&name);
+    file::create_dir(&path, 0o700)?;
+    let parent = path::open_dir(directory)?;
+    let marked = Entry::new(&parent, OsStr::new(&name))
+        .set_xattr(OsStr::new("trusted.overlay.opaque"), b"y");
+    let device = rustix::fs::FileType::CharacterDevice;
+    let mode = rustix::fs::Mode::empty();
+    let whiteout = rustix::fs::mknodat(rustix::fs::CWD, path.join("w"), device, mode, 0);
+    path::remove_tree(&parent, OsStr::new(&name))?;
+    marked.map_err(|_| unfit("has no `trusted` extended attributes"))?;
+    whiteout.map_err(|_| unfit("can't hold whiteouts"))?;
+    Ok(())
+}
+
+impl OverlayDriver {
+    /// Lays out a new pool.
+    pub fn create(spec: &PoolSpec) -> Result<Self, Error> {
+        let pool = PoolDir::create(spec, probe).pool("create", &spec.name)?;
+        let table = Mutex::new(Table::new(BTreeMap::new(), &[]));
+        Ok(Self { pool, table })
+    }
+
+    /// Opens a pool. Layers that no record names are what a crash left: they go.
+    pub fn open(spec: &PoolSpec) -> Result<Self, Error> {
+        let pool = PoolDir::open(spec).pool("open", &spec.name)?;
+        let table = load(&pool).pool("open", &spec.name)?;
+        let table = Mutex::new(table);
+        Ok(Self { pool, table })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // The table is changed by single insertions and removals, so a panic elsewhere left it whole.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn layers(&self) -> Layers<'_> {
+        Layers(&self.pool)
+    }
+
+    fn record(&self, volume: VolumeRef) -> Result<Record, Cause> {
+        let record = self.table().records.get(&volume).cloned();
+        record.ok_or_else(|| Cause::NotFound {
+            what: format!("`{}`", self.pool.volume(volume).display()),
+        })
+    }
+
+    /// Marks an image as deleted while volumes stand on it; removes it otherwise.
+    fn try_delete_image(&self, fingerprint: &str) -> Result<(), Cause> {
+        let path = self.pool.image(fingerprint);
+        let table = self.table();
+        if table.needs_image(fingerprint) {
+            let mark = path.join(TOMBSTONE);
+            return Ok(file::write_atomic(&mark, b"", 0o600, Durability::Durable)?);
+        }
+        self.pool.trash.take(&path)?;
+        Ok(())
+    }
+}
+
+/// In the directory of an image that was deleted while volumes stood on it.
+const TOMBSTONE: &str = "deleted";
+
+fn load(pool: &PoolDir) -> Result<Table, Cause> {
+    let mut records = BTreeMap::new();
+    let mut broken = false;
+    for volume in pool.volumes()? {
+        match Record::load(&pool.volume(volume)) {
+            Ok(record) => drop(records.insert(volume, record)),
+            Err(error) => {
+                broken = true;
+                tracing::error!(%volume, error = %chain(&error), "volume has no readable record");
+            }
+        }
+    }
+    let layers = Layers(pool);
+    let on_disk = layers.list()?;
+    let table = Table::new(records, &on_disk);
+    for record in table.records.values() {
+        layers.ensure_upper(record)?;
+    }
+    // What an unreadable record names is not known; better keep too much than lose that volume's data.
+    if !broken {
+        layers.discard(table.unneeded(on_disk.into_iter().collect()));
+        for image in list_images(pool)? {
+            let path = pool.image(&image);
+            if path.join(TOMBSTONE).exists() && !table.needs_image(&image) {
+                pool.trash.take(&path)?;
+            }
+        }
+    }
+    Ok(table)
+}
+
+impl Driver for OverlayDriver {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            driver: "overlay",
+            instant_clone: true,
+            optimized_snapshots: true,
+            quota: false,
+            overlay: true,
+        }
+    }
+
+    fn delete_pool(&self) -> Result<(), Error> {
+        self.pool.delete().pool("delete", &self.pool.name)
+    }
+
+    fn usage(&self) -> Result<Usage, Error> {
+        self.pool.usage().pool("measure", &self.pool.name)
+    }
+
+    fn create_image(
+        &self,
+        fingerprint: &str,
+        filler: &mut dyn FnMut(&Path) -> Result<(), FillError>,
+    ) -> Result<(), Error> {
+        let path = self.pool.image(fingerprint);
+        if path.is_dir() {
+            // Under the lock: the last volume on it may be about to go.
+            let _table = self.table();
+            let unmarked = file::remove(&path.join(TOMBSTONE));
+            return unmarked.image("unpack", fingerprint);
+        }
+        create_image(&self.pool, fingerprint, filler).image("unpack", fingerprint)
+    }
+
+    fn image_dir(&self, fingerprint: &str) -> Option<PathBuf> {
+        let path = self.pool.image(fingerprint);
+        (path.is_dir() && !path.join(TOMBSTONE).exists()).then_some(path)
+    }
+
+    fn delete_image(&self, fingerprint: &str) -> Result<(), Error> {
+        self.try_delete_image(fingerprint)
+            .image("delete", fingerprint)
+    }
+
+    fn create_volume(&self, volume: VolumeRef, source: &Source) -> Result<(), Error> {
+        self.try_create_volume(volume, source)
+            .volume("create", volume)
+    }
+
+    fn delete_volume(&self, volume: VolumeRef) -> Result<(), Error> {
+        self.try_delete_volume(volume).volume("delete", volume)
+    }
+
+    fn volume_dir(&self, volume: VolumeRef) -> Result<PathBuf, Error> {
+        existing_volume(&self.pool, volume).volume("find", volume)
+    }
+
+    fn root(&self, volume: VolumeRef) -> Result<RootSource, Error> {
+        let record = self.record(volume).volume("find", volume)?;
+        Ok(self.layers().root(&record))
+    }
+
+    fn snapshot_root(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<RootSource, Error> {
+        self.chain(volume, snapshot)
+            .and_then(|chain| Ok(self.layers().view(&chain)?))
+            .snapshot("find", volume, snapshot)
+    }
+
+    fn create_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        state: State,
+    ) -> Result<(), Error> {
+        match state {
+            State::Stopped => self.freeze_upper(volume, snapshot),
+            State::Frozen => self.copy_upper(volume, snapshot),
+        }
+        .snapshot("create", volume, snapshot)
+    }
+
+    fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        self.try_restore(volume, snapshot)
+            .snapshot("restore", volume, snapshot)
+    }
+
+    fn delete_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        self.try_delete_snapshot(volume, snapshot)
+            .snapshot("delete", volume, snapshot)
+    }
+
+    fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error> {
+        let record = self.record(volume).volume("find", volume)?;
+        let layers = record.layers().collect::<std::collections::BTreeSet<_>>();
+        let trees = layers.into_iter().map(|layer| self.layers().tree(layer));
+        disk_usage(trees.collect()).volume("measure", volume)
+    }
+
+    fn list_volumes(&self) -> Result<Contents, Error> {
+        let mut images = list_images(&self.pool).pool("list", &self.pool.name)?;
+        images.retain(|image| self.image_dir(image).is_some());
+        let table = self.table();
+        let volumes = table.records.iter().map(|(volume, record)| {
+            let snapshots = record.snapshots.keys().copied().collect();
+            (*volume, VolumeContents { snapshots })
+        });
+        Ok(Contents {
+            images,
+            volumes: volumes.collect(),
+        })
+    }
+}

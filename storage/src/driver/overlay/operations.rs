@@ -1,0 +1,285 @@
+//! What changes records. Each has one shape: under the lock, think up the new record and pin what it names;
+//! without the lock, make the directories and save; under the lock again, put the record in the table. What is
+//! made before a failure is named by nobody and goes with the pin.
+
+use rlxc_sys::path;
+
+use super::OverlayDriver;
+use super::layers::Table;
+use super::merge::merge_layers;
+use super::record::{Chain, LayerId, Record};
+use crate::copy::{Attributes, copy_tree};
+use crate::driver::shared::{already_there, copy_metadata};
+use crate::driver::{Driver, Source};
+use crate::error::Cause;
+use crate::pool::PoolDir;
+use crate::volume::{SnapshotId, VolumeRef};
+
+/// From here on the layers above the image are merged into one.
+pub(crate) const MERGE_FROM: usize = 32;
+
+/// What overlay can stand on; `OVL_MAX_STACK` in fs/overlayfs.
+const LAYER_LIMIT: usize = 480;
+
+/// A record that is about to be: while it lives, what the record names stays; afterwards what nobody needs goes.
+struct Pin<'a> {
+    driver: &'a OverlayDriver,
+    number: u64,
+    record: Record,
+}
+
+impl Pin<'_> {
+    /// Makes it the record of `volume`, on disk and in the table. The one moment at which anything changes.
+    fn replace(self, volume: VolumeRef) -> Result<(), Cause> {
+        self.record.save(&self.driver.pool.volume(volume))?;
+        self.install(volume);
+        Ok(())
+    }
+
+    fn install(self, volume: VolumeRef) {
+        let mut table = self.driver.table();
+        let old = table.records.insert(volume, self.record.clone());
+        let released = old.iter().flat_map(Record::layers).collect();
+        let unneeded = table.unneeded(released);
+        drop(table);
+        self.driver.layers().discard(unneeded);
+    }
+}
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        let unneeded = self.driver.table().unpin(self.number);
+        self.driver.layers().discard(unneeded);
+    }
+}
+
+impl OverlayDriver {
+    fn pin(&self, table: &mut Table, record: Record) -> Pin<'_> {
+        let number = table.pin(record.clone());
+        Pin {
+            driver: self,
+            number,
+            record,
+        }
+    }
+
+    /// Plans a change of a record that is there: `change` gets it and fresh layers.
+    fn plan(
+        &self,
+        volume: VolumeRef,
+        change: impl FnOnce(&mut Record, &mut Table) -> Result<(), Cause>,
+    ) -> Result<Pin<'_>, Cause> {
+        let mut record = self.record(volume)?;
+        let mut table = self.table();
+        change(&mut record, &mut table)?;
+        Ok(self.pin(&mut table, record))
+    }
+
+    pub(super) fn chain(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<Chain, Cause> {
+        find_chain(&self.record(volume)?, snapshot)
+    }
+
+    pub(super) fn try_create_volume(
+        &self,
+        volume: VolumeRef,
+        source: &Source,
+    ) -> Result<(), Cause> {
+        let path = self.pool.volume(volume);
+        if path.exists() {
+            return Err(already_there(&path));
+        }
+        let (pin, metadata) = self.plan_volume(source)?;
+        let scratch = self.pool.trash.scratch()?;
+        self.create_upper(&pin.record)?;
+        if let Some(metadata) = metadata {
+            copy_metadata(&metadata, scratch.path())?;
+        }
+        pin.record.save(scratch.path())?;
+        if !PoolDir::place(scratch, &path)? {
+            return Err(already_there(&path));
+        }
+        pin.install(volume);
+        Ok(())
+    }
+
+    /// The record of a new volume, and where its metadata is copied from.
+    fn plan_volume(&self, source: &Source) -> Result<(Pin<'_>, Option<std::path::PathBuf>), Cause> {
+        if let Source::Copy {
+            from,
+            snapshot: None,
+        } = source
+        {
+            self.share_upper(*from)?;
+        }
+        let mut table = self.table();
+        let (chain, metadata) = match source {
+            Source::Empty => (Chain::default(), None),
+            Source::Image(fingerprint) => {
+                let dir = self.image_dir(fingerprint).ok_or_else(|| Cause::NotFound {
+                    what: format!("the image `{fingerprint}`"),
+                })?;
+                let chain = Chain {
+                    image: Some(fingerprint.clone()),
+                    layers: Vec::new(),
+                };
+                (chain, Some(dir))
+            }
+            Source::Copy { from, snapshot } => {
+                let dir = self.pool.volume(*from);
+                let record = table.records.get(from).ok_or_else(|| Cause::NotFound {
+                    what: format!("`{}`", dir.display()),
+                })?;
+                let chain = match snapshot {
+                    Some(snapshot) => find_chain(record, *snapshot)?,
+                    None => record.chain.clone(),
+                };
+                (chain, Some(dir))
+            }
+        };
+        let upper = table.fresh_layer();
+        let pin = self.pin(&mut table, Record::new(chain, upper));
+        Ok((pin, metadata))
+    }
+
+    /// Freezes the upper of a stopped volume, so that another can stand on it.
+    fn share_upper(&self, volume: VolumeRef) -> Result<(), Cause> {
+        self.freeze(volume, |_| {})
+    }
+
+    pub(super) fn freeze_upper(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+    ) -> Result<(), Cause> {
+        self.refuse_taken(volume, snapshot)?;
+        self.freeze(volume, |record| {
+            record.snapshots.insert(snapshot, record.chain.clone());
+        })
+    }
+
+    /// The upper becomes the top of the chain, a new one takes its place; `then` sees the record before it is saved.
+    fn freeze(&self, volume: VolumeRef, then: impl FnOnce(&mut Record)) -> Result<(), Cause> {
+        let deep = self.record(volume)?.chain.layers.len() + 1 >= MERGE_FROM;
+        let merged = if deep { self.merge(volume)? } else { None };
+        let pin = self.plan(volume, |record, table| {
+            record.chain = match merged.as_ref() {
+                Some(merged) => merged.record.chain.clone(),
+                None => record.chain.with(record.upper),
+            };
+            if record.chain.layers.len() > LAYER_LIMIT {
+                return Err(Cause::TooDeep {
+                    layers: record.chain.layers.len(),
+                    limit: LAYER_LIMIT,
+                });
+            }
+            record.upper = table.fresh_layer();
+            then(record);
+            Ok(())
+        })?;
+        self.create_upper(&pin.record)?;
+        pin.replace(volume)
+    }
+
+    /// One layer that shows what the chain and the upper of a stopped volume show; pinned, in a record of its own.
+    fn merge(&self, volume: VolumeRef) -> Result<Option<Pin<'_>>, Cause> {
+        let old = self.record(volume)?;
+        let pin = self.plan(volume, |record, table| {
+            record.upper = table.fresh_layer();
+            record.chain.layers = vec![record.upper];
+            Ok(())
+        })?;
+        let layers = old.chain.layers.iter().copied().chain([old.upper]);
+        let trees: Vec<_> = layers.map(|layer| self.layers().tree(layer)).collect();
+        self.layers().create_upper(pin.record.upper, None)?;
+        let complete = merge_layers(&trees, &self.layers().tree(pin.record.upper))?;
+        Ok(complete.then_some(pin))
+    }
+
+    /// Copies the upper of a running, frozen instance into a layer that its snapshot stands on.
+    pub(super) fn copy_upper(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
+        self.refuse_taken(volume, snapshot)?;
+        let mut layer = LayerId(0);
+        let pin = self.plan(volume, |record, table| {
+            layer = table.fresh_layer();
+            let chain = record.chain.with(layer);
+            record.snapshots.insert(snapshot, chain);
+            Ok(())
+        })?;
+        self.layers().create_upper(layer, None)?;
+        let from = path::open_dir(&self.layers().tree(pin.record.upper))?;
+        let to = path::open_dir(&self.layers().tree(layer))?;
+        copy_tree(&from, &to, Attributes::Layer)?;
+        let synced = rustix::fs::syncfs(&to);
+        synced.map_err(|errno| {
+            rlxc_sys::file::FileError::new("sync", self.layers().dir(layer), errno)
+        })?;
+        pin.replace(volume)
+    }
+
+    pub(super) fn try_restore(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
+        let pin = self.plan(volume, |record, table| {
+            record.chain = find_chain(record, snapshot)?;
+            record.upper = table.fresh_layer();
+            Ok(())
+        })?;
+        self.create_upper(&pin.record)?;
+        pin.replace(volume)
+    }
+
+    pub(super) fn try_delete_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+    ) -> Result<(), Cause> {
+        match self.record(volume) {
+            Ok(record) if record.snapshots.contains_key(&snapshot) => {}
+            Ok(_) | Err(Cause::NotFound { .. }) => return Ok(()),
+            Err(other) => return Err(other),
+        }
+        let pin = self.plan(volume, |record, _| {
+            record.snapshots.remove(&snapshot);
+            Ok(())
+        })?;
+        pin.replace(volume)
+    }
+
+    pub(super) fn try_delete_volume(&self, volume: VolumeRef) -> Result<(), Cause> {
+        self.pool.trash.take(&self.pool.volume(volume))?;
+        let mut table = self.table();
+        let old = table.records.remove(&volume);
+        let unneeded = table.unneeded(old.iter().flat_map(Record::layers).collect());
+        let chains = old.iter().flat_map(Record::chains);
+        let images: std::collections::BTreeSet<_> =
+            chains.filter_map(|chain| chain.image.clone()).collect();
+        drop(table);
+        self.layers().discard(unneeded);
+        for image in images {
+            if self.image_dir(&image).is_none() {
+                self.try_delete_image(&image)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_upper(&self, record: &Record) -> Result<(), Cause> {
+        let below = self.layers().trees(&record.chain);
+        let like = below.first().map(std::path::PathBuf::as_path);
+        Ok(self.layers().create_upper(record.upper, like)?)
+    }
+
+    fn refuse_taken(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
+        if self.record(volume)?.snapshots.contains_key(&snapshot) {
+            return Err(Cause::AlreadyThere {
+                what: format!("snapshot {snapshot}"),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn find_chain(record: &Record, snapshot: SnapshotId) -> Result<Chain, Cause> {
+    let chain = record.snapshots.get(&snapshot).cloned();
+    chain.ok_or_else(|| Cause::NotFound {
+        what: format!("snapshot {snapshot}"),
+    })
+}

@@ -1,0 +1,297 @@
+//! Compressed streams: told by their first bytes, decompressed in a thread of their own while another writes.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rlxc_sys::file;
+use rlxc_sys::tool::Tool;
+
+use super::ImageError;
+
+/// How the bytes of an image file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878; the default for new images.
+    Zstd,
+    /// <https://tukaani.org/xz/xz-file-format.txt>
+    Xz,
+    /// By the program `bzip2`, only read.
+    Bzip2,
+}
+
+/// What an image file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A tarball.
+    Tar(Compression),
+    /// A file system image, version 4; see Documentation/filesystems/squashfs.rst.
+    Squashfs,
+}
+
+/// Memory that decompressing may take: a header can ask for gigabytes.
+const XZ_MEMORY: u64 = 512 << 20;
+const CHUNK: usize = 1 << 18;
+const CHUNKS_AHEAD: usize = 16;
+
+impl Format {
+    pub(crate) fn identify(path: &Path) -> Result<Self, ImageError> {
+        let mut start = Vec::new();
+        file::open(path)?
+            .take(262)
+            .read_to_end(&mut start)
+            .map_err(|source| read_error(path, source))?;
+        let begins = |magic: &[u8]| start.starts_with(magic);
+        let known = match () {
+            () if begins(b"\xfd7zXZ\0") => Self::Tar(Compression::Xz),
+            () if begins(b"\x1f\x8b") => Self::Tar(Compression::Gzip),
+            () if begins(b"\x28\xb5\x2f\xfd") => Self::Tar(Compression::Zstd),
+            () if begins(b"BZh") => Self::Tar(Compression::Bzip2),
+            () if begins(b"hsqs") => Self::Squashfs,
+            () if start.get(257..262) == Some(b"ustar") => Self::Tar(Compression::None),
+            () => {
+                return Err(ImageError::Malformed {
+                    path: path.to_owned(),
+                    problem:
+                        "it is neither a tarball (plain, gzip, xz, zstd, bzip2) nor a squashfs"
+                            .into(),
+                });
+            }
+        };
+        Ok(known)
+    }
+}
+
+pub(crate) fn read_error(path: &Path, source: io::Error) -> ImageError {
+    ImageError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Counts what was taken from the file, for progress.
+struct Counted<R> {
+    inner: R,
+    count: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        self.count.fetch_add(count as u64, relaxed);
+        Ok(count)
+    }
+}
+
+/// The plain bytes of a compressed file, made by a thread.
+#[derive(Debug)]
+pub(crate) struct Decompressed {
+    chunks: Receiver<io::Result<Vec<u8>>>,
+    current: Vec<u8>,
+    at: usize,
+    taken: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Decompressed {
+    pub(crate) fn open(path: &Path, compression: Compression) -> Result<Self, ImageError> {
+        let taken = std::sync::Arc::default();
+        let file = BufReader::with_capacity(
+            CHUNK,
+            Counted {
+                inner: file::open(path)?,
+                count: std::sync::Arc::clone(&taken),
+            },
+        );
+        let reader = decoder(file, compression, path)?;
+        let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+        std::thread::Builder::new()
+            .name("rlxc-decompress".into())
+            .spawn(move || pump(reader, &sender))
+            .map_err(|source| read_error(path, source))?;
+        Ok(Self {
+            chunks,
+            current: Vec::new(),
+            at: 0,
+            taken,
+        })
+    }
+
+    /// Bytes of the file that were read so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl Read for Decompressed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.current.len() {
+            match self.chunks.recv() {
+                Ok(chunk) => self.current = chunk?,
+                // The thread is done.
+                Err(_) => return Ok(0),
+            }
+            self.at = 0;
+        }
+        let count = buffer.len().min(self.current.len() - self.at);
+        buffer[..count].copy_from_slice(&self.current[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// Ends at the end of the stream, at an error, or when nobody listens any more.
+fn pump(mut reader: Box<dyn Read + Send>, sender: &SyncSender<io::Result<Vec<u8>>>) {
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
+        match read {
+            Ok(0) => return,
+            Ok(_) => {
+                if sender.send(Ok(chunk)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                drop(sender.send(Err(error)));
+                return;
+            }
+        }
+    }
+}
+
+fn decoder(
+    file: BufReader<Counted<File>>,
+    compression: Compression,
+    path: &Path,
+) -> Result<Box<dyn Read + Send>, ImageError> {
+    let failed = |source| read_error(path, source);
+    Ok(match compression {
+        Compression::None => Box::new(file),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        Compression::Zstd => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(failed)?)
+        }
+        Compression::Xz => {
+            let concatenated = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated)
+                .map_err(|error| failed(error.into()))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
+        }
+        Compression::Bzip2 => {
+            let child = Tool::new("bzip2")
+                .args(["-dc"])
+                .command()?
+                .stdin(file.into_inner().inner)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .map_err(failed)?;
+            Box::new(ChildOutput { child })
+        }
+    })
+}
+
+/// What a decompressor writes; its failure is an error at the end, not a short stream.
+struct ChildOutput {
+    child: std::process::Child,
+}
+
+impl Read for ChildOutput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self
+            .child
+            .stdout
+            .as_mut()
+            .map_or(Ok(0), |out| out.read(buffer))?;
+        if count == 0 && !buffer.is_empty() {
+            let status = self.child.wait()?;
+            if !status.success() {
+                return Err(io::Error::other(format!(
+                    "the decompressor ended with {status}"
+                )));
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Drop for ChildOutput {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill and `wait` returns at once.
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// Compresses what is written to it into `out`.
+pub(crate) enum Compressor<W: Write> {
+    None(BufWriter<W>),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+    Xz(liblzma::write::XzEncoder<W>),
+}
+
+impl<W: Write> Compressor<W> {
+    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
+        let threads = std::thread::available_parallelism()
+            .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+        Ok(match compression {
+            Compression::None => Self::None(BufWriter::with_capacity(CHUNK, out)),
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(
+                out,
+                flate2::Compression::default(),
+            )),
+            Compression::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(out, 3)?;
+                encoder.multithread(threads)?;
+                encoder.include_checksum(true)?;
+                Self::Zstd(encoder)
+            }
+            Compression::Xz => {
+                let check = liblzma::stream::Check::Crc64;
+                let stream = liblzma::stream::Stream::new_easy_encoder(6, check)?;
+                Self::Xz(liblzma::write::XzEncoder::new_stream(out, stream))
+            }
+            Compression::Bzip2 => {
+                let kind = io::ErrorKind::Unsupported;
+                return Err(io::Error::new(kind, "new images are not packed with bzip2"));
+            }
+        })
+    }
+
+    pub(crate) fn finish(self) -> io::Result<W> {
+        match self {
+            Self::None(inner) => inner.into_inner().map_err(io::IntoInnerError::into_error),
+            Self::Gzip(inner) => inner.finish(),
+            Self::Zstd(inner) => inner.finish(),
+            Self::Xz(inner) => inner.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::None(inner) => inner.write(bytes),
+            Self::Gzip(inner) => inner.write(bytes),
+            Self::Zstd(inner) => inner.write(bytes),
+            Self::Xz(inner) => inner.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::None(inner) => inner.flush(),
+            Self::Gzip(inner) => inner.flush(),
+            Self::Zstd(inner) => inner.flush(),
+            Self::Xz(inner) => inner.flush(),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Packs a root file system into a unified image: one tarball, sorted, numeric owners, pax records for what ustar
+//! has no room for (long names, big numbers, extended attributes).
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rlxc_sys::file::{Entry, FileError};
+use rlxc_sys::path;
+use rlxc_sys::rootfs::RootSource;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::compression::Compressor;
+use super::fingerprint::Fingerprinter;
+use super::header::{Item, pax_records, plain_header};
+use super::writer::allows_xattr;
+use super::{Compression, ImageError, ImageMetadata};
+use crate::copy::{CopyError, DEPTH_LIMIT};
+
+/// An image to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct PackOrder<'a> {
+    /// The root, which is not in use, or a snapshot of one that is.
+    pub root: &'a RootSource,
+    /// What the image says about itself.
+    pub metadata: &'a ImageMetadata,
+    /// A directory of templates.
+    pub templates: Option<&'a Path>,
+    /// How to compress it.
+    pub compression: Compression,
+}
+
+/// Writes the image to `out`; returns its fingerprint and size in bytes. `progress` is told how many bytes of
+/// files went in.
+pub fn pack<W: Write>(
+    order: PackOrder<'_>,
+    out: W,
+    progress: &dyn Fn(u64),
+) -> Result<(String, u64, W), ImageError> {
+    let root = open_root(order.root)?;
+    let write = |source| ImageError::Write { source };
+    let compressor = Compressor::new(Fingerprinter::new(out), order.compression);
+    let mut packing = Packing {
+        out: compressor.map_err(write)?,
+        linked: HashMap::new(),
+        path: PathBuf::from("metadata.yaml"),
+        bytes: 0,
+        progress,
+        buffer: vec![0; 1 << 18],
+    };
+    packing.text(order.metadata)?;
+    if let Some(templates) = order.templates.filter(|path| path.is_dir()) {
+        packing.path = PathBuf::from("templates");
+        packing.directory(path::open_dir(templates)?.as_fd(), 0)?;
+    }
+    packing.path = PathBuf::from("rootfs");
+    packing.directory(root.as_fd(), 0)?;
+    // The end mark: two blocks of zeros.
+    packing.out.write_all(&[0; 1024]).map_err(write)?;
+    progress(packing.bytes);
+    let sum = packing.out.finish().map_err(write)?;
+    Ok(sum.finish())
+}
+
+/// A root as one tree that can be read.
+fn open_root(source: &RootSource) -> Result<OwnedFd, ImageError> {
+    if let RootSource::Tree { path } = source {
+        return Ok(path::open_dir(path)?);
+    }
+    let mount = rlxc_sys::mount::assemble(source, None).map_err(|error| ImageError::Root {
+        source: error.into(),
+    })?;
+    // A detached mount is open as a path only; this keeps it alive as well.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(&mount, ".", flags, Mode::empty())
+        .map_err(|errno| FileError::new("open directory", "rootfs", errno).into())
+}
+
+struct Packing<'a, W: Write> {
+    out: Compressor<Fingerprinter<W>>,
+    /// The first name of each file that has several.
+    linked: HashMap<(u64, u64), PathBuf>,
+    /// The path in the archive of what is being packed.
+    path: PathBuf,
+    bytes: u64,
+    progress: &'a dyn Fn(u64),
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Packing<'_, W> {
+    fn error(&self, action: &'static str) -> impl FnOnce(Errno) -> FileError {
+        let path = self.path.clone();
+        move |errno| FileError::new(action, path, errno)
+    }
+
+    fn text(&mut self, metadata: &ImageMetadata) -> Result<(), ImageError> {
+        let text = metadata.render()?;
+        let item = Item {
+            kind: tar::EntryType::Regular,
+            path: self.path.clone(),
+            mode: 0o644,
+            mtime: metadata.creation_date,
+            size: text.len() as u64,
+            ..Item::default()
+        };
+        self.header(&item)?;
+        self.data(&mut text.as_bytes(), item.size)
+    }
+
+    fn header(&mut self, item: &Item) -> Result<(), ImageError> {
+        let write = |source| ImageError::Write { source };
+        let records = pax_records(item);
+        if !records.is_empty() {
+            let extension = Item {
+                kind: tar::EntryType::XHeader,
+                path: PathBuf::from("pax"),
+                mode: 0o644,
+                size: records.len() as u64,
+                ..Item::default()
+            };
+            let header = plain_header(&extension);
+            self.out.write_all(header.as_bytes()).map_err(write)?;
+            self.out.write_all(&records).map_err(write)?;
+            self.pad(extension.size)?;
+        }
+        let header = plain_header(item);
+        self.out.write_all(header.as_bytes()).map_err(write)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), ImageError> {
+        let padding = (512 - size % 512) % 512;
+        self.out
+            .write_all(&[0; 512][..usize::try_from(padding).unwrap_or(0)])
+            .map_err(|source| ImageError::Write { source })
+    }
+
+    /// Exactly `size` bytes: what a file became shorter by meanwhile is zeros, what it grew by is left out.
+    fn data(&mut self, from: &mut dyn Read, size: u64) -> Result<(), ImageError> {
+        let mut left = size;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while left > 0 {
+            let wanted = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let count = match from.read(&mut buffer[..wanted]) {
+                Ok(0) => {
+                    buffer[..wanted].fill(0);
+                    wanted
+                }
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(FileError::new("read", &self.path, error).into()),
+            };
+            self.out
+                .write_all(&buffer[..count])
+                .map_err(|source| ImageError::Write { source })?;
+            left -= count as u64;
+        }
+        self.buffer = buffer;
+        self.pad(size)
+    }
+
+    /// An entry for the directory `dir`, then all that is in it.
+    fn directory(&mut self, dir: BorrowedFd<'_>, depth: usize) -> Result<(), ImageError> {
+        if depth > DEPTH_LIMIT {
+            let path = self.path.clone();
+            return Err(CopyError::TooDeep { path }.into());
+        }
+        let stat = rustix::fs::fstat(dir).map_err(self.error("look at"))?;
+        let dot = Entry {
+            dir,
+            name: OsStr::new("."),
+        };
+        let mut item = self.item(tar::EntryType::Directory, dot, &stat)?;
+        item.path.as_mut_os_string().push("/");
+        self.header(&item)?;
+        let mut names: Vec<OsString> = Vec::new();
+        for entry in Dir::read_from(dir).map_err(self.error("list"))? {
+            let entry = entry.map_err(self.error("list"))?;
+            names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        }
+        names.sort();
+        for name in names.iter().filter(|name| *name != "." && *name != "..") {
+            self.path.push(name);
+            self.entry(Entry { dir, name }, depth)?;
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry<'_>, depth: usize) -> Result<(), ImageError> {
+        let stat = rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(self.error("look at"))?;
+        let open = |flags| {
+            let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(entry.dir, entry.name, flags, Mode::empty())
+        };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Directory {
+            let dir = open(OFlags::DIRECTORY).map_err(self.error("open directory"))?;
+            return self.directory(dir.as_fd(), depth + 1);
+        }
+        if let Some(first) = self.first_name(&stat) {
+            let mut item = self.item(tar::EntryType::Link, entry, &stat)?;
+            item.xattrs.clear();
+            item.link = Some(first.into_os_string());
+            return self.header(&item);
+        }
+        match kind {
+            FileType::RegularFile => {
+                let mut item = self.item(tar::EntryType::Regular, entry, &stat)?;
+                item.size = u64::try_from(stat.st_size).unwrap_or(0);
+                let mut file = File::from(open(OFlags::NONBLOCK).map_err(self.error("open"))?);
+                self.header(&item)?;
+                self.data(&mut file, item.size)?;
+                self.bytes += item.size;
+                (self.progress)(self.bytes);
+                Ok(())
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(entry.dir, entry.name, Vec::new())
+                    .map_err(self.error("read link"))?;
+                let mut item = self.item(tar::EntryType::Symlink, entry, &stat)?;
+                item.link = Some(OsStr::from_bytes(target.to_bytes()).to_owned());
+                self.header(&item)
+            }
+            FileType::Fifo => self.header(&self.item(tar::EntryType::Fifo, entry, &stat)?),
+            FileType::CharacterDevice => {
+                self.header(&self.item(tar::EntryType::Char, entry, &stat)?)
+            }
+            FileType::BlockDevice => {
+                self.header(&self.item(tar::EntryType::Block, entry, &stat)?)
+            }
+            // Sockets are made by who listens on them.
+            _ => Ok(()),
+        }
+    }
+
+    /// The name under which this file is in the archive already; remembers this one if it is the first of several.
+    fn first_name(&mut self, stat: &Stat) -> Option<PathBuf> {
+        if stat.st_nlink < 2 {
+            return None;
+        }
+        let inode = (stat.st_dev, stat.st_ino);
+        let first = self.linked.get(&inode).cloned();
+        if first.is_none() {
+            self.linked.insert(inode, self.path.clone());
+        }
+        first
+    }
+
+    fn item(&self, kind: tar::EntryType, entry: Entry<'_>, stat: &Stat) -> Result<Item, FileError> {
+        let failed = |error| FileError::new("read attributes of", &self.path, error);
+        let mut xattrs = Vec::new();
+        let mut names = entry.list_xattrs().map_err(failed)?;
+        names.sort();
+        for name in names.into_iter().filter(|name| allows_xattr(name)) {
+            if let Some(value) = entry.xattr(&name).map_err(failed)? {
+                xattrs.push((name, value));
+            }
+        }
+        Ok(Item {
+            kind,
+            path: self.path.clone(),
+            link: None,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: stat.st_mtime,
+            size: 0,
+            device: stat.st_rdev,
+            xattrs,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
