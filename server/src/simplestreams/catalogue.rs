@@ -123,8 +123,7 @@ impl Product {
     /// The newest version that has all the files of a container image: serial and files.
     pub fn newest(&self) -> Option<(&str, ImageFiles)> {
         let mut versions = self.versions.iter().rev();
-        versions
-            .find_map(|(serial, version)| Some((serial.as_str(), version.files()?)))
+        versions.find_map(|(serial, version)| Some((serial.as_str(), version.files()?)))
     }
 }
 
