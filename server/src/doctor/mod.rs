@@ -17,7 +17,7 @@ pub mod subid;
 mod tools;
 mod trial;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rlxc_api::DoctorReport;
 
@@ -25,28 +25,10 @@ pub use feature::kernel_features;
 
 use facts::Facts;
 
-/// Where to look.
-#[derive(Debug, Clone)]
-pub struct HostPaths {
-    /// `RLXC_DIR`: whose file system is tried out.
-    pub dir: PathBuf,
-    /// Where `subuid` and `subgid` are: `/etc`.
-    pub etc: PathBuf,
-}
-
-impl HostPaths {
-    /// A usual host.
-    pub fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            etc: "/etc".into(),
-        }
-    }
-}
-
-/// Examines the host. Blocks for some tens of milliseconds: it tries things out and runs `nft` and `df`.
-pub fn examine(host: &HostPaths) -> DoctorReport {
-    judge(&probe::collect(host))
+/// Examines the host for a daemon whose directory (`RLXC_DIR`) is `dir`: its file system is tried out. Blocks for some
+/// tens of milliseconds: it also runs `nft` and `df`.
+pub fn examine(dir: &Path) -> DoctorReport {
+    judge(&probe::collect(dir))
 }
 
 /// Judges facts; the worst findings come first, otherwise they keep their order.

@@ -6,12 +6,12 @@ use std::path::Path;
 use rlxc_sys::tool::{self, Tool};
 
 use super::facts::{CgroupFacts, DiskFacts, Facts, FirewallFacts};
-use super::{HostPaths, cgroup, limits, subid, tools, trial};
+use super::{cgroup, limits, subid, tools, trial};
 
 /// Looks at everything. Takes some tens of milliseconds and blocks.
-pub(super) fn collect(host: &HostPaths) -> Facts {
+pub(super) fn collect(dir: &Path) -> Facts {
     let status = read("/proc/self/status");
-    let (users, groups) = (read(host.etc.join("subuid")), read(host.etc.join("subgid")));
+    let (users, groups) = (read("/etc/subuid"), read("/etc/subgid"));
     let ranges = subid::choose_ranges(&users, &groups);
     let base = ranges
         .first()
@@ -24,7 +24,7 @@ pub(super) fn collect(host: &HostPaths) -> Facts {
         sysctls: limits::names()
             .filter_map(|name| Some((name.to_owned(), sysctl(name)?)))
             .collect::<BTreeMap<_, _>>(),
-        trials: trial::run(&host.dir, base),
+        trials: trial::run(dir, base),
         cgroup: cgroups(),
         subuid: users,
         subgid: groups,
@@ -43,7 +43,7 @@ pub(super) fn collect(host: &HostPaths) -> Facts {
             .collect(),
         open_files: parse_open_files(&read("/proc/self/limits")),
         firewall: firewall(),
-        disk: disk(&host.dir),
+        disk: disk(dir),
     }
 }
 

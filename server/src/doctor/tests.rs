@@ -209,7 +209,7 @@ fn ids_of_another_user_are_reported() {
 #[test]
 fn examines_the_real_host_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let report = examine(&HostPaths::new(directory.path()));
+    let report = examine(directory.path());
     assert!(
         report
             .findings
