@@ -1,2 +1,59 @@
-//! Entry point.
-fn main() {}
+//! `rlxc`, the command line.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod command;
+mod context;
+mod editor;
+mod hint;
+mod printer;
+mod progress;
+mod release;
+mod remote;
+mod render;
+mod stdio;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::context::Context;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    let printer = Printer::new(arguments.quiet);
+    // One thread: a command waits for the daemon most of its time, and starting more would cost more than it.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.error(&anyhow::Error::new(error).context("start the runtime"), &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(arguments, printer));
+    // A thread may be waiting for stdin; nothing waits for it.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(arguments: cli::Cli, printer: Printer) -> ExitCode {
+    let project = arguments
+        .project
+        .or_else(|| std::env::var("RLXC_PROJECT").ok())
+        .filter(|project| !project.is_empty());
+    let context = Context::new(project, printer);
+    match command::run(&context, arguments.verb).await {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let hints = hint::find(&context, &error).await;
+            context.printer.error(&error, &hints);
+            ExitCode::FAILURE
+        }
+    }
+}

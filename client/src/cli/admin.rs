@@ -1,0 +1,71 @@
+//! `admin`.
+
+use clap::{Args, Subcommand};
+
+use super::Format;
+
+/// `admin`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminVerb {
+    /// Give the daemon a storage pool, a bridge and a default profile.
+    #[command(
+        after_help = "Without an option it asks. What is there already stays as it is.\n\nExamples:\n  rlxc admin init --auto\n  rlxc admin init --dump > host.yaml\n  rlxc admin init --preseed < host.yaml"
+    )]
+    Init(InitArgs),
+    /// Look at the host: what is missing, what it costs, how to mend it.
+    Doctor(DoctorArgs),
+    /// Wait until the daemon answers.
+    Waitready(WaitreadyArgs),
+    /// Stop the daemon and all instances.
+    Shutdown(ShutdownArgs),
+}
+
+/// `admin init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Ask nothing, take what is best here.
+    #[arg(long, group = "how")]
+    pub(crate) auto: bool,
+    /// Read it from stdin as YAML.
+    #[arg(long, group = "how")]
+    pub(crate) preseed: bool,
+    /// Print what there is as YAML for --preseed.
+    #[arg(long, group = "how")]
+    pub(crate) dump: bool,
+    /// Storage driver.
+    #[arg(long, value_name = "DRIVER", conflicts_with_all = ["preseed", "dump"])]
+    pub(crate) storage_backend: Option<String>,
+    /// Directory or device of the pool.
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["preseed", "dump"])]
+    pub(crate) storage_source: Option<String>,
+}
+
+/// `admin doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print what is well too.
+    #[arg(short = 'a', long)]
+    pub(crate) all: bool,
+    /// How to print it; table is for people.
+    #[arg(short = 'f', long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// `admin waitready`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitreadyArgs {
+    /// Seconds to wait, 0 for ever.
+    #[arg(short = 't', long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}
+
+/// `admin shutdown`.
+#[derive(Debug, Args)]
+pub(crate) struct ShutdownArgs {
+    /// Do not wait for clean shutdowns of instances.
+    #[arg(short = 'f', long)]
+    pub(crate) force: bool,
+    /// Seconds to wait for the daemon to end, 0 for ever.
+    #[arg(short = 't', long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}

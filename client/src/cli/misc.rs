@@ -1,0 +1,135 @@
+//! `remote`, `operation`, `warning`, `monitor`, `query`, `completion`.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Format, FormatArg, NameArgs};
+
+/// `remote`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RemoteVerb {
+    /// List remotes.
+    #[command(visible_alias = "ls")]
+    List(FormatArg),
+    /// Add an image server.
+    #[command(after_help = "Example:\n  rlxc remote add ours https://images.example.org")]
+    Add(RemoteAddArgs),
+    /// Forget a remote.
+    #[command(visible_alias = "rm")]
+    Remove(NameArgs),
+}
+
+/// `remote add`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoteAddArgs {
+    /// Name.
+    pub(crate) name: String,
+    /// Address, https://….
+    pub(crate) address: String,
+    /// Protocol.
+    #[arg(long, default_value = "simplestreams", value_parser = ["simplestreams"])]
+    pub(crate) protocol: String,
+}
+
+/// `operation`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperationVerb {
+    /// List operations.
+    #[command(visible_alias = "ls")]
+    List(FormatArg),
+    /// Print an operation as YAML.
+    Show(NameArgs),
+    /// Cancel an operation.
+    #[command(visible_aliases = ["cancel", "rm"])]
+    Delete(NameArgs),
+    /// Wait until an operation is over.
+    Wait(NameArgs),
+}
+
+/// `warning`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WarningVerb {
+    /// List warnings.
+    #[command(visible_alias = "ls")]
+    List(WarningListArgs),
+    /// Print a warning as YAML.
+    Show(NameArgs),
+    /// Acknowledge a warning: seen, and it may stay.
+    #[command(visible_alias = "ack")]
+    Acknowledge(NameArgs),
+    /// Delete a warning.
+    #[command(visible_alias = "rm")]
+    Delete(NameArgs),
+}
+
+/// `warning list`.
+#[derive(Debug, Args)]
+pub(crate) struct WarningListArgs {
+    /// Acknowledged and resolved ones too.
+    #[arg(short = 'a', long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+/// `monitor`.
+#[derive(Debug, Args)]
+pub(crate) struct MonitorArgs {
+    /// Kind of events, may be given more than once [default: all].
+    #[arg(short = 't', long = "type", value_name = "KIND", value_parser = ["operation", "lifecycle", "logging"])]
+    pub(crate) kinds: Vec<String>,
+    /// Of all projects.
+    #[arg(long)]
+    pub(crate) all_projects: bool,
+    /// One JSON object a line; YAML otherwise.
+    #[arg(short = 'f', long, value_enum, default_value = "yaml")]
+    pub(crate) format: Format,
+}
+
+/// `query`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rlxc query /1.0\n  rlxc query -X PATCH -d '{\"config\":{\"user.a\":\"b\"}}' /1.0/instances/dev1"
+)]
+pub(crate) struct QueryArgs {
+    /// Path and query.
+    pub(crate) path: String,
+    /// Method.
+    #[arg(
+        short = 'X',
+        long = "request",
+        default_value = "GET",
+        value_name = "METHOD"
+    )]
+    pub(crate) method: String,
+    /// Body, JSON; `-` reads stdin.
+    #[arg(short = 'd', long, value_name = "JSON")]
+    pub(crate) data: Option<String>,
+    /// Wait for the operation, and print how it ended.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print the whole reply, as it came.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// `completion`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rlxc completion bash > /etc/bash_completion.d/rlxc\n  rlxc completion zsh > \"${fpath[1]}/_rlxc\"\n  rlxc completion fish > ~/.config/fish/completions/rlxc.fish"
+)]
+pub(crate) struct CompletionArgs {
+    /// Shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Shells that we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}

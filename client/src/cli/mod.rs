@@ -1,0 +1,197 @@
+//! What can be typed: clap structs only, no behaviour.
+
+mod admin;
+mod config;
+mod image;
+mod instance;
+mod misc;
+mod network;
+mod profile;
+mod session;
+mod snapshot;
+mod storage;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use admin::*;
+pub(crate) use config::*;
+pub(crate) use image::*;
+pub(crate) use instance::*;
+pub(crate) use misc::*;
+pub(crate) use network::*;
+pub(crate) use profile::*;
+pub(crate) use session::*;
+pub(crate) use snapshot::*;
+pub(crate) use storage::*;
+
+const EXAMPLES: &str = "\
+Examples:
+  rlxc launch debian dev1           create a Debian container and start it
+  rlxc list                         what is there, with state and addresses
+  rlxc exec dev1 -- apt-get update  run a command in it
+  rlxc shell dev1                   a login shell in it
+  rlxc snapshot create dev1 clean   keep its state, `rlxc snapshot restore dev1 clean` goes back
+  rlxc delete -f dev1               stop it and delete it
+
+`rlxc <command> --help` tells more of each command.";
+
+/// System containers: full distributions, started in milliseconds.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rlxc",
+    version,
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// Say nothing but results and errors.
+    #[arg(short = 'q', long, global = true)]
+    pub(crate) quiet: bool,
+    /// Project to work in.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create an instance from an image and start it.
+    Launch(LaunchArgs),
+    /// Create an instance from an image, without starting it.
+    #[command(visible_alias = "init")]
+    Create(CreateArgs),
+    /// List instances.
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show an instance, or the server if none is named.
+    Info(InfoArgs),
+    /// Start instances.
+    Start(StateArgs),
+    /// Stop instances: ask init, wait, and with --force kill.
+    Stop(StateArgs),
+    /// Restart instances.
+    Restart(StateArgs),
+    /// Freeze all processes of instances.
+    Pause(StateArgs),
+    /// Let frozen instances go on.
+    #[command(visible_alias = "unpause")]
+    Resume(StateArgs),
+    /// Delete instances.
+    #[command(visible_alias = "rm")]
+    Delete(DeleteArgs),
+    /// Rename an instance; it may be running.
+    Rename(RenameArgs),
+    /// Copy an instance or a snapshot.
+    #[command(visible_alias = "cp")]
+    Copy(CopyArgs),
+    /// Rename an instance, or move it to another pool.
+    #[command(visible_alias = "mv")]
+    Move(MoveArgs),
+    /// Run a command in an instance; the exit code is the command's.
+    Exec(ExecArgs),
+    /// Open a login shell in an instance.
+    Shell(ShellArgs),
+    /// Attach to the console of an instance, Ctrl-a q detaches.
+    Console(ConsoleArgs),
+    /// Push, pull, edit and delete files of instances.
+    #[command(subcommand)]
+    File(FileVerb),
+    /// Create, list, restore and delete snapshots.
+    #[command(subcommand)]
+    Snapshot(SnapshotVerb),
+    /// Go back to a snapshot (short for `snapshot restore`).
+    #[command(hide = true)]
+    Restore(SnapshotRestoreArgs),
+    /// Make an image from an instance or a snapshot.
+    Publish(PublishArgs),
+    /// Read and change the configuration of instances and of the server.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Manage profiles.
+    #[command(subcommand)]
+    Profile(ProfileVerb),
+    /// Manage projects.
+    #[command(subcommand)]
+    Project(ProjectVerb),
+    /// Manage images: list, import, export, build, aliases.
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Manage networks.
+    #[command(subcommand)]
+    Network(NetworkVerb),
+    /// Manage storage pools and volumes.
+    #[command(subcommand)]
+    Storage(StorageVerb),
+    /// Image servers and daemons that are known by name.
+    #[command(subcommand)]
+    Remote(RemoteVerb),
+    /// List, show and cancel what goes on in the background.
+    #[command(subcommand)]
+    Operation(OperationVerb),
+    /// What an administrator should know.
+    #[command(subcommand)]
+    Warning(WarningVerb),
+    /// Print events as they happen.
+    Monitor(MonitorArgs),
+    /// Send a request to the API as it is.
+    Query(QueryArgs),
+    /// Set up the daemon and look after it.
+    #[command(subcommand)]
+    Admin(AdminVerb),
+    /// Print the versions of client and server.
+    Version,
+    /// Print a completion script for a shell.
+    Completion(CompletionArgs),
+}
+
+/// How lists are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// With lines around the cells.
+    #[default]
+    Table,
+    /// Without lines.
+    Compact,
+    /// Comma-separated values, without a header.
+    Csv,
+    /// The objects of the API.
+    Json,
+    /// The objects of the API.
+    Yaml,
+}
+
+/// The option that lists have.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct FormatArg {
+    /// How to print it.
+    #[arg(short = 'f', long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// A `key=value` argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// What is before the first `=`.
+    pub(crate) key: String,
+    /// What is after it.
+    pub(crate) value: String,
+}
+
+impl std::str::FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("expected KEY=VALUE".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `snapshot`.
+
+use clap::{Args, Subcommand};
+
+use super::FormatArg;
+
+/// `snapshot`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotVerb {
+    /// Keep the state of an instance, while it runs or not.
+    Create(SnapshotCreateArgs),
+    /// List the snapshots of an instance.
+    #[command(visible_alias = "ls")]
+    List(SnapshotListArgs),
+    /// Go back to a snapshot; what changed since then is lost.
+    Restore(SnapshotRestoreArgs),
+    /// Delete snapshots.
+    #[command(visible_alias = "rm")]
+    Delete(SnapshotDeleteArgs),
+    /// Rename a snapshot.
+    Rename(SnapshotRenameArgs),
+    /// Show a snapshot.
+    Show(SnapshotArgs),
+}
+
+/// `snapshot create`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotCreateArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    /// Name of the snapshot [default: snap0, snap1, …].
+    pub(crate) name: Option<String>,
+    /// Delete a snapshot of this name first.
+    #[arg(long, requires = "name")]
+    pub(crate) reuse: bool,
+    /// Never delete it by itself, whatever `snapshots.expiry` says.
+    #[arg(long)]
+    pub(crate) no_expiry: bool,
+}
+
+/// `snapshot list`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotListArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+/// `snapshot restore`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotRestoreArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    /// Snapshot.
+    pub(crate) name: String,
+    /// Restore the running state too, where the snapshot has it.
+    #[arg(long)]
+    pub(crate) stateful: bool,
+}
+
+/// `snapshot delete`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotDeleteArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    /// Snapshots.
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+/// `snapshot rename`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotRenameArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    /// Snapshot.
+    pub(crate) name: String,
+    /// New name.
+    pub(crate) new_name: String,
+}
+
+/// One snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// Instance.
+    #[arg(value_parser = crate::remote::local_name)]
+    pub(crate) instance: String,
+    /// Snapshot.
+    pub(crate) name: String,
+}

@@ -1,0 +1,78 @@
+//! `admin`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use rlxc_client::ClientError;
+use serde_json::{Value, json};
+
+use super::{doctor, init};
+use crate::cli::{AdminVerb, ShutdownArgs};
+use crate::context::Context;
+
+/// How often we look whether the daemon is there, or gone.
+const POLL: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(context: &Context, verb: AdminVerb) -> Result<u8> {
+    match verb {
+        AdminVerb::Init(args) => init::run(context, args).await?,
+        AdminVerb::Doctor(args) => return doctor::run(context, &args).await,
+        AdminVerb::Waitready(args) => wait_ready(context, args.timeout).await?,
+        AdminVerb::Shutdown(args) => shutdown(context, &args).await?,
+    }
+    Ok(0)
+}
+
+fn deadline(seconds: u64) -> Option<Instant> {
+    (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds))
+}
+
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+async fn wait_ready(context: &Context, seconds: u64) -> Result<()> {
+    let deadline = deadline(seconds);
+    loop {
+        let error = match context.client.get::<Value>("/internal/ready").await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        // Waiting does not change who we are.
+        if let ClientError::Connect { source, .. } = &error
+            && source.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return Err(error.into());
+        }
+        if is_over(deadline) {
+            return Err(anyhow::Error::new(error)
+                .context(format!("the daemon was not ready after {seconds} s")));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn shutdown(context: &Context, args: &ShutdownArgs) -> Result<()> {
+    let path = if args.force {
+        "/internal/shutdown?force=true"
+    } else {
+        "/internal/shutdown"
+    };
+    match context.client.put(path, &json!({}), None).await {
+        Ok(_) => {}
+        // It may be gone before it has answered.
+        Err(ClientError::Http { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let deadline = deadline(args.timeout);
+    while !matches!(
+        context.client.get::<Value>("/internal/ready").await,
+        Err(ClientError::Connect { .. })
+    ) {
+        if is_over(deadline) {
+            bail!("the daemon was not gone after {} s", args.timeout);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

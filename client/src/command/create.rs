@@ -1,0 +1,211 @@
+//! `launch` and `create`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use anyhow::{Context as _, Result, ensure};
+use rlxc_api::{DevicesMap, InstancePut, InstanceSource, InstancesPost, Profile};
+use rlxc_client::url;
+
+use super::image_source::{self, Wanted};
+use super::{exec, object};
+use crate::cli::{CreateArgs, LaunchArgs, Pair};
+use crate::context::Context;
+
+pub(crate) async fn launch(context: &Context, args: LaunchArgs) -> Result<()> {
+    let console = args.console;
+    let name = make(context, args.create, true).await?;
+    context.printer.done(&format!("Launched {name}"))?;
+    if console {
+        exec::console(context, &name, false, false).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn create(context: &Context, args: CreateArgs) -> Result<()> {
+    let name = make(context, args, false).await?;
+    context.printer.done(&format!("Created {name}"))
+}
+
+async fn make(context: &Context, args: CreateArgs, start: bool) -> Result<String> {
+    let (image, name) = names(&args);
+    let wanted = image.map(|image| image_source::parse(&image)).transpose()?;
+    let mut post = request(context, args, name, start).await?;
+    let label = match post.name.as_str() {
+        "" => "Creating".to_owned(),
+        name => format!("Creating {name}"),
+    };
+    post.source = match &wanted {
+        None => InstanceSource {
+            kind: "none".to_owned(),
+            ..InstanceSource::default()
+        },
+        // The common case costs one request: the daemon looks the alias up itself.
+        Some(Wanted::Here(alias)) => image_source::alias(alias),
+        Some(Wanted::There { .. }) => InstanceSource::default(),
+    };
+    let reply = match &wanted {
+        Some(wanted @ Wanted::There { .. }) => {
+            post.source = image_source::obtain(context, wanted)
+                .await?
+                .context("find the image")?;
+            context.client.post("/1.0/instances", &post).await?
+        }
+        Some(wanted @ Wanted::Here(_)) => {
+            match context.client.post("/1.0/instances", &post).await {
+                Err(error) if error.is_not_found() => {
+                    match image_source::obtain(context, wanted).await? {
+                        Some(source) => {
+                            post.source = source;
+                            context.client.post("/1.0/instances", &post).await?
+                        }
+                        // The image is there: it is something else that was not found.
+                        None => return Err(error.into()),
+                    }
+                }
+                reply => reply?,
+            }
+        }
+        None => context.client.post("/1.0/instances", &post).await?,
+    };
+    let operation = context.finish(reply, &label).await?;
+    let from_server = operation
+        .as_ref()
+        .and_then(|operation| operation.resources.get("instances"))
+        .and_then(|urls| urls.first())
+        .map(|url| url::last(url));
+    Ok(from_server.unwrap_or(post.name))
+}
+
+/// Image and name; with `--empty` the one word is the name.
+fn names(args: &CreateArgs) -> (Option<String>, String) {
+    if args.empty {
+        let name = args.name.clone().or_else(|| args.image.clone());
+        return (None, name.unwrap_or_default());
+    }
+    (args.image.clone(), args.name.clone().unwrap_or_default())
+}
+
+async fn request(
+    context: &Context,
+    args: CreateArgs,
+    name: String,
+    start: bool,
+) -> Result<InstancesPost> {
+    let mut put: InstancePut = from_file()?;
+    if args.no_profiles {
+        put.profiles = Some(Vec::new());
+    } else if !args.profiles.is_empty() {
+        put.profiles = Some(args.profiles);
+    }
+    put.config.extend(
+        args.config
+            .into_iter()
+            .map(|Pair { key, value }| (key, value)),
+    );
+    put.ephemeral |= args.ephemeral;
+    if let Some(description) = args.description {
+        put.description = description;
+    }
+    if let Some(pool) = args.storage {
+        put.devices.insert(
+            "root".to_owned(),
+            device(&[("type", "disk"), ("path", "/"), ("pool", &pool)]),
+        );
+    }
+    if let Some(network) = args.network {
+        put.devices.insert(
+            "eth0".to_owned(),
+            device(&[("type", "nic"), ("name", "eth0"), ("network", &network)]),
+        );
+    }
+    apply_devices(context, &mut put, &args.devices).await?;
+    let name = crate::remote::local_name(&name).map_err(anyhow::Error::msg)?;
+    Ok(InstancesPost {
+        put,
+        name,
+        instance_type: args.instance_type.unwrap_or_default(),
+        kind: "container".to_owned(),
+        start,
+        ..InstancesPost::default()
+    })
+}
+
+fn device(keys: &[(&str, &str)]) -> BTreeMap<String, String> {
+    keys.iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// YAML of an instance, where stdin is a file: `rlxc launch debian c1 < c1.yaml`. A pipe is left alone, for it may
+/// be somebody else's input.
+fn from_file() -> Result<InstancePut> {
+    let is_file = rustix::fs::fstat(std::io::stdin())
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    if !is_file {
+        return Ok(InstancePut::default());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .context("read stdin")?;
+    if text.trim().is_empty() {
+        return Ok(InstancePut::default());
+    }
+    serde_norway::from_str(&text).context("understand the YAML on stdin")
+}
+
+/// `-d DEVICE,KEY=VALUE`: changes a device of the instance, or takes that of a profile over and changes it.
+pub(crate) async fn apply_devices(
+    context: &Context,
+    put: &mut InstancePut,
+    options: &[String],
+) -> Result<()> {
+    let mut inherited: Option<DevicesMap> = None;
+    for option in options {
+        let (name, keys) = option
+            .split_once(',')
+            .with_context(|| format!("`{option}` is not DEVICE,KEY=VALUE"))?;
+        let pairs = keys
+            .split(',')
+            .map(|pair| {
+                pair.parse()
+                    .map_err(|error| anyhow::anyhow!("`{option}`: {error}"))
+            })
+            .collect::<Result<Vec<Pair>>>()?;
+        if !put.devices.contains_key(name) {
+            if inherited.is_none() {
+                inherited = Some(of_profiles(context, put.profiles.as_deref()).await?);
+            }
+            let found = inherited
+                .as_ref()
+                .and_then(|devices| devices.get(name))
+                .cloned();
+            put.devices
+                .insert(name.to_owned(), found.unwrap_or_default());
+        }
+        let device = put.devices.entry(name.to_owned()).or_default();
+        device.extend(pairs.into_iter().map(|Pair { key, value }| (key, value)));
+        ensure!(
+            device.contains_key("type"),
+            "device `{name}` is in no profile: give its type, as in `-d {name},type=disk`"
+        );
+    }
+    Ok(())
+}
+
+async fn of_profiles(context: &Context, profiles: Option<&[String]>) -> Result<DevicesMap> {
+    let default = ["default".to_owned()];
+    let mut devices = DevicesMap::new();
+    for profile in profiles.unwrap_or(&default) {
+        devices.extend(
+            context
+                .client
+                .get::<Profile>(&object("profiles", profile))
+                .await?
+                .put
+                .devices,
+        );
+    }
+    Ok(devices)
+}

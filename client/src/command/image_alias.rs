@@ -1,0 +1,138 @@
+//! `image alias`.
+
+use anyhow::{Result, bail};
+use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
+use rlxc_client::ClientError;
+
+use super::{image, object};
+use crate::cli::ImageAliasVerb;
+use crate::context::Context;
+use crate::render::Table;
+
+const ALIASES: &str = "/1.0/images/aliases";
+
+fn path(alias: &str) -> String {
+    object("images/aliases", alias)
+}
+
+pub(crate) async fn run(context: &Context, verb: ImageAliasVerb) -> Result<()> {
+    match verb {
+        ImageAliasVerb::List(format) => {
+            let mut aliases: Vec<ImageAliasesEntry> = context
+                .client
+                .get("/1.0/images/aliases?recursion=1")
+                .await?;
+            aliases.sort_by(|a, b| a.name.cmp(&b.name));
+            context.list(format.format, &aliases, || table(&aliases))
+        }
+        ImageAliasVerb::Create(args) => {
+            let target = image::find(context, &args.image).await?.fingerprint;
+            create(
+                context,
+                &args.alias,
+                &target,
+                &args.description.unwrap_or_default(),
+            )
+            .await?;
+            Ok(())
+        }
+        ImageAliasVerb::Delete(args) => {
+            for alias in &args.names {
+                context.client.delete(&path(alias)).await?;
+            }
+            Ok(())
+        }
+        ImageAliasVerb::Rename(args) => {
+            context
+                .client
+                .post(
+                    &path(&args.alias),
+                    &ImageAliasesEntryPost {
+                        name: args.new_name,
+                    },
+                )
+                .await?;
+            Ok(())
+        }
+    }
+}
+
+/// The fingerprint that an alias stands for.
+pub(crate) async fn target(context: &Context, alias: &str) -> Result<String, ClientError> {
+    Ok(context
+        .client
+        .get::<ImageAliasesEntry>(&path(alias))
+        .await?
+        .put
+        .target)
+}
+
+async fn create(
+    context: &Context,
+    alias: &str,
+    target: &str,
+    description: &str,
+) -> Result<(), ClientError> {
+    let entry = ImageAliasesEntry {
+        put: put(target, description),
+        name: alias.to_owned(),
+        ..ImageAliasesEntry::default()
+    };
+    context.client.post(ALIASES, &entry).await.map(drop)
+}
+
+fn put(target: &str, description: &str) -> ImageAliasesEntryPut {
+    ImageAliasesEntryPut {
+        description: description.to_owned(),
+        target: target.to_owned(),
+    }
+}
+
+/// Lets an alias stand for an image, whatever it stood for.
+pub(crate) async fn point(
+    context: &Context,
+    alias: &str,
+    fingerprint: &str,
+    description: &str,
+) -> Result<()> {
+    match create(context, alias, fingerprint, description).await {
+        Err(error) if error.code() == Some(409) => {
+            context
+                .client
+                .put(&path(alias), &put(fingerprint, description), None)
+                .await?;
+            Ok(())
+        }
+        created => Ok(created?),
+    }
+}
+
+/// Fails where one of the aliases stands for an image.
+pub(crate) async fn must_be_free(context: &Context, aliases: &[String]) -> Result<()> {
+    for alias in aliases {
+        match target(context, alias).await {
+            Ok(fingerprint) => {
+                let short: String = fingerprint.chars().take(12).collect();
+                bail!("the alias `{alias}` stands for image {short}: add --reuse to take it over");
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn table(aliases: &[ImageAliasesEntry]) -> Table {
+    let rows = aliases
+        .iter()
+        .map(|alias| {
+            vec![
+                alias.name.clone(),
+                alias.put.target.chars().take(12).collect(),
+                alias.kind.to_uppercase(),
+                alias.put.description.clone(),
+            ]
+        })
+        .collect();
+    Table::new(&["ALIAS", "FINGERPRINT", "TYPE", "DESCRIPTION"], rows)
+}

@@ -1,0 +1,119 @@
+//! `info`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use rlxc_api::{Instance, InstanceFull, InstanceState, Server};
+use rlxc_client::url;
+
+use crate::cli::InfoArgs;
+use crate::context::Context;
+use crate::render;
+
+pub(crate) async fn run(context: &Context, args: InfoArgs) -> Result<()> {
+    let Some(name) = args.name else {
+        return context.yaml(&context.client.get::<Server>("/1.0").await?);
+    };
+    let path = url::instance(&name);
+    if args.show_log {
+        let log = context
+            .client
+            .fetch(&format!("{path}/logs/lxc.log"))
+            .await?;
+        return context.printer.bytes(&log);
+    }
+    let full: InstanceFull = context.client.get(&format!("{path}?recursion=1")).await?;
+    context.printer.print(&text(&full))
+}
+
+fn text(full: &InstanceFull) -> String {
+    let mut out = Text::default();
+    head(&mut out, &full.instance);
+    if let Some(state) = full.state.as_ref().filter(|state| state.pid > 0) {
+        out.line("PID", &state.pid.to_string());
+        resources(&mut out, state);
+        network(&mut out, state);
+    }
+    let snapshots = full.snapshots.as_deref().unwrap_or_default();
+    if !snapshots.is_empty() {
+        out.section("Snapshots");
+        for snapshot in snapshots {
+            out.line(
+                &format!("  {}", snapshot.name),
+                &render::short_time(&snapshot.created_at),
+            );
+        }
+    }
+    out.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            // Writing to a String cannot fail.
+            writeln!(self.0, "{key}: {value}").ok();
+        }
+    }
+
+    fn section(&mut self, title: &str) {
+        writeln!(self.0, "\n{title}:").ok();
+    }
+}
+
+fn head(out: &mut Text, instance: &Instance) {
+    out.line("Name", &instance.name);
+    out.line("Description", &instance.put.description);
+    out.line("Status", &instance.status.to_uppercase());
+    out.line("Type", &instance.kind);
+    out.line("Architecture", &instance.put.architecture);
+    out.line(
+        "Profiles",
+        &instance.put.profiles.clone().unwrap_or_default().join(", "),
+    );
+    out.line("Created", &render::short_time(&instance.created_at));
+    out.line("Last used", &render::short_time(&instance.last_used_at));
+}
+
+fn resources(out: &mut Text, state: &InstanceState) {
+    out.section("Resources");
+    out.line("  Processes", &state.processes.to_string());
+    out.line("  CPU usage", &format!("{:.2}s", seconds(state.cpu.usage)));
+    out.line("  Memory", &render::bytes(state.memory.usage));
+    out.line("  Memory peak", &render::bytes(state.memory.usage_peak));
+    out.line("  Swap", &render::bytes(state.memory.swap_usage));
+    for (name, disk) in &state.disk {
+        out.line(&format!("  Disk {name}"), &render::bytes(disk.usage));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
+fn seconds(nanoseconds: i64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+fn network(out: &mut Text, state: &InstanceState) {
+    out.section("Network");
+    for (name, nic) in state
+        .network
+        .iter()
+        .filter(|(_, nic)| nic.kind != "loopback")
+    {
+        out.line(&format!("  {name}"), &nic.state.to_uppercase());
+        out.line("    Host interface", &nic.host_name);
+        out.line("    MAC address", &nic.hwaddr);
+        out.line("    Received", &render::bytes(nic.counters.bytes_received));
+        out.line("    Sent", &render::bytes(nic.counters.bytes_sent));
+        for address in &nic.addresses {
+            out.line(
+                "    Address",
+                &format!(
+                    "{}/{} ({})",
+                    address.address, address.netmask, address.scope
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! `admin init`: gives the daemon what it needs, and leaves alone what it has.
+
+use anyhow::{Context as _, Result, bail};
+use rlxc_api::{
+    InitNetworksProjectPost, InitPreseed, InitProfileProjectPost, Network, NetworkPut,
+    NetworksPost, Profile, ProfilesPost, Project, ProjectsPost, Server, StoragePool,
+    StoragePoolPut, StoragePoolsPost,
+};
+use rlxc_client::url;
+use serde_json::json;
+
+use super::{doctor, object};
+use crate::cli::InitArgs;
+use crate::context::{Context, is_interactive};
+use crate::editor;
+
+const POOL: &str = "default";
+const BRIDGE: &str = "rlxcbr0";
+
+pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
+    if args.dump {
+        return context.yaml(&dump(context).await?);
+    }
+    let preseed = if args.preseed {
+        editor::from_stdin()?
+    } else {
+        let mut answers = Answers {
+            driver: args.storage_backend,
+            source: args.storage_source.unwrap_or_default(),
+            network: true,
+            ipv4: "auto".to_owned(),
+            ipv6: "auto".to_owned(),
+        };
+        if !args.auto {
+            if !is_interactive() {
+                bail!("there is nobody to ask here: use --auto or --preseed");
+            }
+            ask(context, &mut answers).await?;
+        }
+        plan(context, answers).await?
+    };
+    let applied = apply(context, &preseed).await;
+    if applied.is_err() {
+        doctor::point_at(&context.printer);
+    }
+    applied
+}
+
+struct Answers {
+    driver: Option<String>,
+    source: String,
+    network: bool,
+    ipv4: String,
+    ipv6: String,
+}
+
+async fn ask(context: &Context, answers: &mut Answers) -> Result<()> {
+    let ask = |question: &str, default: &str| -> Result<String> {
+        let answer = context.printer.ask(&format!("{question} [{default}]"))?;
+        Ok(if answer.is_empty() {
+            default.to_owned()
+        } else {
+            answer
+        })
+    };
+    let (supported, best) = drivers(context).await?;
+    if answers.driver.is_none() {
+        let question = format!("Storage driver ({})", supported.join(", "));
+        answers.driver = Some(ask(&question, &best)?);
+    }
+    if answers.source.is_empty() {
+        let source = ask("Directory or device of the pool", "our own directory")?;
+        answers.source = if source == "our own directory" {
+            String::new()
+        } else {
+            source
+        };
+    }
+    answers.network = !ask(&format!("Make the bridge {BRIDGE}?"), "yes")?
+        .to_lowercase()
+        .starts_with('n');
+    if answers.network {
+        answers.ipv4 = ask("Its IPv4 address (CIDR, auto or none)", "auto")?;
+        answers.ipv6 = ask("Its IPv6 address (CIDR, auto or none)", "auto")?;
+    }
+    Ok(())
+}
+
+/// The storage drivers of this host, and the one to take: the daemon names the best first.
+async fn drivers(context: &Context) -> Result<(Vec<String>, String)> {
+    let server: Server = context.client.get("/1.0").await?;
+    let names: Vec<String> = server
+        .environment
+        .storage_supported_drivers
+        .into_iter()
+        .map(|driver| driver.name)
+        .collect();
+    let best = ["btrfs", "overlay"]
+        .into_iter()
+        .find(|name| names.first().is_some_and(|first| first == name));
+    let best = best
+        .map(str::to_owned)
+        .or_else(|| names.iter().find(|name| *name == "overlay").cloned());
+    let best = best
+        .or_else(|| names.first().cloned())
+        .unwrap_or_else(|| "dir".to_owned());
+    Ok((names, best))
+}
+
+/// What is missing of a pool, a bridge and a profile that uses them.
+async fn plan(context: &Context, answers: Answers) -> Result<InitPreseed> {
+    let mut preseed = InitPreseed::default();
+    let pools: Vec<String> = context.client.get("/1.0/storage-pools").await?;
+    let mut pool = POOL.to_owned();
+    if let Some(first) = pools.first() {
+        pool = if pools.iter().any(|url| url::last(url) == POOL) {
+            POOL.to_owned()
+        } else {
+            url::last(first)
+        };
+    } else {
+        let driver = match answers.driver {
+            Some(driver) => driver,
+            None => drivers(context).await?.1,
+        };
+        let mut put = StoragePoolPut::default();
+        if !answers.source.is_empty() {
+            put.config.insert("source".to_owned(), answers.source);
+        }
+        preseed.storage_pools.push(StoragePoolsPost {
+            put,
+            name: pool.clone(),
+            driver,
+        });
+    }
+    let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
+    let managed = networks
+        .iter()
+        .find(|network| network.managed)
+        .map(|network| network.name.clone());
+    if managed.is_none() && answers.network {
+        let config = [
+            ("ipv4.address".to_owned(), answers.ipv4),
+            ("ipv6.address".to_owned(), answers.ipv6),
+        ];
+        let put = NetworkPut {
+            config: config.into(),
+            ..NetworkPut::default()
+        };
+        let network = NetworksPost {
+            put,
+            name: BRIDGE.to_owned(),
+            kind: "bridge".to_owned(),
+        };
+        preseed.networks.push(InitNetworksProjectPost {
+            network,
+            project: String::new(),
+        });
+    }
+    let bridge = managed.or_else(|| answers.network.then(|| BRIDGE.to_owned()));
+    let profile: Profile = context.client.get(&object("profiles", "default")).await?;
+    preseed
+        .profiles
+        .extend(default_profile(profile, &pool, bridge.as_deref()));
+    Ok(preseed)
+}
+
+/// The default profile with a root disk and a NIC; `None` where it has both.
+fn default_profile(
+    profile: Profile,
+    pool: &str,
+    bridge: Option<&str>,
+) -> Option<InitProfileProjectPost> {
+    let mut put = profile.put;
+    let before = put.devices.clone();
+    let device = |keys: &[(&str, &str)]| {
+        keys.iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    if !put
+        .devices
+        .values()
+        .any(|device| device.get("path").is_some_and(|path| path == "/"))
+    {
+        put.devices.insert(
+            "root".to_owned(),
+            device(&[("type", "disk"), ("path", "/"), ("pool", pool)]),
+        );
+    }
+    if let Some(bridge) = bridge
+        && !put
+            .devices
+            .values()
+            .any(|device| device.get("type").is_some_and(|kind| kind == "nic"))
+    {
+        put.devices.insert(
+            "eth0".to_owned(),
+            device(&[("type", "nic"), ("name", "eth0"), ("network", bridge)]),
+        );
+    }
+    (put.devices != before).then(|| InitProfileProjectPost {
+        profile: ProfilesPost {
+            put,
+            name: profile.name,
+        },
+        project: String::new(),
+    })
+}
+
+async fn apply(context: &Context, preseed: &InitPreseed) -> Result<()> {
+    if !preseed.config.is_empty() {
+        context
+            .client
+            .patch("/1.0", &json!({ "config": preseed.config }))
+            .await
+            .context("set the server's configuration")?;
+    }
+    for project in &preseed.projects {
+        ensure(
+            context,
+            "projects",
+            "",
+            &project.name,
+            project,
+            &project.put,
+        )
+        .await?;
+    }
+    for pool in &preseed.storage_pools {
+        ensure(context, "storage-pools", "", &pool.name, pool, &pool.put).await?;
+    }
+    for InitNetworksProjectPost { network, project } in &preseed.networks {
+        ensure(
+            context,
+            "networks",
+            project,
+            &network.name,
+            network,
+            &network.put,
+        )
+        .await?;
+    }
+    for volume in &preseed.storage_volumes {
+        let collection = format!(
+            "storage-pools/{}/volumes/{}",
+            url::encode(&volume.pool),
+            url::encode(&volume.volume.kind)
+        );
+        ensure(
+            context,
+            &collection,
+            &volume.project,
+            &volume.volume.name,
+            &volume.volume,
+            &volume.volume.put,
+        )
+        .await?;
+    }
+    for InitProfileProjectPost { profile, project } in &preseed.profiles {
+        ensure(
+            context,
+            "profiles",
+            project,
+            &profile.name,
+            profile,
+            &profile.put,
+        )
+        .await?;
+    }
+    for certificate in &preseed.certificates {
+        context
+            .client
+            .post("/1.0/certificates", certificate)
+            .await
+            .with_context(|| format!("trust `{}`", certificate.put.name))?;
+    }
+    Ok(())
+}
+
+/// Creates an object, or changes it where it is there.
+async fn ensure(
+    context: &Context,
+    collection: &str,
+    project: &str,
+    name: &str,
+    post: &impl serde::Serialize,
+    put: &impl serde::Serialize,
+) -> Result<()> {
+    let scope = |path: String| {
+        if project.is_empty() {
+            path
+        } else {
+            url::with_query(&path, "project", project)
+        }
+    };
+    let path = scope(object(collection, name));
+    let kind = collection
+        .split('/')
+        .next()
+        .unwrap_or(collection)
+        .trim_end_matches('s')
+        .replace('-', " ");
+    let exists = match context.client.get::<serde_json::Value>(&path).await {
+        Ok(_) => true,
+        Err(error) if error.is_not_found() => false,
+        Err(error) => return Err(error.into()),
+    };
+    let reply = if exists {
+        context.client.patch(&path, put).await
+    } else {
+        context
+            .client
+            .post(&scope(format!("/1.0/{collection}")), post)
+            .await
+    };
+    let verb = if exists { "change" } else { "create" };
+    let reply = reply.with_context(|| format!("{verb} the {kind} `{name}`"))?;
+    context
+        .finish(reply, &format!("{kind} {name}"))
+        .await
+        .with_context(|| format!("{verb} the {kind} `{name}`"))?;
+    context.printer.note(&format!(
+        "{} {kind} `{name}`",
+        if exists { "Changed" } else { "Created" }
+    ));
+    Ok(())
+}
+
+async fn dump(context: &Context) -> Result<InitPreseed> {
+    let server: Server = context.client.get("/1.0").await?;
+    let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
+    let pools: Vec<StoragePool> = context.client.get("/1.0/storage-pools?recursion=1").await?;
+    let profiles: Vec<Profile> = context.client.get("/1.0/profiles?recursion=1").await?;
+    let projects: Vec<Project> = context.client.get("/1.0/projects?recursion=1").await?;
+    Ok(InitPreseed {
+        config: server.put.config,
+        networks: networks
+            .into_iter()
+            .filter(|network| network.managed)
+            .map(|network| InitNetworksProjectPost {
+                network: NetworksPost {
+                    put: network.put,
+                    name: network.name,
+                    kind: network.kind,
+                },
+                project: network.project,
+            })
+            .collect(),
+        storage_pools: pools
+            .into_iter()
+            .map(|pool| StoragePoolsPost {
+                put: pool.put,
+                name: pool.name,
+                driver: pool.driver,
+            })
+            .collect(),
+        profiles: profiles
+            .into_iter()
+            .map(|profile| InitProfileProjectPost {
+                profile: ProfilesPost {
+                    put: profile.put,
+                    name: profile.name,
+                },
+                project: profile.project,
+            })
+            .collect(),
+        projects: projects
+            .into_iter()
+            .map(|project| ProjectsPost {
+                put: project.put,
+                name: project.name,
+            })
+            .collect(),
+        ..InitPreseed::default()
+    })
+}

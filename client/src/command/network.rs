@@ -1,0 +1,169 @@
+//! `network`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use rlxc_api::{Network, NetworkLease, NetworkPost, NetworkPut, NetworkState, NetworksPost};
+
+use super::{keys, object};
+use crate::cli::{NetworkCreateArgs, NetworkVerb};
+use crate::context::Context;
+use crate::render::{self, Table};
+
+fn path(name: &str) -> String {
+    object("networks", name)
+}
+
+pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
+    match verb {
+        NetworkVerb::List(format) => {
+            let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
+            context.list(format.format, &networks, || table(&networks))
+        }
+        NetworkVerb::Show(args) => {
+            context.yaml(&context.client.get::<Network>(&path(&args.name)).await?)
+        }
+        NetworkVerb::Info(args) => {
+            let state: NetworkState = context
+                .client
+                .get(&format!("{}/state", path(&args.name)))
+                .await?;
+            context.printer.print(&info(&args.name, &state))
+        }
+        NetworkVerb::ListLeases(args) => {
+            let leases: Vec<NetworkLease> = context
+                .client
+                .get(&format!("{}/leases", path(&args.name)))
+                .await?;
+            context.list(args.format.format, &leases, || leases_table(&leases))
+        }
+        NetworkVerb::Create(args) => create(context, args).await,
+        NetworkVerb::Delete(args) => {
+            for name in &args.names {
+                let reply = context.client.delete(&path(name)).await?;
+                context.finish(reply, &format!("Deleting {name}")).await?;
+            }
+            Ok(())
+        }
+        NetworkVerb::Rename(args) => {
+            context
+                .client
+                .post(
+                    &path(&args.name),
+                    &NetworkPost {
+                        name: args.new_name,
+                    },
+                )
+                .await?;
+            Ok(())
+        }
+        NetworkVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
+        NetworkVerb::Set(args) => {
+            keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
+        }
+        NetworkVerb::Unset(args) => keys::unset(context, &path(&args.name), &args.key).await,
+        NetworkVerb::Edit(args) => {
+            keys::edit::<NetworkPut>(context, &path(&args.name), "A network.").await
+        }
+    }
+}
+
+async fn create(context: &Context, args: NetworkCreateArgs) -> Result<()> {
+    let body = NetworksPost {
+        put: NetworkPut {
+            config: keys::map(args.keys),
+            description: args.description.unwrap_or_default(),
+        },
+        name: args.name,
+        kind: args.kind,
+    };
+    let reply = context.client.post("/1.0/networks", &body).await?;
+    context
+        .finish(reply, &format!("Creating {}", body.name))
+        .await?;
+    Ok(())
+}
+
+fn table(networks: &[Network]) -> Table {
+    let rows = networks
+        .iter()
+        .map(|network| {
+            let key = |key: &str| network.put.config.get(key).cloned().unwrap_or_default();
+            vec![
+                network.name.clone(),
+                network.kind.clone(),
+                render::yes(network.managed),
+                key("ipv4.address"),
+                key("ipv6.address"),
+                network.put.description.clone(),
+                network.used_by.len().to_string(),
+                network.status.to_uppercase(),
+            ]
+        })
+        .collect();
+    Table::new(
+        &[
+            "NAME",
+            "TYPE",
+            "MANAGED",
+            "IPV4",
+            "IPV6",
+            "DESCRIPTION",
+            "USED BY",
+            "STATE",
+        ],
+        rows,
+    )
+}
+
+fn leases_table(leases: &[NetworkLease]) -> Table {
+    let rows = leases
+        .iter()
+        .map(|lease| {
+            vec![
+                lease.hostname.clone(),
+                lease.hwaddr.to_uppercase(),
+                lease.address.clone(),
+                lease.kind.to_uppercase(),
+            ]
+        })
+        .collect();
+    Table::new(&["HOSTNAME", "MAC ADDRESS", "IP ADDRESS", "TYPE"], rows)
+}
+
+fn info(name: &str, state: &NetworkState) -> String {
+    let mut text = format!(
+        "Name: {name}\nState: {}\nType: {}\nMAC address: {}\nMTU: {}\n",
+        state.state, state.kind, state.hwaddr, state.mtu
+    );
+    for address in &state.addresses {
+        // Writing to a String cannot fail.
+        writeln!(
+            text,
+            "Address: {}/{} ({})",
+            address.address, address.netmask, address.scope
+        )
+        .ok();
+    }
+    if let Some(counters) = &state.counters {
+        let bytes = |count| render::bytes(count);
+        writeln!(
+            text,
+            "Received: {} ({} packets)",
+            bytes(counters.bytes_received),
+            counters.packets_received
+        )
+        .ok();
+        writeln!(
+            text,
+            "Sent: {} ({} packets)",
+            bytes(counters.bytes_sent),
+            counters.packets_sent
+        )
+        .ok();
+    }
+    if let Some(bridge) = &state.bridge {
+        writeln!(text, "Ports: {}", bridge.upper_devices.join(", ")).ok();
+    }
+    text
+}

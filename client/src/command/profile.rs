@@ -1,0 +1,156 @@
+//! `profile`.
+
+use anyhow::{Result, ensure};
+use rlxc_api::{Instance, Profile, ProfilePost, ProfilePut, ProfilesPost};
+use rlxc_client::url;
+
+use super::{device, keys, object};
+use crate::cli::{ProfileCreateArgs, ProfileVerb};
+use crate::context::Context;
+use crate::render::Table;
+
+fn path(name: &str) -> String {
+    object("profiles", name)
+}
+
+pub(crate) async fn run(context: &Context, verb: ProfileVerb) -> Result<()> {
+    match verb {
+        ProfileVerb::List(format) => {
+            let profiles: Vec<Profile> = context.client.get("/1.0/profiles?recursion=1").await?;
+            context.list(format.format, &profiles, || table(&profiles))
+        }
+        ProfileVerb::Show(args) => {
+            context.yaml(&context.client.get::<Profile>(&path(&args.name)).await?)
+        }
+        ProfileVerb::Create(args) => create(context, args).await,
+        ProfileVerb::Delete(args) => {
+            for name in &args.names {
+                context.client.delete(&path(name)).await?;
+            }
+            Ok(())
+        }
+        ProfileVerb::Rename(args) => {
+            context
+                .client
+                .post(
+                    &path(&args.name),
+                    &ProfilePost {
+                        name: args.new_name,
+                    },
+                )
+                .await?;
+            Ok(())
+        }
+        ProfileVerb::Copy(args) => {
+            let put = context.client.get::<Profile>(&path(&args.name)).await?.put;
+            context
+                .client
+                .post(
+                    "/1.0/profiles",
+                    &ProfilesPost {
+                        put,
+                        name: args.new_name,
+                    },
+                )
+                .await?;
+            Ok(())
+        }
+        ProfileVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
+        ProfileVerb::Set(args) => {
+            keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
+        }
+        ProfileVerb::Unset(args) => keys::unset(context, &path(&args.name), &args.key).await,
+        ProfileVerb::Edit(args) => {
+            keys::edit::<ProfilePut>(context, &path(&args.name), "A profile.").await
+        }
+        ProfileVerb::Add(args) => {
+            assign(context, &args.instance, |profiles| {
+                ensure!(
+                    !profiles.contains(&args.profile),
+                    "`{}` has the profile already",
+                    args.instance
+                );
+                profiles.push(args.profile.clone());
+                Ok(())
+            })
+            .await
+        }
+        ProfileVerb::Remove(args) => {
+            assign(context, &args.instance, |profiles| {
+                ensure!(
+                    profiles.contains(&args.profile),
+                    "`{}` does not have the profile",
+                    args.instance
+                );
+                profiles.retain(|profile| *profile != args.profile);
+                Ok(())
+            })
+            .await
+        }
+        ProfileVerb::Assign(args) => {
+            let list = args
+                .profiles
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty());
+            let list: Vec<String> = list.map(str::to_owned).collect();
+            assign(context, &args.instance, |profiles| {
+                *profiles = list;
+                Ok(())
+            })
+            .await
+        }
+        ProfileVerb::Device(verb) => device::run(context, device::Owner::Profile, verb).await,
+    }
+}
+
+async fn create(context: &Context, args: ProfileCreateArgs) -> Result<()> {
+    let put = ProfilePut {
+        config: keys::map(args.keys),
+        description: args.description.unwrap_or_default(),
+        ..ProfilePut::default()
+    };
+    context
+        .client
+        .post(
+            "/1.0/profiles",
+            &ProfilesPost {
+                put,
+                name: args.name,
+            },
+        )
+        .await?;
+    Ok(())
+}
+
+async fn assign(
+    context: &Context,
+    instance: &str,
+    change: impl FnOnce(&mut Vec<String>) -> Result<()>,
+) -> Result<()> {
+    let path = url::instance(instance);
+    let mut tagged = context.client.get_tagged::<Instance>(&path).await?;
+    change(tagged.value.put.profiles.get_or_insert_default())?;
+    let reply = context
+        .client
+        .put(&path, &tagged.value.put, tagged.etag.as_deref())
+        .await?;
+    context
+        .finish(reply, &format!("Changing {instance}"))
+        .await?;
+    Ok(())
+}
+
+fn table(profiles: &[Profile]) -> Table {
+    let rows = profiles
+        .iter()
+        .map(|profile| {
+            vec![
+                profile.name.clone(),
+                profile.put.description.clone(),
+                profile.used_by.len().to_string(),
+            ]
+        })
+        .collect();
+    Table::new(&["NAME", "DESCRIPTION", "USED BY"], rows)
+}

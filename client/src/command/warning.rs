@@ -1,0 +1,64 @@
+//! `warning`.
+
+use anyhow::Result;
+use rlxc_api::{Warning, WarningPut};
+
+use super::object;
+use crate::cli::WarningVerb;
+use crate::context::Context;
+use crate::render::{self, Table};
+
+pub(crate) async fn run(context: &Context, verb: WarningVerb) -> Result<()> {
+    let path = |uuid: &str| object("warnings", uuid);
+    match verb {
+        WarningVerb::List(args) => {
+            let mut warnings: Vec<Warning> =
+                context.client.get("/1.0/warnings?recursion=1").await?;
+            warnings.retain(|warning| args.all || warning.status == "new");
+            context.list(args.format.format, &warnings, || table(&warnings))
+        }
+        WarningVerb::Show(args) => {
+            context.yaml(&context.client.get::<Warning>(&path(&args.name)).await?)
+        }
+        WarningVerb::Acknowledge(args) => {
+            let body = WarningPut {
+                status: "acknowledged".to_owned(),
+            };
+            context.client.put(&path(&args.name), &body, None).await?;
+            Ok(())
+        }
+        WarningVerb::Delete(args) => {
+            context.client.delete(&path(&args.name)).await?;
+            Ok(())
+        }
+    }
+}
+
+fn table(warnings: &[Warning]) -> Table {
+    let rows = warnings
+        .iter()
+        .map(|warning| {
+            vec![
+                warning.uuid.clone(),
+                warning.kind.clone(),
+                warning.last_message.clone(),
+                warning.severity.to_uppercase(),
+                warning.status.to_uppercase(),
+                warning.count.to_string(),
+                render::short_time(&warning.last_seen_at),
+            ]
+        })
+        .collect();
+    Table::new(
+        &[
+            "UUID",
+            "TYPE",
+            "MESSAGE",
+            "SEVERITY",
+            "STATUS",
+            "COUNT",
+            "LAST SEEN",
+        ],
+        rows,
+    )
+}

@@ -1,0 +1,84 @@
+//! What every command needs: the daemon and the printer.
+
+use std::io::IsTerminal;
+
+use anyhow::Result;
+use rlxc_api::Operation;
+use rlxc_client::{ClientError, Connection, Endpoint, Reply};
+use serde::Serialize;
+
+use crate::cli::Format;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::render::{self, Table};
+
+/// What every command needs.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) client: Connection,
+    pub(crate) printer: Printer,
+}
+
+impl Context {
+    pub(crate) fn new(project: Option<String>, printer: Printer) -> Self {
+        Self {
+            client: Connection::new(Endpoint::local(), project),
+            printer,
+        }
+    }
+
+    /// Waits until what was asked is done, with its progress shown beside `label`. Ctrl-C cancels it.
+    pub(crate) async fn finish(
+        &self,
+        reply: Reply,
+        label: &str,
+    ) -> Result<Option<Operation>, ClientError> {
+        let Reply::Begun(operation) = reply else {
+            return Ok(None);
+        };
+        let progress = Progress::new(label, self.printer.is_quiet());
+        let follow = self
+            .client
+            .follow(&operation, |changed| progress.show(changed));
+        tokio::pin!(follow);
+        let done = loop {
+            tokio::select! {
+                done = &mut follow => break done,
+                _pressed = tokio::signal::ctrl_c() => {
+                    // What can't be cancelled goes on in the daemon; leave it there.
+                    self.client.cancel(&operation).await?;
+                    progress.note("cancelling");
+                }
+            }
+        };
+        progress.end();
+        done.map(Some)
+    }
+
+    /// Prints a list: the objects of the API, or rows made of them.
+    pub(crate) fn list<T: Serialize>(
+        &self,
+        format: Format,
+        objects: &T,
+        table: impl FnOnce() -> Table,
+    ) -> Result<()> {
+        let text = match format {
+            Format::Json => render::json(objects)?,
+            Format::Yaml => render::yaml(objects)?,
+            Format::Table => table().bordered(),
+            Format::Compact => table().compact(),
+            Format::Csv => table().csv(),
+        };
+        self.printer.print(&text)
+    }
+
+    /// Prints an object as YAML.
+    pub(crate) fn yaml<T: Serialize>(&self, object: &T) -> Result<()> {
+        self.printer.print(&render::yaml(object)?)
+    }
+}
+
+/// Whether people are at both ends.
+pub(crate) fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}

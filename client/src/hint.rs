@@ -1,0 +1,204 @@
+//! What may help after an error.
+
+use std::io::ErrorKind;
+
+use rlxc_client::{ClientError, url};
+use strsim::damerau_levenshtein;
+
+use crate::context::Context;
+
+/// How many names are suggested.
+const SUGGESTIONS: usize = 3;
+
+/// Hints for an error; the daemon is asked what names there are.
+pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String> {
+    match error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<ClientError>())
+    {
+        Some(ClientError::Connect { path, source }) => not_running(path, source.kind()),
+        Some(ClientError::Refused {
+            code: 404,
+            path,
+            message,
+        }) => names_near(context, path, message).await,
+        Some(ClientError::Refused { code: 412, .. }) => {
+            vec![
+                "somebody else changed it meanwhile: look at it again, then repeat the change"
+                    .to_owned(),
+            ]
+        }
+        Some(ClientError::Refused {
+            code: 400,
+            path,
+            message,
+        }) => refused(path, message),
+        Some(ClientError::Operation { message, .. }) => refused("", message),
+        _ => Vec::new(),
+    }
+}
+
+fn not_running(path: &std::path::Path, kind: ErrorKind) -> Vec<String> {
+    let start = "start the daemon: `systemctl start rlxcd`, or without systemd `rlxcd &` as root";
+    match kind {
+        ErrorKind::NotFound => vec![
+            format!(
+                "rlxcd is not running, or its directory is not {}",
+                parent(path)
+            ),
+            start.to_owned(),
+        ],
+        ErrorKind::ConnectionRefused => vec!["rlxcd is not running".to_owned(), start.to_owned()],
+        ErrorKind::PermissionDenied => {
+            vec!["join the group that may use it: `sudo usermod -aG rlxc $USER`, then log in again; or use sudo".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn parent(path: &std::path::Path) -> String {
+    path.parent().unwrap_or(path).display().to_string()
+}
+
+fn refused(path: &str, message: &str) -> Vec<String> {
+    let message = message.to_lowercase();
+    let is_instance = path.starts_with("/1.0/instances/") || path.is_empty();
+    if is_instance
+        && message.contains("running")
+        && !message.contains("not running")
+        && !message.contains("already")
+    {
+        return vec!["add --force to stop it first".to_owned()];
+    }
+    if message.contains("root disk")
+        || message.contains("no storage pool")
+        || message.contains("storage pool not found")
+    {
+        return vec![
+            "`rlxc admin init --auto` makes a storage pool, a bridge and the default profile"
+                .to_owned(),
+        ];
+    }
+    Vec::new()
+}
+
+/// For `/1.0/KIND/NAME…` that is not there: names of that kind that are spelled alike.
+async fn names_near(context: &Context, path: &str, message: &str) -> Vec<String> {
+    let (collection, wanted) = match split(path) {
+        Some(found) => found,
+        // A request that makes something names others in its body: the daemon's words tell which.
+        None => match quoted(message) {
+            Some((collection, wanted)) => (collection.to_owned(), wanted),
+            None => return Vec::new(),
+        },
+    };
+    let Ok(urls) = context.client.get::<Vec<String>>(&collection).await else {
+        return Vec::new();
+    };
+    let names: Vec<String> = urls.iter().map(|url| url::last(url)).collect();
+    did_you_mean(&wanted, names.iter().map(String::as_str))
+        .into_iter()
+        .collect()
+}
+
+/// The collection and the name that are missing, where the path says so.
+fn split(path: &str) -> Option<(String, String)> {
+    let mut segments = path.strip_prefix("/1.0/")?.split('/');
+    let kind = segments.next()?;
+    let mut name = segments.next()?;
+    let mut collection = format!("/1.0/{kind}");
+    let deeper: Vec<&str> = segments.collect();
+    if kind == "images" && name == "aliases" {
+        collection = "/1.0/images/aliases".to_owned();
+        name = deeper.first()?;
+    } else if let ("instances", ["snapshots", snapshot, ..]) = (kind, deeper.as_slice()) {
+        collection = format!("/1.0/instances/{name}/snapshots");
+        name = snapshot;
+    }
+    Some((collection, url::decode(name)))
+}
+
+/// "Profile `wep` not found" and the like.
+fn quoted(message: &str) -> Option<(&'static str, String)> {
+    let lower = message.to_lowercase();
+    let collection = [
+        ("profile", "/1.0/profiles"),
+        ("network", "/1.0/networks"),
+        ("pool", "/1.0/storage-pools"),
+        ("project", "/1.0/projects"),
+        ("snapshot", ""),
+        ("instance", "/1.0/instances"),
+    ]
+    .into_iter()
+    .find(|(word, collection)| lower.contains(word) && !collection.is_empty())?
+    .1;
+    let quote = message.find(['`', '"'])?;
+    let rest = &message[quote + 1..];
+    Some((collection, rest[..rest.find(['`', '"'])?].to_owned()))
+}
+
+/// "Did you mean …?", where some of `names` are close to `wanted`.
+pub(crate) fn did_you_mean<'a>(
+    wanted: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let lower = wanted.to_lowercase();
+    let limit = (lower.chars().count() / 3).clamp(1, 4);
+    let mut near: Vec<(usize, &str)> = names
+        .filter(|name| *name != wanted)
+        .filter_map(|name| {
+            let candidate = name.to_lowercase();
+            let distance = damerau_levenshtein(&lower, &candidate);
+            let begins = lower.len() >= 3 && candidate.starts_with(&lower);
+            (distance <= limit || begins).then_some((distance, name))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    let names: Vec<String> = near
+        .into_iter()
+        .take(SUGGESTIONS)
+        .map(|(_, name)| format!("`{name}`"))
+        .collect();
+    (!names.is_empty()).then(|| format!("did you mean {}?", names.join(" or ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_spelled_alike() {
+        let names = ["debian/12", "debian/13", "alpine"];
+        assert_eq!(
+            did_you_mean("debain/13", names.into_iter()).as_deref(),
+            Some("did you mean `debian/13` or `debian/12`?")
+        );
+        assert_eq!(did_you_mean("fedora", names.into_iter()), None);
+    }
+
+    #[test]
+    fn finds_the_collection_of_a_path() {
+        assert_eq!(
+            split("/1.0/instances/c1/state"),
+            Some(("/1.0/instances".into(), "c1".into()))
+        );
+        assert_eq!(
+            split("/1.0/instances/c1/snapshots/s0"),
+            Some(("/1.0/instances/c1/snapshots".into(), "s0".into()))
+        );
+        assert_eq!(
+            split("/1.0/images/aliases/a%2Fb"),
+            Some(("/1.0/images/aliases".into(), "a/b".into()))
+        );
+        assert_eq!(split("/1.0/instances"), None);
+    }
+
+    #[test]
+    fn finds_the_name_in_the_daemons_words() {
+        assert_eq!(
+            quoted("profile `wep` not found"),
+            Some(("/1.0/profiles", "wep".into()))
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Our own streams and signals, as channels that a session reads.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use rlxc_client::session::Control;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::terminal;
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Reads stdin on a thread of its own: it may be a file, which no poll can wait for, and making a terminal that we
+/// share non-blocking would break the others.
+pub(crate) fn read_stdin() -> mpsc::Receiver<Bytes> {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match stdin.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(count) => {
+                    if sender
+                        .blocking_send(Bytes::copy_from_slice(&buffer[..count]))
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // As good as the end: there is nothing more to have.
+                Err(_) => return,
+            }
+        }
+    });
+    receiver
+}
+
+/// A stdin that is at its end.
+pub(crate) fn no_stdin() -> mpsc::Receiver<Bytes> {
+    mpsc::channel(1).1
+}
+
+/// Changes of the window's size.
+pub(crate) fn window_changes() -> std::io::Result<mpsc::Receiver<Control>> {
+    let mut changes = signal(SignalKind::window_change())?;
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        while changes.recv().await.is_some() {
+            let (width, height) = terminal::size();
+            if sender
+                .send(Control::Resize { width, height })
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Signals that are the command's, not ours.
+pub(crate) fn forwarded_signals() -> std::io::Result<mpsc::Receiver<Control>> {
+    let (sender, receiver) = mpsc::channel(4);
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    for kind in kinds {
+        let mut arrivals = signal(kind)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                if sender
+                    .send(Control::Signal(kind.as_raw_value()))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}
+
+/// Returns when we are told to end, so that a terminal in raw mode is put right first.
+pub(crate) async fn told_to_end() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _signal = terminate.recv() => {}
+        _signal = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+/// Finds Ctrl-a q in what is typed; Ctrl-a Ctrl-a stands for itself.
+#[derive(Debug, Default)]
+pub(crate) struct DetachKeys {
+    armed: bool,
+}
+
+const CTRL_A: u8 = 0x01;
+
+impl DetachKeys {
+    /// What is to be sent, and whether to detach after it.
+    pub(crate) fn filter(&mut self, typed: &[u8]) -> (Bytes, bool) {
+        let mut send = Vec::with_capacity(typed.len() + 1);
+        for &key in typed {
+            match (self.armed, key) {
+                (false, CTRL_A) => self.armed = true,
+                (true, b'q') => return (send.into(), true),
+                (true, CTRL_A) => {
+                    self.armed = false;
+                    send.push(CTRL_A);
+                }
+                (true, other) => {
+                    self.armed = false;
+                    send.extend([CTRL_A, other]);
+                }
+                (false, other) => send.push(other),
+            }
+        }
+        (send.into(), false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctrl_a_q_detaches() {
+        let mut keys = DetachKeys::default();
+        assert_eq!(keys.filter(b"ls\x01"), (Bytes::from_static(b"ls"), false));
+        assert_eq!(keys.filter(b"qx"), (Bytes::new(), true));
+    }
+
+    #[test]
+    fn other_keys_go_through() {
+        let mut keys = DetachKeys::default();
+        assert_eq!(
+            keys.filter(b"\x01\x01\x01aq"),
+            (Bytes::from_static(b"\x01\x01aq"), false)
+        );
+    }
+}
