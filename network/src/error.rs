@@ -85,6 +85,13 @@ pub enum Error {
     Stopping,
 }
 
+impl Error {
+    /// Whether the kernel refused a link because its name is in use.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Link { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists)
+    }
+}
+
 /// What an operator can do about the one failure of dnsmasq that is seen in the wild.
 fn hint_of(source: &ToolError) -> &'static str {
     match source {

@@ -1,1 +1,28 @@
+//! `rlxcd`: the daemon that keeps instances, and joins storage, network and runtime, which know nothing of each other.
+//!
+//! A request flows one way: `http` → `app` → `plan` (pure) → effects in `storage`, `network` and `runtime`, each
+//! beside its undo. ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
+
+pub mod app;
+pub mod clock;
+pub mod context;
+pub mod daemon;
+pub mod db;
+pub mod doctor;
+pub mod error;
+pub mod events;
+pub mod http;
+pub mod image_build;
+pub mod instance;
+mod keyed;
+mod lock;
+mod model;
+mod notify;
+pub mod operation;
+pub mod places;
+pub mod plan;
+pub mod reconcile;
+pub mod runtime;
+pub mod saga;
+pub mod simplestreams;

@@ -1,0 +1,352 @@
+//! Making an instance: from an image, empty, or as a copy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rlxc_api::name::InstanceName;
+use rlxc_api::{InstanceSource, InstancesPost, Operation, Requestor};
+use rlxc_storage::Source;
+
+use super::start::Started;
+use crate::app::image;
+use crate::context::{App, blocking, instance_url};
+use crate::db::{self, Durability, instances, profiles};
+use crate::error::{Error, Result};
+use crate::instance::state::Verb;
+use crate::model::{Image, Instance};
+use crate::operation::{Class, Handle, OperationSpec};
+use crate::plan::{expand, idmap, keys, nic};
+use crate::saga::{JournalEntry, Saga, instance_volume};
+
+/// What the root of a new instance is made of.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// An image that is in the store.
+    Image(Box<Image>),
+    /// Nothing.
+    Empty,
+    /// Another instance, or a snapshot of it.
+    Copy(super::copy::CopySource),
+}
+
+/// A request that was checked.
+#[derive(Debug)]
+pub(super) struct NewInstance {
+    pub(super) project: String,
+    pub(super) name: String,
+    pub(super) post: InstancesPost,
+}
+
+/// Begins to make an instance and returns the operation.
+pub async fn create(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    post: InstancesPost,
+) -> Result<Operation> {
+    let new = parse(app, project, post).await?;
+    let durability = Durability::Synced;
+    let url = instance_url(&new.project, &new.name);
+    let mut spec = OperationSpec::task("Creating instance", &new.project, "instances", url)
+        .requested_by(who)
+        .cancellable();
+    (spec.class, spec.durability) = (Class::Task, durability);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |operation| async move {
+        execute(&app2, &who, new, &operation).await
+    }))
+}
+
+async fn parse(app: &App, project: &str, mut post: InstancesPost) -> Result<NewInstance> {
+    if !post.kind.is_empty() && post.kind != "container" {
+        return Err(Error::Invalid(format!(
+            "instances of type `{}` can't be made here: rlxc runs containers",
+            post.kind
+        )));
+    }
+    let name = if post.name.is_empty() {
+        free_name(app, project).await?
+    } else {
+        post.name.clone()
+    };
+    let name: InstanceName = name.parse()?;
+    keys::check_instance(&post.put.config).map_err(Error::Invalid)?;
+    keys::check_devices(&post.put.devices).map_err(Error::Invalid)?;
+    let (id, key) = (app.project(project).await?, name.to_string());
+    if app
+        .db
+        .read(move |tx| instances::exists(tx, id, &key))
+        .await?
+    {
+        return Err(Error::exists("instance", name.as_str()));
+    }
+    post.name.clear();
+    Ok(NewInstance {
+        project: project.to_owned(),
+        name: name.to_string(),
+        post,
+    })
+}
+
+/// A name that nobody has: an adjective and an animal.
+async fn free_name(app: &App, project: &str) -> Result<String> {
+    const FIRST: &[&str] = &[
+        "brave", "calm", "eager", "fair", "gentle", "keen", "lively", "merry", "neat", "proud",
+        "quick", "sunny",
+    ];
+    const SECOND: &[&str] = &[
+        "badger", "crane", "dingo", "falcon", "gecko", "heron", "koala", "lynx", "otter", "puffin",
+        "robin", "wren",
+    ];
+    let id = app.project(project).await?;
+    loop {
+        let random = app.clock.uuid();
+        let [a, b, ..] = *random.as_bytes();
+        let name = format!(
+            "{}-{}",
+            FIRST[usize::from(a) % FIRST.len()],
+            SECOND[usize::from(b) % SECOND.len()]
+        );
+        let candidates = [
+            name.clone(),
+            format!("{name}-{}", &random.simple().to_string()[..6]),
+        ];
+        for candidate in candidates {
+            let key = candidate.clone();
+            if !app
+                .db
+                .read(move |tx| instances::exists(tx, id, &key))
+                .await?
+            {
+                return Ok(candidate);
+            }
+        }
+    }
+}
+
+async fn execute(
+    app: &Arc<App>,
+    who: &Requestor,
+    new: NewInstance,
+    operation: &Handle,
+) -> Result<BTreeMap<String, serde_json::Value>> {
+    let start = new.post.start;
+    let origin = resolve(app, who, &new, operation).await?;
+    let mut saga = Saga::new(app, operation.id());
+    let result = make(app, &mut saga, &new, &origin, operation).await;
+    let instance = saga.settle(result).await?;
+    let handle = app.instances.add(instance.id, None);
+    app.instance_event(
+        "instance-created",
+        &new.project,
+        &new.name,
+        Some(who.clone()),
+    );
+    if start {
+        let permit = handle.begin(Verb::Start, &new.name, operation.id()).await?;
+        super::start(app, Started::By(who.clone()), permit, instance.id).await?;
+    }
+    Ok(BTreeMap::new())
+}
+
+async fn resolve(
+    app: &Arc<App>,
+    who: &Requestor,
+    new: &NewInstance,
+    operation: &Handle,
+) -> Result<Origin> {
+    let source: &InstanceSource = &new.post.source;
+    match source.kind.as_str() {
+        "image" => Ok(Origin::Image(Box::new(
+            image::resolve(app, who, &new.project, source, operation).await?,
+        ))),
+        "none" => Ok(Origin::Empty),
+        "copy" => super::copy::resolve(app, &new.project, source)
+            .await
+            .map(Origin::Copy),
+        other => Err(Error::Invalid(format!(
+            "source type `{other}` is not known here: there are image, copy and none"
+        ))),
+    }
+}
+
+async fn make(
+    app: &Arc<App>,
+    saga: &mut Saga<'_>,
+    new: &NewInstance,
+    origin: &Origin,
+    operation: &Handle,
+) -> Result<Instance> {
+    let instance = record(app, saga, new, origin).await?;
+    let driver = app.pools.get(&instance.pool)?;
+    let source = match origin {
+        Origin::Image(image) => {
+            image::ensure_on_pool(app, &instance.pool, image, operation).await?;
+            Source::Image(image.fingerprint.clone())
+        }
+        Origin::Empty => Source::Empty,
+        Origin::Copy(copy) => copy.source(),
+    };
+    if operation.cancellation().is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    let volume = instance_volume(instance.id);
+    blocking(move || driver.create_volume(volume, &source))
+        .await
+        .map_err(|error| {
+            Error::failed(
+                format!("create the root volume of instance `{}`", new.name),
+                error,
+            )
+        })?;
+    Ok(instance)
+}
+
+/// Writes the row, and in the same transaction the journal entries that undo it.
+async fn record(
+    app: &App,
+    saga: &mut Saga<'_>,
+    new: &NewInstance,
+    origin: &Origin,
+) -> Result<Instance> {
+    let project = app.project(&new.project).await?;
+    let mut instance = draft(app, new, origin);
+    let ranges = app.id_ranges.clone();
+    let (operation, random, explicit) = (
+        saga.operation().to_owned(),
+        app.clock.uuid(),
+        new.post.put.profiles.clone(),
+    );
+    let (instance, entries) = app
+        .db
+        .note(move |tx| {
+            let known = profiles::list(tx, project)?;
+            if let Some(missing) = explicit
+                .iter()
+                .flatten()
+                .find(|name| !known.iter().any(|profile| profile.name == **name))
+            {
+                return Err(Error::not_found("profile", missing));
+            }
+            let expanded = expand::expand(&instance, &known);
+            let pool = find_pool(tx, &instance.name, &expanded)?;
+            instance.pool.clone_from(&pool.name);
+            if !keys::is_true(&expanded.config, "security.privileged") {
+                let base =
+                    idmap::pick_base(&ranges, &instances::idmap_bases(tx)?).ok_or_else(no_ids)?;
+                instance.idmap_base = Some(base);
+            }
+            add_hwaddrs(&mut instance, &expanded, random);
+            instance.id = instances::insert(tx, project, pool.id, &instance).map_err(|error| {
+                if error.is_unique_violation() {
+                    Error::exists("instance", &instance.name)
+                } else {
+                    error.into()
+                }
+            })?;
+            let entries = [
+                JournalEntry::Instance { id: instance.id },
+                JournalEntry::Volume {
+                    pool: pool.name,
+                    id: instance.id,
+                },
+            ];
+            let entries = entries
+                .into_iter()
+                .map(|entry| append(tx, &operation, entry))
+                .collect::<Result<Vec<_>>>()?;
+            Ok((instance, entries))
+        })
+        .await?;
+    entries
+        .into_iter()
+        .for_each(|(id, entry)| saga.recorded(id, entry));
+    Ok(instance)
+}
+
+fn append(
+    tx: &rusqlite::Transaction<'_>,
+    operation: &str,
+    entry: JournalEntry,
+) -> Result<(i64, JournalEntry)> {
+    let text = db::keys::to_json("a journal entry", &entry)?;
+    Ok((db::journal::append(tx, operation, &text)?, entry))
+}
+
+fn no_ids() -> Error {
+    Error::Unavailable(
+        "no subordinate ids are left for another instance: give root a larger range in /etc/subuid and /etc/subgid \
+         (65536 ids an instance), then restart rlxcd"
+            .to_owned(),
+    )
+}
+
+fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
+    let put = &new.post.put;
+    let mut instance = Instance {
+        id: 0,
+        project: new.project.clone(),
+        name: new.name.clone(),
+        architecture: String::new(),
+        description: put.description.clone(),
+        ephemeral: put.ephemeral,
+        pool: String::new(),
+        idmap_base: None,
+        created_at: app.now(),
+        last_used_at: None,
+        config: put.config.clone(),
+        devices: put.devices.clone(),
+        profiles: put
+            .profiles
+            .clone()
+            .unwrap_or_else(|| vec!["default".to_owned()]),
+        snapshots: Vec::new(),
+    };
+    match origin {
+        Origin::Image(image) => {
+            instance.architecture.clone_from(&image.architecture);
+            instance
+                .config
+                .insert("volatile.base_image".to_owned(), image.fingerprint.clone());
+            let properties = image
+                .properties
+                .iter()
+                .map(|(key, value)| (format!("image.{key}"), value.clone()));
+            instance.config.extend(properties);
+        }
+        Origin::Empty => instance.architecture = std::env::consts::ARCH.to_owned(),
+        Origin::Copy(copy) => copy.inherit(&mut instance, put),
+    }
+    instance
+        .config
+        .insert("volatile.uuid".to_owned(), app.clock.uuid().to_string());
+    instance
+}
+
+fn find_pool(
+    tx: &rusqlite::Transaction<'_>,
+    name: &str,
+    expanded: &expand::Expanded,
+) -> Result<crate::model::Pool> {
+    let Some((_, root)) = expand::root_disk(&expanded.devices) else {
+        return Err(Error::Invalid(format!(
+            "instance `{name}` has no root disk: add one to its profile with \
+             `rlxc profile device add default root disk path=/ pool=POOL`, or pass `--storage POOL`; \
+             `rlxc admin init` sets all this up on a new server"
+        )));
+    };
+    let pool = root.get("pool").cloned().unwrap_or_default();
+    db::pools::find(tx, &pool)?.ok_or_else(|| Error::not_found("storage pool", pool))
+}
+
+fn add_hwaddrs(instance: &mut Instance, expanded: &expand::Expanded, random: uuid::Uuid) {
+    let mut random = random;
+    for (device, keys) in &expanded.devices {
+        let key = format!("volatile.{device}.hwaddr");
+        let is_nic = keys.get("type").is_some_and(|kind| kind == "nic");
+        if is_nic && !keys.contains_key("hwaddr") && !instance.config.contains_key(&key) {
+            instance.config.insert(key, nic::random_hwaddr(random));
+            random = uuid::Uuid::from_u128(random.as_u128().rotate_left(24));
+        }
+    }
+}

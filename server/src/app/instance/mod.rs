@@ -1,0 +1,53 @@
+//! Instances: one file a use case. Each begins with a permit of the instance's actor and ends by giving it back.
+
+mod autostart;
+mod copy;
+mod create;
+mod delete;
+mod exits;
+mod rename;
+mod snapshot;
+mod start;
+mod state;
+mod stop;
+mod update;
+mod view;
+
+pub use autostart::{adopt_running, start_all};
+pub use create::create;
+pub use delete::{delete, delete_now};
+pub use exits::watch_exits;
+pub use rename::rename;
+pub use snapshot::{create_snapshot, delete_snapshot, rename_snapshot, update_snapshot};
+pub use start::{Started, start};
+pub use state::{change_all, change_state};
+pub use update::{restore, update};
+pub use view::{View, full, get, list, render_snapshot, snapshot, snapshots, state as state_view};
+
+use crate::context::App;
+use crate::db::instances;
+use crate::error::{Error, Result};
+use crate::model::Instance;
+
+/// An instance by name.
+pub async fn find(app: &App, project: &str, name: &str) -> Result<Instance> {
+    let (id, key) = (app.project(project).await?, name.to_owned());
+    let found = app.db.read(move |tx| instances::find(tx, id, &key)).await?;
+    found.ok_or_else(|| Error::not_found("instance", name))
+}
+
+/// The id of an instance by name.
+pub async fn find_id(app: &App, project: &str, name: &str) -> Result<i64> {
+    let (id, key) = (app.project(project).await?, name.to_owned());
+    let found = app
+        .db
+        .read(move |tx| instances::find_id(tx, id, &key))
+        .await?;
+    found.ok_or_else(|| Error::not_found("instance", name))
+}
+
+/// An instance by id, whatever it is called now.
+pub async fn find_by_id(app: &App, id: i64) -> Result<Instance> {
+    let found = app.db.read(move |tx| instances::find_by_id(tx, id)).await?;
+    found.ok_or_else(|| Error::not_found("instance", id.to_string()))
+}

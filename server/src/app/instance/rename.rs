@@ -1,0 +1,59 @@
+//! Renaming: an act of the inventory, which works while the instance runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rlxc_api::name::InstanceName;
+use rlxc_api::{Operation, Requestor};
+
+use super::find;
+use crate::app::network;
+use crate::context::{App, instance_url};
+use crate::db::instances;
+use crate::error::{Error, Result};
+use crate::instance::state::Verb;
+use crate::operation::OperationSpec;
+
+/// Begins to rename an instance.
+pub async fn rename(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    new: &str,
+) -> Result<Operation> {
+    let new: InstanceName = new.parse()?;
+    let instance = find(app, project, name).await?;
+    let handle = app
+        .instances
+        .get(instance.id)
+        .ok_or_else(|| Error::not_found("instance", name))?;
+    let permit = handle.begin(Verb::Update, name, "rename").await?;
+    let spec = OperationSpec::task(
+        "Renaming instance",
+        project,
+        "instances",
+        instance_url(project, name),
+    )
+    .requested_by(who);
+    let (app2, who, new) = (Arc::clone(app), who.clone(), new.to_string());
+    Ok(app.operations.spawn(spec, move |_| async move {
+        let (id, key) = (instance.id, new.clone());
+        app2.db
+            .note(move |tx| {
+                instances::rename(tx, id, &key).map_err(|error| {
+                    if error.is_unique_violation() {
+                        Error::exists("instance", &key)
+                    } else {
+                        error.into()
+                    }
+                })
+            })
+            .await?;
+        drop(permit);
+        let renamed = super::find_by_id(&app2, id).await?;
+        network::rename_hosts(&app2, &instance, &renamed).await;
+        app2.instance_event("instance-renamed", &instance.project, &new, Some(who));
+        Ok(BTreeMap::new())
+    }))
+}

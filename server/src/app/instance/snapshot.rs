@@ -1,0 +1,306 @@
+//! Snapshots: taking, renaming, removing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rlxc_api::name::SnapshotName;
+use rlxc_api::{InstanceSnapshotPut, InstanceSnapshotsPost, Operation, Requestor};
+use rlxc_storage::State as VolumeState;
+
+use super::find;
+use super::state::{freeze_cgroup, thaw_cgroup};
+use crate::context::{App, blocking, instance_url};
+use crate::db::{journal, keys, snapshots};
+use crate::error::{Error, Result};
+use crate::instance::state::{State, Verb};
+use crate::instance::{InstanceHandle, Permit};
+use crate::model::{Instance, Snapshot};
+use crate::operation::OperationSpec;
+use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
+
+/// Begins to take a snapshot. A running instance is frozen while what changed is taken.
+pub async fn create_snapshot(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    post: InstanceSnapshotsPost,
+) -> Result<Operation> {
+    if post.stateful {
+        return Err(Error::Invalid(
+            "stateful snapshots are not possible for containers: take one without `--stateful`"
+                .to_owned(),
+        ));
+    }
+    let instance = find(app, project, name).await?;
+    let snapshot_name = if post.name.is_empty() {
+        next_name(&instance)
+    } else {
+        post.name.clone()
+    };
+    let snapshot_name: SnapshotName = snapshot_name.parse()?;
+    if instance
+        .snapshots
+        .iter()
+        .any(|snapshot| snapshot.name == *snapshot_name)
+    {
+        return Err(Error::exists("snapshot", format!("{name}/{snapshot_name}")));
+    }
+    let permit = handle(app, &instance)?
+        .begin(Verb::Snapshot, name, "snapshot")
+        .await?;
+    let snapshot = Snapshot {
+        id: 0,
+        name: snapshot_name.to_string(),
+        description: post.description,
+        ephemeral: instance.ephemeral,
+        created_at: app.now(),
+        expires_at: post
+            .expires_at
+            .filter(|time| !time.is_none())
+            .map(|time| time.0),
+        config: instance.config.clone(),
+        devices: instance.devices.clone(),
+        profiles: instance.profiles.clone(),
+    };
+    let spec = spec("Snapshotting instance", &instance, &snapshot.name, who);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |operation| async move {
+        let mut saga = Saga::new(&app2, operation.id());
+        let result = take(&app2, &mut saga, &instance, &snapshot, &permit).await;
+        saga.settle(result).await?;
+        event(
+            &app2,
+            "instance-snapshot-created",
+            &instance,
+            &snapshot.name,
+            who,
+        );
+        Ok(BTreeMap::new())
+    }))
+}
+
+fn next_name(instance: &Instance) -> String {
+    let used = instance
+        .snapshots
+        .iter()
+        .filter_map(|snapshot| snapshot.name.strip_prefix("snap")?.parse::<u64>().ok());
+    format!("snap{}", used.max().map_or(0, |highest| highest + 1))
+}
+
+async fn take(
+    app: &App,
+    saga: &mut Saga<'_>,
+    instance: &Instance,
+    snapshot: &Snapshot,
+    permit: &Permit,
+) -> Result<()> {
+    let id = record(app, saga, instance, snapshot).await?;
+    let driver = app.pools.get(&instance.pool)?;
+    let (volume, wanted) = (instance_volume(instance.id), snapshot_id(id));
+    let must_freeze = permit.before().state == State::Running;
+    if must_freeze {
+        freeze_cgroup(app, instance.id).await?;
+    }
+    let volume_state = if permit.running().is_some() {
+        VolumeState::Frozen
+    } else {
+        VolumeState::Stopped
+    };
+    let taken = blocking(move || driver.create_snapshot(volume, wanted, volume_state)).await;
+    if must_freeze {
+        thaw_cgroup(app, instance.id).await?;
+    }
+    taken.map_err(|error| Error::failed(format!("snapshot instance `{}`", instance.name), error))
+}
+
+async fn record(
+    app: &App,
+    saga: &mut Saga<'_>,
+    instance: &Instance,
+    snapshot: &Snapshot,
+) -> Result<i64> {
+    let (owner, row, pool, operation) = (
+        instance.id,
+        snapshot.clone(),
+        instance.pool.clone(),
+        saga.operation().to_owned(),
+    );
+    let (id, number, entry) = app
+        .db
+        .note(move |tx| {
+            let id = snapshots::insert(tx, owner, &row)?;
+            let entry = JournalEntry::Snapshot {
+                pool,
+                instance: owner,
+                id,
+            };
+            let number =
+                journal::append(tx, &operation, &keys::to_json("a journal entry", &entry)?)?;
+            Ok::<_, Error>((id, number, entry))
+        })
+        .await?;
+    saga.recorded(number, entry);
+    Ok(id)
+}
+
+/// Begins to remove a snapshot: by the undo of taking it, so that a crash only delays it.
+pub async fn delete_snapshot(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    snapshot: &str,
+) -> Result<Operation> {
+    let instance = find(app, project, name).await?;
+    let found = find_snapshot(&instance, snapshot)?.clone();
+    let permit = handle(app, &instance)?
+        .begin(Verb::Snapshot, name, "delete snapshot")
+        .await?;
+    let spec = spec("Deleting snapshot", &instance, snapshot, who);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |operation| async move {
+        let mut saga = Saga::new(&app2, operation.id());
+        let entry = JournalEntry::Snapshot {
+            pool: instance.pool.clone(),
+            instance: instance.id,
+            id: found.id,
+        };
+        saga.intend(entry).await?;
+        app2.db
+            .note(move |tx| snapshots::delete(tx, found.id).map_err(Error::from))
+            .await?;
+        saga.unwind().await;
+        event(
+            &app2,
+            "instance-snapshot-deleted",
+            &instance,
+            &found.name,
+            who,
+        );
+        drop(permit);
+        Ok(BTreeMap::new())
+    }))
+}
+
+/// Begins to rename a snapshot.
+pub async fn rename_snapshot(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    path: (&str, &str),
+    new: &str,
+) -> Result<Operation> {
+    let (name, snapshot) = path;
+    let new: SnapshotName = new.parse()?;
+    let instance = find(app, project, name).await?;
+    let id = find_snapshot(&instance, snapshot)?.id;
+    let permit = handle(app, &instance)?
+        .begin(Verb::Snapshot, name, "rename snapshot")
+        .await?;
+    let spec = spec("Renaming snapshot", &instance, snapshot, who);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |_| async move {
+        let text = new.to_string();
+        app2.db
+            .note(move |tx| {
+                snapshots::rename(tx, id, &text).map_err(|error| {
+                    if error.is_unique_violation() {
+                        Error::exists("snapshot", &text)
+                    } else {
+                        error.into()
+                    }
+                })
+            })
+            .await?;
+        event(&app2, "instance-snapshot-renamed", &instance, &new, who);
+        drop(permit);
+        Ok(BTreeMap::new())
+    }))
+}
+
+/// Begins to change description and expiry of a snapshot.
+pub async fn update_snapshot(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    path: (&str, &str),
+    put: InstanceSnapshotPut,
+) -> Result<Operation> {
+    let (name, snapshot) = path;
+    let instance = find(app, project, name).await?;
+    let id = find_snapshot(&instance, snapshot)?.id;
+    let spec = spec("Updating snapshot", &instance, snapshot, who);
+    let (app2, who, snapshot) = (Arc::clone(app), who.clone(), snapshot.to_owned());
+    Ok(app.operations.spawn(spec, move |_| async move {
+        let expires = Some(put.expires_at)
+            .filter(|time| !time.is_none())
+            .map(|time| time.0);
+        app2.db
+            .note(move |tx| {
+                snapshots::update(tx, id, &put.description, expires.as_deref()).map_err(Error::from)
+            })
+            .await?;
+        event(
+            &app2,
+            "instance-snapshot-updated",
+            &instance,
+            &snapshot,
+            who,
+        );
+        Ok(BTreeMap::new())
+    }))
+}
+
+/// A snapshot by name.
+pub(super) fn find_snapshot<'a>(instance: &'a Instance, name: &str) -> Result<&'a Snapshot> {
+    let found = instance
+        .snapshots
+        .iter()
+        .find(|snapshot| snapshot.name == name);
+    found.ok_or_else(|| Error::NotFound {
+        kind: "snapshot",
+        name: format!("{}/{name}", instance.name),
+        hint: crate::plan::keys::did_you_mean(
+            name,
+            instance
+                .snapshots
+                .iter()
+                .map(|snapshot| snapshot.name.as_str()),
+        ),
+    })
+}
+
+pub(super) fn handle(app: &App, instance: &Instance) -> Result<InstanceHandle> {
+    app.instances
+        .get(instance.id)
+        .ok_or_else(|| Error::not_found("instance", &instance.name))
+}
+
+fn spec(what: &'static str, instance: &Instance, snapshot: &str, who: &Requestor) -> OperationSpec {
+    let mut spec = OperationSpec::task(
+        what,
+        &instance.project,
+        "instances",
+        instance_url(&instance.project, &instance.name),
+    );
+    spec.resources.insert(
+        "instances_snapshots".to_owned(),
+        vec![format!(
+            "/1.0/instances/{}/snapshots/{snapshot}",
+            instance.name
+        )],
+    );
+    spec.requested_by(who)
+}
+
+fn event(app: &App, action: &str, instance: &Instance, snapshot: &str, who: Requestor) {
+    app.events.lifecycle(crate::events::Lifecycle {
+        action,
+        source: format!("/1.0/instances/{}/snapshots/{snapshot}", instance.name),
+        project: &instance.project,
+        name: snapshot,
+        requestor: Some(who),
+        context: BTreeMap::new(),
+    });
+}

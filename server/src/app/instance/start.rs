@@ -1,0 +1,156 @@
+//! Starting: plan, monitor, links, release. Whatever fails leaves the instance stopped and nothing behind: a prepared
+//! container that is dropped is killed by its monitor, and its links die with its namespace.
+
+use std::sync::Arc;
+
+use rlxc_api::Requestor;
+use rlxc_sys::rootfs::RootSource;
+
+use super::find_by_id;
+use crate::app::network;
+use crate::context::{App, blocking};
+use crate::db::{instances, profiles};
+use crate::error::{Error, Result};
+use crate::instance::{Outcome, Permit};
+use crate::model::Instance;
+use crate::plan::expand::{Expanded, expand};
+use crate::plan::nic::Nic;
+use crate::plan::start::{StartPlan, plan_start};
+use crate::runtime::{Prepared, Running};
+use crate::saga::instance_volume;
+
+/// Why an instance is started, for the event that tells of it.
+#[derive(Debug)]
+pub enum Started {
+    /// Somebody asked.
+    By(Requestor),
+    /// Somebody asked for a restart.
+    Again(Requestor),
+    /// Its init asked for a reboot.
+    Rebooted,
+    /// It ran when the host went down.
+    Automatically,
+}
+
+impl Started {
+    fn event(self) -> (&'static str, Option<Requestor>) {
+        match self {
+            Self::By(who) => ("instance-started", Some(who)),
+            Self::Again(who) => ("instance-restarted", Some(who)),
+            Self::Rebooted => ("instance-restarted", None),
+            Self::Automatically => ("instance-started", None),
+        }
+    }
+}
+
+/// Starts an instance under a permit.
+pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Result<()> {
+    let (instance, expanded) = load(app, id).await?;
+    let running = match boot(app, &instance, &expanded).await {
+        Ok(running) => running,
+        Err(error) => {
+            // A restart that fails leaves it stopped.
+            permit.finish(Outcome::Stopped);
+            return Err(error);
+        }
+    };
+    permit.finish(Outcome::Started(running));
+    let now = app.now();
+    app.db.post(move |tx| {
+        instances::touch(tx, id, &now)?;
+        instances::set_keys(
+            tx,
+            id,
+            &[("volatile.last_state.power", "RUNNING".to_owned())],
+        )
+    });
+    let (action, who) = why.event();
+    app.instance_event(action, &instance.project, &instance.name, who);
+    Ok(())
+}
+
+/// An instance by id, with its profiles applied.
+pub(super) async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
+    let instance = find_by_id(app, id).await?;
+    let project = app.project(&instance.project).await?;
+    let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
+    let expanded = expand(&instance, &known);
+    Ok((instance, expanded))
+}
+
+async fn boot(
+    app: &Arc<App>,
+    instance: &Instance,
+    expanded: &Expanded,
+) -> Result<Arc<dyn Running>> {
+    let failed = |error: crate::runtime::RuntimeError| {
+        Error::failed(format!("start instance `{}`", instance.name), error)
+    };
+    let rootfs = root(app, instance).await?;
+    let plan =
+        plan_start(instance, expanded, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
+    let StartPlan { spec, mut nics } = plan;
+    fill_hwaddrs(app, instance, &mut nics);
+    network::check_nics(app, &nics).await?;
+    make_directories(app, instance.id).await?;
+    let prepared = app.runtime.prepare(spec).await.map_err(failed)?;
+    plug(app, instance, &nics, prepared.as_ref()).await?;
+    prepared.release().await.map_err(failed)
+}
+
+async fn root(app: &App, instance: &Instance) -> Result<RootSource> {
+    let driver = app.pools.get(&instance.pool)?;
+    let volume = instance_volume(instance.id);
+    blocking(move || driver.root(volume))
+        .await
+        .map_err(|error| {
+            Error::failed(
+                format!("open the root volume of `{}`", instance.name),
+                error,
+            )
+        })
+}
+
+/// A NIC that came with a profile after the instance was made has no address yet.
+fn fill_hwaddrs(app: &App, instance: &Instance, nics: &mut [Nic]) {
+    for nic in nics.iter_mut().filter(|nic| nic.hwaddr.is_empty()) {
+        nic.hwaddr = crate::plan::nic::random_hwaddr(app.clock.uuid());
+        let (id, key, value) = (
+            instance.id,
+            format!("volatile.{}.hwaddr", nic.device),
+            nic.hwaddr.clone(),
+        );
+        app.db
+            .post(move |tx| instances::set_keys(tx, id, &[(&key, value)]));
+    }
+}
+
+async fn plug(
+    app: &Arc<App>,
+    instance: &Instance,
+    nics: &[Nic],
+    prepared: &dyn Prepared,
+) -> Result<()> {
+    for nic in nics {
+        let value = network::attach(app, instance, nic, prepared.netns()).await?;
+        let (id, key) = (instance.id, format!("volatile.{}.host_name", nic.device));
+        app.db
+            .post(move |tx| instances::set_keys(tx, id, &[(&key, value)]));
+    }
+    Ok(())
+}
+
+async fn make_directories(app: &App, id: i64) -> Result<()> {
+    let directories = [app.places.instance_run(id), app.places.instance_logs(id)];
+    blocking(move || {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        directories.iter().try_for_each(|directory| {
+            builder.create(directory).map_err(|error| {
+                Error::failed(format!("create directory {}", directory.display()), error)
+            })
+        })
+    })
+    .await
+}

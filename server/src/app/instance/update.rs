@@ -1,0 +1,211 @@
+//! Changing an instance's configuration, and putting it back to a snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rlxc_api::{InstancePut, Operation, Requestor};
+
+use super::find;
+use super::snapshot::{find_snapshot, handle};
+use super::start::Started;
+use super::stop::{Manner, stop};
+use crate::context::{App, blocking, instance_url};
+use crate::db::{instances, pools, profiles};
+use crate::error::{Error, Result};
+use crate::instance::Outcome;
+use crate::instance::state::Verb;
+use crate::model::{Config, Instance};
+use crate::operation::OperationSpec;
+use crate::plan::expand::{expand, root_disk};
+use crate::plan::keys;
+use crate::saga::{instance_volume, snapshot_id};
+
+/// Keys that belong to the daemon: a client may change them but not take them away.
+const KEPT: &[&str] = &[
+    "volatile.uuid",
+    "volatile.base_image",
+    "volatile.last_state.power",
+];
+
+/// Begins to replace everything that a user may write.
+pub async fn update(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    put: InstancePut,
+) -> Result<Operation> {
+    if !put.restore.is_empty() {
+        return restore(app, who, project, name, &put.restore).await;
+    }
+    keys::check_instance(&put.config).map_err(Error::Invalid)?;
+    keys::check_devices(&put.devices).map_err(Error::Invalid)?;
+    let instance = find(app, project, name).await?;
+    let permit = handle(app, &instance)?
+        .begin(Verb::Update, name, "update")
+        .await?;
+    let changed = apply(&instance, put);
+    let id = app.project(project).await?;
+    let spec = OperationSpec::task(
+        "Updating instance",
+        project,
+        "instances",
+        instance_url(project, name),
+    )
+    .requested_by(who);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |_| async move {
+        let (project, name) = (changed.project.clone(), changed.name.clone());
+        app2.db.note(move |tx| write(tx, id, &changed)).await?;
+        app2.instance_event("instance-updated", &project, &name, Some(who));
+        drop(permit);
+        Ok(BTreeMap::new())
+    }))
+}
+
+fn apply(instance: &Instance, put: InstancePut) -> Instance {
+    let mut config: Config = put
+        .config
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    for (key, value) in &instance.config {
+        let kept = KEPT.contains(&key.as_str())
+            || key.starts_with("volatile.idmap.")
+            || key.ends_with(".hwaddr");
+        if kept && key.starts_with("volatile.") && !config.contains_key(key) {
+            config.insert(key.clone(), value.clone());
+        }
+    }
+    Instance {
+        description: put.description,
+        ephemeral: put.ephemeral,
+        config,
+        devices: put.devices,
+        profiles: put.profiles.unwrap_or_else(|| vec!["default".to_owned()]),
+        ..instance.clone()
+    }
+}
+
+fn write(tx: &rusqlite::Transaction<'_>, project: i64, changed: &Instance) -> Result<()> {
+    let known = profiles::list(tx, project)?;
+    if let Some(missing) = changed
+        .profiles
+        .iter()
+        .find(|name| !known.iter().any(|profile| profile.name == **name))
+    {
+        return Err(Error::not_found("profile", missing));
+    }
+    let expanded = expand(changed, &known);
+    let pool = root_disk(&expanded.devices).and_then(|(_, root)| root.get("pool"));
+    match pool {
+        Some(pool) if *pool == changed.pool => {}
+        Some(pool) => {
+            pools::find(tx, pool)?.ok_or_else(|| Error::not_found("storage pool", pool))?;
+            return Err(Error::Invalid(format!(
+                "the root disk of `{}` can't go to another pool this way: use `rlxc move`",
+                changed.name
+            )));
+        }
+        None => {
+            return Err(Error::Invalid(format!(
+                "instance `{}` would have no root disk",
+                changed.name
+            )));
+        }
+    }
+    instances::update(tx, project, changed)?;
+    Ok(())
+}
+
+/// Begins to put an instance back to a snapshot. One that runs is stopped for it and started again.
+pub async fn restore(
+    app: &Arc<App>,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    snapshot: &str,
+) -> Result<Operation> {
+    let instance = find(app, project, name).await?;
+    let snapshot =
+        find_snapshot(&instance, snapshot.rsplit('/').next().unwrap_or(snapshot))?.clone();
+    let actor = handle(app, &instance)?;
+    let permit = actor.begin(Verb::Restore, name, "restore").await?;
+    let id = app.project(project).await?;
+    let spec = OperationSpec::task(
+        "Restoring snapshot",
+        project,
+        "instances",
+        instance_url(project, name),
+    )
+    .requested_by(who);
+    let (app2, who) = (Arc::clone(app), who.clone());
+    Ok(app.operations.spawn(spec, move |_| async move {
+        let ran = permit.running().is_some();
+        stop(&app2, &actor, &permit, &instance, Manner::Force).await?;
+        let result = put_back(&app2, &instance, &snapshot, id).await;
+        if ran {
+            // Whether or not it could be put back: it ran before.
+            super::start(&app2, Started::Again(who.clone()), permit, instance.id).await?;
+        } else {
+            permit.finish(Outcome::Unchanged);
+        }
+        result?;
+        app2.instance_event(
+            "instance-restored",
+            &instance.project,
+            &instance.name,
+            Some(who),
+        );
+        Ok(BTreeMap::new())
+    }))
+}
+
+async fn put_back(
+    app: &App,
+    instance: &Instance,
+    snapshot: &crate::model::Snapshot,
+    project: i64,
+) -> Result<()> {
+    let driver = app.pools.get(&instance.pool)?;
+    let (volume, wanted) = (instance_volume(instance.id), snapshot_id(snapshot.id));
+    blocking(move || driver.restore_snapshot(volume, wanted))
+        .await
+        .map_err(|error| {
+            Error::failed(
+                format!(
+                    "restore snapshot `{}` of instance `{}`",
+                    snapshot.name, instance.name
+                ),
+                error,
+            )
+        })?;
+    let mut config = snapshot.config.clone();
+    // What the daemon noted since then is still true.
+    config.retain(|key, _| !key.starts_with("volatile.last_state"));
+    config.extend(
+        instance
+            .config
+            .iter()
+            .filter(|(key, _)| key.starts_with("volatile."))
+            .map(|(k, v)| (k.clone(), v.clone())),
+    );
+    let restored = Instance {
+        config,
+        devices: snapshot.devices.clone(),
+        ephemeral: snapshot.ephemeral,
+        profiles: snapshot.profiles.clone(),
+        ..instance.clone()
+    };
+    app.db
+        .note(move |tx| {
+            let known = profiles::list(tx, project)?;
+            let mut restored = restored;
+            // A profile that was deleted since then can't be given back.
+            restored
+                .profiles
+                .retain(|name| known.iter().any(|profile| profile.name == *name));
+            instances::update(tx, project, &restored).map_err(Error::from)
+        })
+        .await
+}

@@ -1,0 +1,8 @@
+//! What the daemon can do, one function a use case. Handlers call these and nothing else.
+
+pub mod image;
+pub mod instance;
+pub mod network;
+pub mod pool;
+pub mod profile;
+pub mod server;

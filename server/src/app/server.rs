@@ -1,0 +1,160 @@
+//! The server itself: `/1.0`.
+
+use rlxc_api::{
+    Requestor, Server, ServerEnvironment, ServerPut, ServerStorageDriverInfo, ServerUntrusted,
+};
+
+use crate::context::App;
+use crate::db::{self, pools};
+use crate::error::{Error, Result};
+use crate::model::Config;
+use crate::plan::keys::did_you_mean;
+
+/// What is offered beyond LXD's first API: only what is true, and nothing that would change what clients send.
+pub const EXTENSIONS: &[&str] = &[
+    "storage",
+    "container_exec_user_group_cwd",
+    "container_exec_recording",
+    "container_full",
+    "container_only_migration",
+    "console",
+    "directory_manipulation",
+    "etag",
+    "file_append",
+    "file_delete",
+    "file_symlinks",
+    "id_map",
+    "image_create_aliases",
+    "instances",
+    "instance_all_projects",
+    "instance_bulk_state_change",
+    "instance_create_start",
+    "instance_get_full",
+    "instance_nic_network",
+    "network",
+    "network_leases",
+    "network_state",
+    "operation_wait",
+    "patch",
+    "profile_usedby",
+    "projects",
+    "resources_system",
+    "snapshot_expiry",
+    "snapshot_expiry_creation",
+    "storage_api_volume_rename",
+    "storage_driver_overlay",
+    "warnings",
+    "api_filtering",
+    "event_lifecycle_name_and_project",
+    "event_lifecycle_requestor",
+    "image_build",
+    "host_doctor",
+];
+
+/// Keys of the server.
+const KEYS: &[&str] = &["images.build.mirror", "core.shutdown_timeout"];
+
+/// The server as its clients see it.
+pub async fn get(app: &App, who: &Requestor) -> Result<Server> {
+    let (config, pools) = app
+        .db
+        .read(|tx| Ok::<_, Error>((db::config::load(tx)?, pools::list(tx)?)))
+        .await?;
+    let mut drivers: Vec<&str> = pools.iter().map(|pool| pool.driver.as_str()).collect();
+    drivers.dedup();
+    Ok(Server {
+        put: ServerPut { config },
+        untrusted: untrusted("trusted"),
+        auth_user_name: who.username.clone(),
+        auth_user_method: who.protocol.clone(),
+        environment: environment(&drivers.join(" | ")),
+    })
+}
+
+fn untrusted(auth: &str) -> ServerUntrusted {
+    ServerUntrusted {
+        api_extensions: EXTENSIONS.iter().map(|name| (*name).to_owned()).collect(),
+        api_status: "stable".to_owned(),
+        api_version: "1.0".to_owned(),
+        auth: auth.to_owned(),
+        public: false,
+        auth_methods: vec!["tls".to_owned()],
+    }
+}
+
+fn environment(storage: &str) -> ServerEnvironment {
+    let uname = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let (os_name, os_version) = os_release();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    ServerEnvironment {
+        architectures: vec![text(uname.machine())],
+        driver: "rlxc".to_owned(),
+        driver_version: version.clone(),
+        firewall: "nftables".to_owned(),
+        kernel: text(uname.sysname()),
+        kernel_architecture: text(uname.machine()),
+        kernel_features: crate::doctor::kernel_features(),
+        kernel_version: text(uname.release()),
+        os_name,
+        os_version,
+        project: "default".to_owned(),
+        server: "rlxc".to_owned(),
+        server_event_mode: "full-mesh".to_owned(),
+        server_name: text(uname.nodename()),
+        server_pid: i64::from(std::process::id()),
+        server_version: version.clone(),
+        storage: storage.to_owned(),
+        storage_version: version.clone(),
+        storage_supported_drivers: rlxc_storage::DRIVERS
+            .iter()
+            .map(|name| ServerStorageDriverInfo {
+                name: (*name).to_owned(),
+                version: version.clone(),
+                remote: false,
+            })
+            .collect(),
+        ..ServerEnvironment::default()
+    }
+}
+
+/// NAME and `VERSION_ID` of os-release(5).
+fn os_release() -> (String, String) {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    (value("NAME"), value("VERSION_ID"))
+}
+
+/// Replaces the server's keys.
+pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
+    let config: Config = config
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    if let Some(key) = config
+        .keys()
+        .find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user."))
+    {
+        return Err(Error::Invalid(format!(
+            "unknown server key `{key}`{}",
+            did_you_mean(key, KEYS.iter().copied())
+        )));
+    }
+    app.db
+        .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
+        .await?;
+    app.resource_event("config-updated", "/1.0".to_owned(), "", who);
+    Ok(())
+}
+
+/// Adds keys to those that are there; an empty value takes one away.
+pub async fn patch(app: &App, who: &Requestor, changes: Config) -> Result<()> {
+    let mut config = app.db.read(db::config::load).await?;
+    config.extend(changes);
+    update(app, who, config).await
+}

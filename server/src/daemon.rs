@@ -1,0 +1,209 @@
+//! Start-up and shutdown, in order.
+//!
+//! ```text
+//!  lock ▸ database ▸ undo what a crash left ▸ pools ▸ networks ▸ take over running instances ▸ API opens ▸ READY
+//!       ▸ start what should run ... signal ▸ API closes ▸ operations end ▸ database closes; instances run on
+//! ```
+
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rlxc_container::cgroup::Layout;
+use rlxc_network::{Dnsmasq, DnsmasqDirs, Nftables, RtnetlinkLinks};
+use rlxc_sys::idmap::IDS_PER_CONTAINER;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::network::Networking;
+use crate::app::{instance, network, pool};
+use crate::clock::{Clock, SystemClock};
+use crate::context::App;
+use crate::db::{self, Db};
+use crate::doctor::subid;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::http::{self, UnixSocket};
+use crate::instance::{Exit, Registry};
+use crate::keyed::KeyedMutex;
+use crate::lock::DirectoryLock;
+use crate::notify::notify;
+use crate::operation::Operations;
+use crate::places::Places;
+use crate::plan::start::HostFacts;
+use crate::runtime::MonitorRuntime;
+use crate::{reconcile, saga};
+
+/// How long operations may take to end when the daemon is asked to.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs the daemon on a directory until a signal ends it.
+pub async fn run(directory: &Path, group: &str) -> Result<()> {
+    let places = prepare_directories(directory)?;
+    let _lock = DirectoryLock::take(&places.lock())?;
+    let (exits, ended) = mpsc::unbounded_channel();
+    let app = build(places, exits)?;
+    recover(&app).await?;
+    let to_start = instance::adopt_running(&app).await?;
+    let socket = UnixSocket::bind(&app.places.socket(), group)?;
+    app.tasks
+        .spawn(instance::watch_exits(Arc::clone(&app), ended));
+    app.tasks.spawn(reconcile::run(Arc::clone(&app)));
+    let api = app.tasks.spawn(http::serve(
+        socket,
+        http::router(&app),
+        app.shutdown.clone(),
+    ));
+    tracing::info!(directory = %app.places.dir().display(), "ready");
+    notify("READY=1");
+    let starter = Arc::clone(&app);
+    app.tasks
+        .spawn(async move { instance::start_all(&starter, to_start).await });
+    wait_for_end(&app).await?;
+    notify("STOPPING=1");
+    app.shutdown.cancel();
+    app.tasks.close();
+    if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
+        tracing::warn!("operations were still under way; they are undone at the next start");
+    }
+    api.await.map_err(Error::internal)?
+}
+
+async fn recover(app: &Arc<App>) -> Result<()> {
+    let now = app.now();
+    let orphans = app
+        .db
+        .note(move |tx| db::operations::fail_unfinished(tx, &now))
+        .await?;
+    if orphans > 0 {
+        tracing::info!(orphans, "operations were under way when the daemon ended");
+    }
+    pool::open_all(app).await?;
+    saga::recover(app).await?;
+    network::bring_up_all(app).await
+}
+
+async fn wait_for_end(app: &App) -> Result<()> {
+    let failed = |error| Error::failed("listen for signals", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("asked to end; instances run on"),
+        _ = interrupt.recv() => tracing::info!("interrupted; instances run on"),
+        () = app.shutdown.cancelled() => {}
+    }
+    Ok(())
+}
+
+fn prepare_directories(directory: &Path) -> Result<Places> {
+    let failed = |path: &Path| {
+        let what = format!("create directory {}", path.display());
+        move |error: std::io::Error| Error::failed(what, error)
+    };
+    let make = |path: &Path, mode: u32| {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .map_err(failed(path))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed(path))
+    };
+    make(directory, 0o711)?;
+    let directory = directory.canonicalize().map_err(failed(directory))?;
+    let places = Places::new(&directory);
+    let private = [
+        places.images(),
+        directory.join("database"),
+        directory.join("logs"),
+        places.run().join("instances"),
+    ];
+    let shared = [
+        directory.join("storage-pools"),
+        places.networks(),
+        places.run().to_owned(),
+        places.networks_run(),
+    ];
+    shared.iter().try_for_each(|path| make(path, 0o711))?;
+    private.iter().try_for_each(|path| make(path, 0o700))?;
+    // Uploads and builds that a crash cut off are nobody's.
+    match std::fs::remove_dir_all(places.scratch()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed(&places.scratch())(error));
+        }
+        _ => {}
+    }
+    make(&places.scratch(), 0o700)?;
+    Ok(places)
+}
+
+fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let db = Db::open(&places.database())?;
+    let events = Events::new(Arc::clone(&clock));
+    let tasks = TaskTracker::new();
+    let operations = Operations::new(
+        db.clone(),
+        events.clone(),
+        Arc::clone(&clock),
+        tasks.clone(),
+    );
+    let dirs = DnsmasqDirs {
+        state: places.networks(),
+        run: places.networks_run(),
+    };
+    let networking = Networking {
+        links: Arc::new(RtnetlinkLinks),
+        firewall: Arc::new(Nftables::new(places.prefix())),
+        dnsmasq: Dnsmasq::new(dirs),
+    };
+    Ok(Arc::new(App {
+        runtime: Arc::new(
+            MonitorRuntime::open().map_err(|error| Error::failed("find rlxc-monitor", error))?,
+        ),
+        cgroups: Layout::detect()
+            .map_err(|error| Error::failed("look at the host's cgroups", error))?,
+        host: host_facts(),
+        id_ranges: id_ranges()?,
+        instances: Registry::new(exits),
+        pools: pool::Pools::default(),
+        image_locks: KeyedMutex::default(),
+        shutdown: CancellationToken::new(),
+        places,
+        db,
+        clock,
+        events,
+        operations,
+        networking,
+        tasks,
+    }))
+}
+
+/// The host ids that instances may have.
+fn id_ranges() -> Result<Vec<(u32, u32)>> {
+    // A file that is not there gives nobody anything, as useradd(8) reads it.
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let ranges = subid::choose_ranges(&read("/etc/subuid"), &read("/etc/subgid"));
+    if ranges.iter().all(|range| range.count < IDS_PER_CONTAINER) {
+        return Err(Error::Unavailable(format!(
+            "root has no {IDS_PER_CONTAINER} subordinate ids in both /etc/subuid and /etc/subgid: \
+             add a line `root:1000000:1000000000` to each, or take root's lines out of both for the built-in range"
+        )));
+    }
+    Ok(ranges
+        .into_iter()
+        .map(|range| (range.base, range.count))
+        .collect())
+}
+
+fn host_facts() -> HostFacts {
+    let memory = rustix::system::sysinfo();
+    let unit = u64::from(memory.mem_unit).max(1);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    HostFacts {
+        memory: memory.totalram.saturating_mul(unit),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,232 @@
+//! Images and their aliases.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{DbError, keys};
+use crate::model::{Image, ImageOrigin};
+
+const SELECT: &str = "SELECT m.*, o.protocol, o.server, o.alias,
+    (SELECT json_group_object(key, value) FROM image_properties WHERE image_id = m.id) AS properties,
+    (SELECT json_group_array(json_array(name, description)) FROM (SELECT name, description FROM image_aliases
+        WHERE image_id = m.id ORDER BY name)) AS aliases
+    FROM images m LEFT JOIN image_sources o ON o.image_id = m.id";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Image> {
+    let protocol: Option<String> = row.get("protocol")?;
+    Ok(Image {
+        id: row.get("id")?,
+        fingerprint: row.get("fingerprint")?,
+        filename: row.get("filename")?,
+        size: row.get("size")?,
+        split: row.get("split")?,
+        public: row.get("public")?,
+        cached: row.get("cached")?,
+        auto_update: row.get("auto_update")?,
+        architecture: row.get("architecture")?,
+        created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
+        uploaded_at: row.get("uploaded_at")?,
+        last_used_at: row.get("last_used_at")?,
+        properties: keys::json_column(row, "properties")?,
+        aliases: keys::json_column(row, "aliases")?,
+        source: match protocol {
+            Some(protocol) => Some(ImageOrigin {
+                protocol,
+                server: row.get("server")?,
+                alias: row.get("alias")?,
+            }),
+            None => None,
+        },
+    })
+}
+
+/// All images of a project.
+pub fn list(tx: &Transaction<'_>, project: i64) -> Result<Vec<Image>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} WHERE m.project_id = ?1 ORDER BY m.fingerprint"
+    ))?;
+    let rows = statement.query_map([project], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The images whose fingerprint begins with `prefix`.
+pub fn find_by_prefix(
+    tx: &Transaction<'_>,
+    project: i64,
+    prefix: &str,
+) -> Result<Vec<Image>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} WHERE m.project_id = ?1 AND substr(m.fingerprint, 1, length(?2)) = ?2"
+    ))?;
+    let rows = statement.query_map(params![project, prefix], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The image that an alias names.
+pub fn find_by_alias(
+    tx: &Transaction<'_>,
+    project: i64,
+    alias: &str,
+) -> Result<Option<Image>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} WHERE m.id = (SELECT image_id FROM image_aliases WHERE project_id = ?1 AND name = ?2)"
+    ))?;
+    Ok(statement
+        .query_row(params![project, alias], from_row)
+        .optional()?)
+}
+
+/// The cached image that came from this place under this name.
+pub fn find_by_origin(
+    tx: &Transaction<'_>,
+    project: i64,
+    origin: &ImageOrigin,
+) -> Result<Option<Image>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} WHERE m.project_id = ?1 AND o.protocol = ?2 AND o.server = ?3 AND o.alias = ?4 ORDER BY m.created_at DESC LIMIT 1"
+    ))?;
+    let row = statement.query_row(
+        params![project, origin.protocol, origin.server, origin.alias],
+        from_row,
+    );
+    Ok(row.optional()?)
+}
+
+/// Adds an image with its properties and origin, without aliases; returns its id.
+pub fn insert(tx: &Transaction<'_>, project: i64, image: &Image) -> Result<i64, DbError> {
+    tx.execute(
+        "INSERT INTO images (project_id, fingerprint, filename, size, split, public, cached, auto_update, architecture, created_at,
+            expires_at, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            project,
+            image.fingerprint,
+            image.filename,
+            image.size,
+            image.split,
+            image.public,
+            image.cached,
+            image.auto_update,
+            image.architecture,
+            image.created_at,
+            image.expires_at,
+            image.uploaded_at,
+        ],
+    )?;
+    let id = tx.last_insert_rowid();
+    keys::replace(tx, keys::IMAGE_PROPERTIES, id, &image.properties)?;
+    if let Some(origin) = &image.source {
+        tx.execute(
+            "INSERT INTO image_sources (image_id, protocol, server, alias) VALUES (?1, ?2, ?3, ?4)",
+            params![id, origin.protocol, origin.server, origin.alias],
+        )?;
+    }
+    Ok(id)
+}
+
+/// Replaces what a user may write.
+pub fn update(tx: &Transaction<'_>, image: &Image) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE images SET public = ?2, auto_update = ?3, expires_at = ?4, cached = ?5 WHERE id = ?1",
+        params![image.id, image.public, image.auto_update, image.expires_at, image.cached],
+    )?;
+    keys::replace(tx, keys::IMAGE_PROPERTIES, image.id, &image.properties)
+}
+
+/// Records that an instance was made of it.
+pub fn touch(tx: &Transaction<'_>, id: i64, now: &str) -> Result<(), DbError> {
+    tx.prepare_cached("UPDATE images SET last_used_at = ?2 WHERE id = ?1")?
+        .execute(params![id, now])?;
+    Ok(())
+}
+
+/// Removes an image with its aliases.
+pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
+    tx.execute("DELETE FROM images WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// An alias and the image it stands for.
+#[derive(Debug, Clone)]
+pub struct Alias {
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// The image's fingerprint.
+    pub target: String,
+}
+
+/// All aliases of a project, by name.
+pub fn list_aliases(tx: &Transaction<'_>, project: i64) -> Result<Vec<Alias>, DbError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT a.name, a.description, m.fingerprint FROM image_aliases a JOIN images m ON m.id = a.image_id
+         WHERE a.project_id = ?1 ORDER BY a.name",
+    )?;
+    let rows = statement.query_map([project], |row| {
+        Ok(Alias {
+            name: row.get(0)?,
+            description: row.get(1)?,
+            target: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds an alias.
+pub fn insert_alias(
+    tx: &Transaction<'_>,
+    project: i64,
+    image: i64,
+    name: &str,
+    description: &str,
+) -> Result<(), DbError> {
+    tx.execute(
+        "INSERT INTO image_aliases (project_id, image_id, name, description) VALUES (?1, ?2, ?3, ?4)",
+        params![project, image, name, description],
+    )?;
+    Ok(())
+}
+
+/// Points an alias at an image, whether or not it is there already.
+pub fn point_alias(
+    tx: &Transaction<'_>,
+    project: i64,
+    image: i64,
+    name: &str,
+    description: &str,
+) -> Result<(), DbError> {
+    tx.execute(
+        "INSERT INTO image_aliases (project_id, image_id, name, description) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (project_id, name) DO UPDATE SET image_id = ?2, description = ?4",
+        params![project, image, name, description],
+    )?;
+    Ok(())
+}
+
+/// Renames an alias; tells whether there is one.
+pub fn rename_alias(
+    tx: &Transaction<'_>,
+    project: i64,
+    name: &str,
+    new: &str,
+) -> Result<bool, DbError> {
+    Ok(tx.execute(
+        "UPDATE image_aliases SET name = ?3 WHERE project_id = ?1 AND name = ?2",
+        params![project, name, new],
+    )? == 1)
+}
+
+/// Removes an alias; tells whether there was one.
+pub fn delete_alias(tx: &Transaction<'_>, project: i64, name: &str) -> Result<bool, DbError> {
+    Ok(tx.execute(
+        "DELETE FROM image_aliases WHERE project_id = ?1 AND name = ?2",
+        params![project, name],
+    )? == 1)
+}
+
+/// Whether any project has this image.
+pub fn is_known(tx: &Transaction<'_>, fingerprint: &str) -> Result<bool, DbError> {
+    let mut statement =
+        tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM images WHERE fingerprint = ?1)")?;
+    Ok(statement.query_row([fingerprint], |row| row.get(0))?)
+}

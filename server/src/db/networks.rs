@@ -1,0 +1,64 @@
+//! Managed networks.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{DEFAULT_PROJECT, DbError, keys};
+use crate::model::Network;
+
+const SELECT: &str = "SELECT n.id, n.name, n.type, n.description,
+    (SELECT json_group_object(key, value) FROM network_config WHERE network_id = n.id) AS config
+    FROM networks n";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Network> {
+    Ok(Network {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        kind: row.get("type")?,
+        description: row.get("description")?,
+        config: keys::json_column(row, "config")?,
+    })
+}
+
+/// All networks, by name.
+pub fn list(tx: &Transaction<'_>) -> Result<Vec<Network>, DbError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY n.name"))?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One network.
+pub fn find(tx: &Transaction<'_>, name: &str) -> Result<Option<Network>, DbError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE n.name = ?1"))?;
+    Ok(statement.query_row([name], from_row).optional()?)
+}
+
+/// Adds a network and returns its id.
+pub fn insert(tx: &Transaction<'_>, network: &Network) -> Result<i64, DbError> {
+    tx.execute(
+        "INSERT INTO networks (project_id, name, type, description) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            DEFAULT_PROJECT,
+            network.name,
+            network.kind,
+            network.description
+        ],
+    )?;
+    let id = tx.last_insert_rowid();
+    keys::replace(tx, keys::NETWORK_CONFIG, id, &network.config)?;
+    Ok(id)
+}
+
+/// Replaces what a user may write.
+pub fn update(tx: &Transaction<'_>, network: &Network) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE networks SET description = ?2 WHERE id = ?1",
+        params![network.id, network.description],
+    )?;
+    keys::replace(tx, keys::NETWORK_CONFIG, network.id, &network.config)
+}
+
+/// Removes.
+pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
+    tx.execute("DELETE FROM networks WHERE id = ?1", [id])?;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The thread that owns the only connection to the inventory.
+//!
+//! One closure is one transaction. Closures hold SQL only: no files, no netlink, no waiting.
+
+use std::path::Path;
+use std::sync::mpsc;
+
+use rlxc_sys::chain::chain;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{DbError, migrate};
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// When a committed transaction must be on disk; see SQLite's `PRAGMA synchronous`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the call returns: what is reported as done survives power loss, and all that was written before it.
+    Synced,
+    /// Some time later: survives the death of the daemon, not that of the machine.
+    Relaxed,
+}
+
+/// A handle to the database thread; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Writer {
+    connection: Connection,
+    durability: Durability,
+}
+
+impl Db {
+    /// Opens (or makes) the database, migrates it and starts its thread.
+    pub fn open(path: &Path) -> Result<Self, DbError> {
+        let mut connection = Connection::open(path).map_err(|source| DbError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        configure(&connection)?;
+        migrate::migrate(&mut connection, path)?;
+        Self::start(connection)
+    }
+
+    /// A database in memory, for tests.
+    pub fn in_memory() -> Result<Self, DbError> {
+        let mut connection = Connection::open_in_memory()?;
+        configure(&connection)?;
+        migrate::migrate(&mut connection, Path::new(":memory:"))?;
+        Self::start(connection)
+    }
+
+    fn start(connection: Connection) -> Result<Self, DbError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let mut writer = Writer {
+            connection,
+            durability: Durability::Relaxed,
+        };
+        std::thread::Builder::new()
+            .name("rlxc-db".to_owned())
+            .spawn(move || queue.into_iter().for_each(|job| job(&mut writer)))
+            .map_err(DbError::Thread)?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs a transaction that changes rows and reports it as done only when it is on disk.
+    pub async fn write<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.transact(Durability::Synced, change).await
+    }
+
+    /// Runs a transaction whose loss by a power cut would harm nobody: progress, journal, volatile keys.
+    pub async fn note<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.transact(Durability::Relaxed, change).await
+    }
+
+    /// Runs a transaction that only reads.
+    pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.submit(move |writer| {
+            let tx = writer.connection.transaction().map_err(DbError::from)?;
+            query(&tx)
+        })
+        .await
+    }
+
+    /// Queues a transaction whose end nobody waits for; a failure is logged.
+    pub fn post<F>(&self, change: F)
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<(), DbError> + Send + 'static,
+    {
+        let job: Job = Box::new(move |writer| {
+            if let Err(error) = writer.transact(Durability::Relaxed, change) {
+                tracing::error!(error = %chain(&error), "a note to the database is lost");
+            }
+        });
+        if self.jobs.send(job).is_err() {
+            tracing::error!("a note to the database is lost: it is closed");
+        }
+    }
+
+    async fn transact<T, E, F>(&self, durability: Durability, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.submit(move |writer| writer.transact(durability, change))
+            .await
+    }
+
+    async fn submit<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Writer) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            // A caller that went away needs no answer.
+            drop(reply.send(job(writer)));
+        });
+        self.jobs.send(job).map_err(|_closed| DbError::Closed)?;
+        answer.await.map_err(|_closed| DbError::Closed)?
+    }
+}
+
+impl Writer {
+    fn transact<T, E, F>(&mut self, durability: Durability, change: F) -> Result<T, E>
+    where
+        E: From<DbError>,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E>,
+    {
+        self.set_durability(durability)?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(DbError::from)?;
+        let value = change(&tx)?;
+        tx.commit().map_err(DbError::from)?;
+        Ok(value)
+    }
+
+    fn set_durability(&mut self, durability: Durability) -> Result<(), DbError> {
+        if self.durability != durability {
+            let mode = match durability {
+                Durability::Synced => "FULL",
+                Durability::Relaxed => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", mode)?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), DbError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "busy_timeout", 5000)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What requests carry: JSON bodies, the usual query parameters, and the names in paths.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use crate::error::{Error, Result};
+
+/// A JSON body, whatever its content type says; nothing reads as `null`.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                Error::Invalid(format!("the body can't be read: {}", rejection.body_text()))
+            })?;
+        parse(&bytes).map(Self).map_err(ApiError)
+    }
+}
+
+/// Parses JSON; an error says where it is wrong.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::Invalid(format!("the body is not what it should be: {error}")))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct RawParams {
+    project: Option<String>,
+    recursion: Option<String>,
+    all_projects: Option<String>,
+    timeout: Option<String>,
+    path: Option<String>,
+    secret: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    force: Option<String>,
+}
+
+/// The query parameters that resources share.
+#[derive(Debug)]
+pub(super) struct Params {
+    /// `default` unless said.
+    pub project: String,
+    /// 0: URLs, 1: objects, 2: with all that belongs to them.
+    pub recursion: u8,
+    /// Whether all projects are meant.
+    pub all_projects: bool,
+    /// Seconds; negative for ever.
+    pub timeout: Option<i64>,
+    /// A path in an instance.
+    pub path: Option<String>,
+    /// Opens a websocket.
+    pub secret: Option<String>,
+    /// Event types, or the like.
+    pub kind: Option<String>,
+    /// Whether what is in the way may be ended.
+    pub force: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(raw) = Query::<RawParams>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| {
+                Error::Invalid(format!(
+                    "the query can't be read: {}",
+                    rejection.body_text()
+                ))
+            })?;
+        let truthy = |text: Option<String>| {
+            text.is_some_and(|text| crate::plan::keys::parse_bool(&text) == Some(true))
+        };
+        let number = |name: &str, text: Option<String>| {
+            let parsed = text.filter(|text| !text.is_empty()).map(|text| {
+                text.parse::<i64>()
+                    .map_err(|_bad| Error::Invalid(format!("`{name}={text}` is not a number")))
+            });
+            parsed.transpose()
+        };
+        Ok(Self {
+            project: raw
+                .project
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "default".to_owned()),
+            recursion: number("recursion", raw.recursion)?
+                .unwrap_or(0)
+                .clamp(0, 2)
+                .unsigned_abs()
+                .try_into()
+                .unwrap_or(0),
+            all_projects: truthy(raw.all_projects),
+            timeout: number("timeout", raw.timeout)?,
+            path: raw.path,
+            secret: raw.secret,
+            kind: raw.kind,
+            force: truthy(raw.force),
+        })
+    }
+}
+
+/// Refuses a change whose `If-Match` is not the tag of what is there.
+pub(super) fn check_match(headers: &HeaderMap, what: &'static str, current: &str) -> Result<()> {
+    let Some(wanted) = headers
+        .get("if-match")
+        .and_then(|value| value.to_str().ok())
+    else {
+        return Ok(());
+    };
+    let wanted = wanted.trim_start_matches("W/");
+    // A web client without a tag sends this literal.
+    if wanted.is_empty() || wanted == "invalid-etag" || wanted == current {
+        return Ok(());
+    }
+    Err(Error::Changed(what))
+}

@@ -1,0 +1,155 @@
+//! `/1.0/instances`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::routing::get;
+use rlxc_api::{InstancePost, InstancePut, InstanceStatePut, InstancesPost, InstancesPut};
+
+use super::extract::{Body, Params, check_match};
+use super::identity::Identity;
+use super::render::{Reply, accepted, done, etag, listing, sync, tagged};
+use super::snapshots;
+use crate::app::instance::{self, View};
+use crate::context::{App, instance_url};
+use crate::error::Error;
+
+type Daemon = State<Arc<App>>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(list).post(create).put(change_all))
+        .route(
+            "/{name}",
+            get(show)
+                .put(replace)
+                .patch(merge)
+                .post(rename)
+                .delete(remove),
+        )
+        .route("/{name}/state", get(state).put(change_state))
+        .merge(snapshots::routes())
+}
+
+async fn list(State(app): Daemon, params: Params) -> Reply {
+    let project = (!params.all_projects).then_some(params.project.as_str());
+    let view = if params.recursion >= 2 {
+        View::Full
+    } else {
+        View::Plain
+    };
+    let all = instance::list(&app, project, view).await?;
+    if params.recursion >= 2 {
+        return sync(all);
+    }
+    let plain: Vec<_> = all.into_iter().map(|full| full.instance).collect();
+    listing(params.recursion, plain, |item| {
+        instance_url(&item.project, &item.name)
+    })
+}
+
+async fn create(
+    State(app): Daemon,
+    Identity(who): Identity,
+    params: Params,
+    Body(post): Body<InstancesPost>,
+) -> Reply {
+    accepted(instance::create(&app, &who, &params.project, post).await?)
+}
+
+async fn change_all(
+    State(app): Daemon,
+    Identity(who): Identity,
+    params: Params,
+    Body(put): Body<InstancesPut>,
+) -> Reply {
+    let state = put
+        .state
+        .ok_or_else(|| Error::Invalid("the body needs `state`".to_owned()))?;
+    accepted(instance::change_all(&app, &who, &params.project, state).await?)
+}
+
+async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+    if params.recursion > 0 {
+        let full = instance::full(&app, &params.project, &name).await?;
+        let put = full.instance.put.clone();
+        return tagged(full, &put);
+    }
+    let view = instance::get(&app, &params.project, &name).await?;
+    let put = view.put.clone();
+    tagged(view, &put)
+}
+
+async fn replace(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+    Body(put): Body<InstancePut>,
+) -> Reply {
+    let current = instance::get(&app, &params.project, &name).await?;
+    check_match(&headers, "instance", &etag(&current.put))?;
+    accepted(instance::update(&app, &who, &params.project, &name, put).await?)
+}
+
+async fn merge(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+    Body(changes): Body<serde_json::Value>,
+) -> Reply {
+    let current = instance::get(&app, &params.project, &name).await?;
+    check_match(&headers, "instance", &etag(&current.put))?;
+    let put = super::patch::instance(current.put, changes)?;
+    let operation = instance::update(&app, &who, &params.project, &name, put).await?;
+    let ended = app.operations.wait(&operation.id, None).await?;
+    if ended.err.is_empty() {
+        done()
+    } else {
+        Err(Error::Invalid(ended.err).into())
+    }
+}
+
+async fn rename(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(post): Body<InstancePost>,
+) -> Reply {
+    if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
+        return Err(Error::Invalid(
+            "an instance can't go to another server, pool or project this way".to_owned(),
+        )
+        .into());
+    }
+    accepted(instance::rename(&app, &who, &params.project, &name, &post.name).await?)
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    accepted(instance::delete(&app, &who, &params.project, &name).await?)
+}
+
+async fn state(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+    sync(instance::state_view(&app, &params.project, &name).await?)
+}
+
+async fn change_state(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(put): Body<InstanceStatePut>,
+) -> Reply {
+    accepted(instance::change_state(&app, &who, &params.project, &name, put).await?)
+}

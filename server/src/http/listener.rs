@@ -1,0 +1,67 @@
+//! The unix socket: made private, opened to the group `rlxc`, removed at the end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use super::identity::Peer;
+use crate::error::{Error, Result};
+
+/// A bound socket; its file goes with it.
+#[derive(Debug)]
+pub struct UnixSocket {
+    listener: Option<UnixListener>,
+    path: PathBuf,
+}
+
+impl UnixSocket {
+    /// Binds. The caller holds the daemon's lock, so a file that is there already is a dead daemon's.
+    pub fn bind(path: &Path, group: &str) -> Result<Self> {
+        let failed = |error| Error::failed(format!("listen on {}", path.display()), error);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+        if let Ok(Some(group)) = nix::unistd::Group::from_name(group) {
+            std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())).map_err(failed)?;
+        }
+        Ok(Self {
+            listener: Some(listener),
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
+        }
+    }
+}
+
+/// Serves until `shutdown`.
+pub async fn serve(
+    mut socket: UnixSocket,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let Some(listener) = socket.listener.take() else {
+        return Ok(());
+    };
+    axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<Peer>(),
+    )
+    .with_graceful_shutdown(shutdown.cancelled_owned())
+    .await
+    .map_err(|error| Error::failed("serve the API", error))
+}

@@ -1,0 +1,52 @@
+//! The REST API: LXD's `1.0` on the wire. A handler is extract → parse → application function → render; wire types
+//! stop here.
+
+mod error;
+mod events;
+mod extract;
+mod identity;
+mod instances;
+mod listener;
+mod networks;
+mod operations;
+mod patch;
+mod pools;
+mod profiles;
+mod projects;
+mod render;
+mod server;
+mod snapshots;
+mod warnings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+
+pub use listener::{UnixSocket, serve};
+
+use crate::context::App;
+
+/// The largest JSON body; uploads are streamed and have no limit but the disk.
+const LARGEST_BODY: usize = 16 << 20;
+
+/// All routes.
+pub fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(server::routes())
+        .nest("/1.0/instances", instances::routes())
+        .nest("/1.0/containers", instances::routes())
+        .merge(networks::routes())
+        .merge(pools::routes())
+        .merge(profiles::routes())
+        .merge(projects::routes())
+        .merge(operations::routes())
+        .merge(events::routes())
+        .merge(warnings::routes())
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::map_response(render::headers))
+        .with_state(Arc::clone(app))
+}

@@ -1,0 +1,84 @@
+//! `/1.0/operations`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use rlxc_api::Operation;
+
+use super::extract::Params;
+use super::render::{Reply, done, sync};
+use crate::context::App;
+use crate::error::Error;
+
+type Daemon = State<Arc<App>>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/1.0/operations", get(list))
+        .route("/1.0/operations/{id}", get(show).delete(cancel))
+        .route("/1.0/operations/{id}/wait", get(wait))
+        .route("/1.0/operations/{id}/websocket", get(websocket))
+}
+
+async fn list(State(app): Daemon, params: Params) -> Reply {
+    let all = app
+        .operations
+        .list(params.kind.as_deref() == Some("all"))
+        .await?;
+    let mut by_status: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
+    for operation in all {
+        by_status
+            .entry(operation.status.to_lowercase())
+            .or_default()
+            .push(operation);
+    }
+    if params.recursion > 0 {
+        return sync(by_status);
+    }
+    let urls = |list: Vec<Operation>| list.iter().map(Operation::url).collect::<Vec<_>>();
+    sync(
+        by_status
+            .into_iter()
+            .map(|(status, list)| (status, urls(list)))
+            .collect::<BTreeMap<_, _>>(),
+    )
+}
+
+async fn show(State(app): Daemon, Path(id): Path<String>) -> Reply {
+    sync(app.operations.find(&id).await?)
+}
+
+async fn cancel(State(app): Daemon, Path(id): Path<String>) -> Reply {
+    app.operations.cancel(&id)?;
+    done()
+}
+
+async fn wait(State(app): Daemon, Path(id): Path<String>, params: Params) -> Reply {
+    let limit = params
+        .timeout
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(Duration::from_secs);
+    sync(app.operations.wait(&id, limit).await?)
+}
+
+async fn websocket(
+    State(app): Daemon,
+    Path(id): Path<String>,
+    params: Params,
+    upgrade: WebSocketUpgrade,
+) -> Reply {
+    let operation = app
+        .operations
+        .live(&id)
+        .ok_or_else(|| Error::not_found("operation", &id))?;
+    let place = operation.claim_socket(&params.secret.unwrap_or_default())?;
+    Ok(upgrade.on_upgrade(|socket| async move {
+        // An operation that ended meanwhile closes the socket by dropping it.
+        drop(place.send(socket));
+    }))
+}

@@ -1,0 +1,88 @@
+//! Replies: envelopes, tags and headers.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rlxc_api::{Operation, Response as Envelope};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::error::ApiError;
+
+/// What a handler returns.
+pub(super) type Reply = Result<Response, ApiError>;
+
+/// A result.
+pub(super) fn sync<T: Serialize>(metadata: T) -> Reply {
+    Ok(Json(Envelope::sync(metadata)).into_response())
+}
+
+/// Success without a result.
+pub(super) fn done() -> Reply {
+    sync(serde_json::json!({}))
+}
+
+/// A result with the tag of its writable part.
+pub(super) fn tagged<T: Serialize, P: Serialize>(metadata: T, writable: &P) -> Reply {
+    let mut response = Json(Envelope::sync(metadata)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&etag(writable)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Something was made; it is at `location`.
+pub(super) fn created(location: &str) -> Reply {
+    let mut response = (
+        StatusCode::CREATED,
+        Json(Envelope::sync(serde_json::json!({}))),
+    )
+        .into_response();
+    if let Ok(value) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    Ok(response)
+}
+
+/// Work goes on as an operation.
+pub(super) fn accepted(operation: Operation) -> Reply {
+    let location = HeaderValue::from_str(&operation.url());
+    let mut response = (
+        StatusCode::ACCEPTED,
+        Json(Envelope::asynchronous(operation)),
+    )
+        .into_response();
+    if let Ok(value) = location {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    Ok(response)
+}
+
+/// URLs or objects, as `recursion` asks.
+pub(super) fn listing<T: Serialize>(
+    recursion: u8,
+    items: Vec<T>,
+    url: impl Fn(&T) -> String,
+) -> Reply {
+    if recursion == 0 {
+        sync(items.iter().map(url).collect::<Vec<_>>())
+    } else {
+        sync(items)
+    }
+}
+
+/// The tag of what a client may write: a quoted hash of it.
+pub(super) fn etag<P: Serialize>(writable: &P) -> String {
+    let text = serde_json::to_vec(writable).unwrap_or_default();
+    format!("\"{}\"", hex::encode(Sha256::digest(&text)))
+}
+
+/// Headers that every reply has.
+pub(super) async fn headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}

@@ -1,0 +1,72 @@
+//! `/` and `/1.0`, and what only the local client asks for.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::{get, put};
+use rlxc_api::ServerPut;
+
+use super::extract::{Body, check_match};
+use super::identity::Identity;
+use super::render::{Reply, done, etag, sync, tagged};
+use crate::app;
+use crate::context::{App, blocking};
+use crate::doctor::{HostPaths, examine};
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(versions))
+        .route("/1.0", get(show).put(replace).patch(merge))
+        .route("/internal/ready", get(ready))
+        .route("/internal/shutdown", put(shutdown))
+        .route("/internal/doctor", get(doctor))
+}
+
+async fn versions() -> Reply {
+    sync(["/1.0"])
+}
+
+async fn show(State(app): State<Arc<App>>, Identity(who): Identity) -> Reply {
+    let server = app::server::get(&app, &who).await?;
+    let put = server.put.clone();
+    tagged(server, &put)
+}
+
+async fn replace(
+    State(app): State<Arc<App>>,
+    Identity(who): Identity,
+    headers: HeaderMap,
+    Body(put): Body<ServerPut>,
+) -> Reply {
+    check_match(
+        &headers,
+        "server configuration",
+        &etag(&app::server::get(&app, &who).await?.put),
+    )?;
+    app::server::update(&app, &who, put.config).await?;
+    done()
+}
+
+async fn merge(
+    State(app): State<Arc<App>>,
+    Identity(who): Identity,
+    Body(put): Body<ServerPut>,
+) -> Reply {
+    app::server::patch(&app, &who, put.config).await?;
+    done()
+}
+
+async fn ready() -> Reply {
+    done()
+}
+
+async fn shutdown(State(app): State<Arc<App>>) -> Reply {
+    app.shutdown.cancel();
+    done()
+}
+
+async fn doctor(State(app): State<Arc<App>>) -> Reply {
+    sync(blocking(move || examine(&HostPaths::new(app.places.dir()))).await)
+}

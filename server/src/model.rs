@@ -1,0 +1,174 @@
+//! Domain values: what the inventory holds, free of SQL and of JSON.
+
+use std::collections::BTreeMap;
+
+/// Configuration keys and their values.
+pub type Config = BTreeMap<String, String>;
+/// Devices by name, each with its keys.
+pub type Devices = BTreeMap<String, Config>;
+
+/// An instance as the inventory knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The id that names it on disk, in cgroups and in `/run`.
+    pub id: i64,
+    /// Its project.
+    pub project: String,
+    /// Its name, unique in the project.
+    pub name: String,
+    /// As `uname -m` tells it.
+    pub architecture: String,
+    /// Free text.
+    pub description: String,
+    /// Whether it is deleted when it stops.
+    pub ephemeral: bool,
+    /// The pool of its root volume.
+    pub pool: String,
+    /// The first host id of its own range.
+    pub idmap_base: Option<u32>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339, of its last start.
+    pub last_used_at: Option<String>,
+    /// Its own keys.
+    pub config: Config,
+    /// Its own devices.
+    pub devices: Devices,
+    /// Its profiles, the first weakest.
+    pub profiles: Vec<String>,
+    /// Its snapshots, the oldest first.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// A snapshot: what the instance was at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Snapshot {
+    /// The id that names it on disk.
+    pub id: i64,
+    /// Its name, unique in the instance.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Of the instance then.
+    pub ephemeral: bool,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; when it may be removed.
+    pub expires_at: Option<String>,
+    /// The instance's own keys then.
+    pub config: Config,
+    /// The instance's own devices then.
+    pub devices: Devices,
+    /// The instance's profiles then.
+    pub profiles: Vec<String>,
+}
+
+/// A profile: keys and devices that instances share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its row.
+    pub id: i64,
+    /// Its project.
+    pub project: String,
+    /// Its name, unique in the project.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+    /// Devices.
+    pub devices: Devices,
+    /// Names of the instances that have it.
+    pub used_by: Vec<String>,
+}
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+}
+
+/// A storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// The driver's name.
+    pub driver: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+}
+
+/// A managed network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its row.
+    pub id: i64,
+    /// Its name, which is the bridge's.
+    pub name: String,
+    /// `bridge`.
+    pub kind: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+}
+
+/// An image in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its row.
+    pub id: i64,
+    /// SHA-256 of its file or files.
+    pub fingerprint: String,
+    /// As the uploader called it.
+    pub filename: String,
+    /// Bytes of its file or files.
+    pub size: i64,
+    /// Whether it is two files: metadata and root file system.
+    pub split: bool,
+    /// Whether anybody may fetch it.
+    pub public: bool,
+    /// Whether it came here only because an instance was made of it.
+    pub cached: bool,
+    /// Whether it follows its source.
+    pub auto_update: bool,
+    /// As `uname -m` tells it.
+    pub architecture: String,
+    /// RFC 3339; when it was built.
+    pub created_at: String,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
+    /// RFC 3339; when it came here.
+    pub uploaded_at: String,
+    /// RFC 3339.
+    pub last_used_at: Option<String>,
+    /// os, release and so on.
+    pub properties: Config,
+    /// Its aliases: name and description.
+    pub aliases: Vec<(String, String)>,
+    /// Where it came from.
+    pub source: Option<ImageOrigin>,
+}
+
+/// Where an image came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOrigin {
+    /// `simplestreams`, `lxd` or `build`.
+    pub protocol: String,
+    /// The server's URL.
+    pub server: String,
+    /// The name it was asked for by.
+    pub alias: String,
+}

@@ -1,0 +1,308 @@
+//! Operations: work that goes on after the request was answered.
+//!
+//! ```text
+//!  spawn ──▶ Running ──▶ Success | Failure | Cancelled        each change: watch → event bus; start and end: row
+//! ```
+//! A finished operation stays in memory for a while, and as a row for as long as `RETENTION` says.
+
+mod live;
+mod record;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rlxc_api::{Operation, Requestor, StatusCode};
+use rlxc_sys::chain::chain;
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+pub use live::{Handle, Sockets};
+
+use crate::clock::{self, Clock};
+use crate::db::{self, Db, Durability};
+use crate::error::{Error, Result};
+use crate::events::Events;
+
+/// How long a finished operation is answered from memory; later from its row.
+const IN_MEMORY: Duration = Duration::from_secs(300);
+
+/// What kind of operation: clients treat them differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Work.
+    Task,
+    /// Work that talks over websockets.
+    Websocket,
+    /// Waits to be claimed with a secret.
+    Token,
+}
+
+impl Class {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Websocket => "websocket",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// An operation about to begin.
+#[derive(Debug)]
+pub struct OperationSpec {
+    /// Its class.
+    pub class: Class,
+    /// What it does, such as `Creating instance`.
+    pub description: &'static str,
+    /// Project of what it is about.
+    pub project: String,
+    /// URLs by plural kind.
+    pub resources: BTreeMap<String, Vec<String>>,
+    /// What clients see from the start.
+    pub metadata: BTreeMap<String, Value>,
+    /// Whether `DELETE` may end it.
+    pub may_cancel: bool,
+    /// Whether its end must be on disk before it is reported.
+    pub durability: Durability,
+    /// Who asked.
+    pub requestor: Option<Requestor>,
+}
+
+impl OperationSpec {
+    /// A task on one resource.
+    pub fn task(description: &'static str, project: &str, kind: &str, url: String) -> Self {
+        let mut resources = BTreeMap::from([(kind.to_owned(), vec![url.clone()])]);
+        if kind == "instances" {
+            // Clients of LXD 4 and older look here.
+            resources.insert(
+                "containers".to_owned(),
+                vec![url.replacen("/1.0/instances", "/1.0/containers", 1)],
+            );
+        }
+        Self {
+            class: Class::Task,
+            description,
+            project: project.to_owned(),
+            resources,
+            metadata: BTreeMap::new(),
+            may_cancel: false,
+            durability: Durability::Synced,
+            requestor: None,
+        }
+    }
+
+    /// The same, asked for by somebody.
+    #[must_use]
+    pub fn requested_by(mut self, requestor: &Requestor) -> Self {
+        self.requestor = Some(requestor.clone());
+        self
+    }
+
+    /// The same, and `DELETE` may end it.
+    #[must_use]
+    pub fn cancellable(mut self) -> Self {
+        self.may_cancel = true;
+        self
+    }
+}
+
+/// All operations of the daemon.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    live: Mutex<HashMap<String, Handle>>,
+    db: Db,
+    events: Events,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+}
+
+impl Operations {
+    /// None yet.
+    pub fn new(db: Db, events: Events, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                live: Mutex::default(),
+                db,
+                events,
+                clock,
+                tasks,
+            }),
+        }
+    }
+
+    /// Begins an operation; `work` gets its handle and returns what is merged into its metadata.
+    pub fn spawn<F, W>(&self, spec: OperationSpec, work: W) -> Operation
+    where
+        W: FnOnce(Handle) -> F,
+        F: Future<Output = Result<BTreeMap<String, Value>>> + Send + 'static,
+    {
+        let durability = spec.durability;
+        let handle = self.register(spec);
+        let view = handle.view();
+        let future = work(handle.clone());
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let result = future.await;
+            this.finish(&handle, durability, result).await;
+        });
+        view
+    }
+
+    fn register(&self, spec: OperationSpec) -> Handle {
+        let inner = &self.inner;
+        let id = inner.clock.uuid().to_string();
+        let handle = Handle::new(
+            id.clone(),
+            spec,
+            clock::format(inner.clock.now()),
+            inner.events.clone(),
+        );
+        self.lock().insert(id, handle.clone());
+        let row = handle.record();
+        inner.db.post(move |tx| db::operations::upsert(tx, &row));
+        inner.events.operation(&handle.view(), handle.project());
+        handle
+    }
+
+    async fn finish(
+        &self,
+        handle: &Handle,
+        durability: Durability,
+        result: Result<BTreeMap<String, Value>>,
+    ) {
+        let (status, metadata, error) = match result {
+            Ok(metadata) => (StatusCode::Success, metadata, String::new()),
+            Err(Error::Cancelled) => (
+                StatusCode::Cancelled,
+                BTreeMap::new(),
+                Error::Cancelled.to_string(),
+            ),
+            Err(error) => {
+                tracing::warn!(operation = handle.id(), description = handle.description(), error = %chain(&error), "operation failed");
+                (
+                    StatusCode::Failure,
+                    BTreeMap::new(),
+                    chain(&error).to_string(),
+                )
+            }
+        };
+        let now = clock::format(self.inner.clock.now());
+        let ended = handle.ended(status, metadata, error, now);
+        let row = handle.record_of(&ended);
+        let write = move |tx: &rusqlite::Transaction<'_>| db::operations::upsert(tx, &row);
+        match durability {
+            Durability::Synced => {
+                if let Err(error) = self.inner.db.write(write).await {
+                    tracing::error!(operation = handle.id(), error = %chain(&error), "the end of an operation is not recorded");
+                }
+            }
+            Durability::Relaxed => self.inner.db.post(write),
+        }
+        handle.publish(ended);
+        self.forget_later(handle.id().to_owned());
+    }
+
+    fn forget_later(&self, id: String) {
+        let this = Arc::downgrade(&self.inner);
+        // Not tracked: shutting down need not wait for a clean-up of memory.
+        tokio::spawn(async move {
+            tokio::time::sleep(IN_MEMORY).await;
+            if let Some(inner) = this.upgrade() {
+                inner
+                    .live
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&id);
+            }
+        });
+    }
+
+    /// One operation, live or remembered.
+    pub async fn find(&self, id: &str) -> Result<Operation> {
+        if let Some(handle) = self.live(id) {
+            return Ok(handle.view());
+        }
+        let key = id.to_owned();
+        let row = self
+            .inner
+            .db
+            .read(move |tx| db::operations::find(tx, &key))
+            .await?;
+        row.map(record::render)
+            .ok_or_else(|| Error::not_found("operation", id))
+    }
+
+    /// A live operation.
+    pub fn live(&self, id: &str) -> Option<Handle> {
+        self.lock().get(id).cloned()
+    }
+
+    /// Live operations; with `all`, those that are only remembered too.
+    pub async fn list(&self, all: bool) -> Result<Vec<Operation>> {
+        let live: Vec<Handle> = self.lock().values().cloned().collect();
+        let mut operations: Vec<Operation> = live
+            .iter()
+            .map(Handle::view)
+            .filter(|view| all || !view.is_final())
+            .collect();
+        if all {
+            let rows = self
+                .inner
+                .db
+                .read(|tx| db::operations::list(tx, 10_000))
+                .await?;
+            let known = |id: &str| live.iter().any(|handle| handle.id() == id);
+            operations.extend(
+                rows.into_iter()
+                    .filter(|row| !known(&row.id))
+                    .map(record::render),
+            );
+        }
+        operations.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+        Ok(operations)
+    }
+
+    /// Waits until it ends, at most `limit`.
+    pub async fn wait(&self, id: &str, limit: Option<Duration>) -> Result<Operation> {
+        let Some(handle) = self.live(id) else {
+            return self.find(id).await;
+        };
+        match limit {
+            Some(limit) => Ok(tokio::time::timeout(limit, handle.wait())
+                .await
+                .unwrap_or_else(|_elapsed| handle.view())),
+            None => Ok(handle.wait().await),
+        }
+    }
+
+    /// Asks it to end.
+    pub fn cancel(&self, id: &str) -> Result<()> {
+        let handle = self
+            .live(id)
+            .ok_or_else(|| Error::not_found("operation", id))?;
+        if handle.view().is_final() {
+            return Err(Error::not_found("operation", id));
+        }
+        if !handle.may_cancel() {
+            return Err(Error::Invalid(
+                "this operation can't be cancelled".to_owned(),
+            ));
+        }
+        handle.cancel();
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Handle>> {
+        self.inner
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,8 @@
+//! Decisions as pure functions: what the inventory says goes in, what is to be done comes out. Nothing here has effects.
+
+pub mod bridge;
+pub mod expand;
+pub mod idmap;
+pub mod keys;
+pub mod nic;
+pub mod start;

@@ -1,0 +1,155 @@
+//! Names and addresses of an instance's network devices.
+
+use uuid::Uuid;
+
+use crate::model::{Config, Devices};
+
+/// The longest name of a Linux interface: IFNAMSIZ without its NUL.
+const LONGEST: usize = 15;
+
+/// A NIC that is to be plugged at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// The device's name in the configuration.
+    pub device: String,
+    /// The interface's name in the instance.
+    pub name: String,
+    /// The interface's name on the host.
+    pub host_name: String,
+    /// The bridge it is plugged into.
+    pub bridge: String,
+    /// Whether that bridge is a network of ours.
+    pub managed: bool,
+    /// Its MAC address.
+    pub hwaddr: String,
+    /// A fixed IPv4 address for DHCP.
+    pub ipv4: Option<String>,
+    /// A fixed IPv6 address for DHCP.
+    pub ipv6: Option<String>,
+    /// Its MTU, if not the bridge's.
+    pub mtu: Option<u32>,
+}
+
+/// The NICs among devices, in the order of their names. Says what is wrong with one that can't be.
+pub fn plan_nics(
+    instance: i64,
+    name: &str,
+    config: &Config,
+    devices: &Devices,
+) -> Result<Vec<Nic>, String> {
+    devices
+        .iter()
+        .filter(|(_, keys)| keys.get("type").is_some_and(|kind| kind == "nic"))
+        .map(|(device, keys)| plan_nic(instance, name, config, device, keys))
+        .collect()
+}
+
+fn plan_nic(
+    instance: i64,
+    name: &str,
+    config: &Config,
+    device: &str,
+    keys: &Config,
+) -> Result<Nic, String> {
+    let (bridge, managed) = match (
+        keys.get("network"),
+        keys.get("nictype").map(String::as_str),
+        keys.get("parent"),
+    ) {
+        (Some(network), _, _) => (network, true),
+        (None, Some("bridged"), Some(parent)) => (parent, false),
+        (None, Some(kind), _) if kind != "bridged" => {
+            return Err(format!(
+                "device `{device}`: nictype `{kind}` is not known here; use `bridged`, or `network=NAME`"
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "device `{device}`: a NIC needs `network`, or `nictype=bridged` with `parent`"
+            ));
+        }
+    };
+    let volatile = |key: &str| config.get(&format!("volatile.{device}.{key}"));
+    let mtu = keys.get("mtu").map(|mtu| {
+        mtu.parse()
+            .map_err(|_bad| format!("device `{device}`: mtu `{mtu}` is no number"))
+    });
+    Ok(Nic {
+        device: device.to_owned(),
+        name: keys.get("name").map_or(device, String::as_str).to_owned(),
+        host_name: keys
+            .get("host_name")
+            .cloned()
+            .unwrap_or_else(|| host_name(instance, name, device)),
+        bridge: bridge.clone(),
+        managed,
+        hwaddr: keys
+            .get("hwaddr")
+            .or_else(|| volatile("hwaddr"))
+            .cloned()
+            .unwrap_or_default(),
+        ipv4: keys.get("ipv4.address").cloned(),
+        ipv6: keys.get("ipv6.address").cloned(),
+        mtu: mtu.transpose()?,
+    })
+}
+
+/// The host's side of a veth pair: it tells the instance where fifteen bytes allow it.
+fn host_name(instance: i64, name: &str, device: &str) -> String {
+    let telling = format!("{name}-{device}");
+    if telling.len() <= LONGEST && telling.is_ascii() {
+        return telling;
+    }
+    let id = format!(
+        "-{instance}{}",
+        device
+            .trim_start_matches("eth")
+            .chars()
+            .take(3)
+            .collect::<String>()
+    );
+    let room = LONGEST - id.len().min(LONGEST);
+    format!("{}{id}", name.chars().take(room).collect::<String>())
+}
+
+/// A MAC address in the range of LXD's, from a random identifier.
+pub fn random_hwaddr(random: Uuid) -> String {
+    let [a, b, c, ..] = *random.as_bytes();
+    format!("00:16:3e:{a:02x}:{b:02x}:{c:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn host_names_fit(name in "[a-z][a-z0-9-]{0,62}", device in "[a-z]{1,20}[0-9]?", id in 1i64..10_000_000) {
+            let host = host_name(id, &name, &device);
+            prop_assert!(!host.is_empty() && host.len() <= LONGEST, "{}", host);
+        }
+    }
+
+    #[test]
+    fn short_names_are_told_in_full() {
+        assert_eq!(host_name(1, "dev1", "eth0"), "dev1-eth0");
+        assert_eq!(
+            host_name(12, "a-very-long-name-indeed", "eth0"),
+            "a-very-long-120"
+        );
+    }
+
+    #[test]
+    fn a_nic_without_a_bridge_is_refused() {
+        let devices = Devices::from([(
+            "eth0".to_owned(),
+            Config::from([("type".to_owned(), "nic".to_owned())]),
+        )]);
+        let error = plan_nics(1, "c1", &Config::new(), &devices).unwrap_err();
+        assert!(
+            error.contains("`eth0`") && error.contains("`network`"),
+            "{error}"
+        );
+    }
+}

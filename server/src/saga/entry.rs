@@ -1,0 +1,136 @@
+//! What operations do that must be undone if they do not reach their end.
+
+use serde::{Deserialize, Serialize};
+
+use rlxc_storage::{SnapshotId, VolumeKind, VolumeRef};
+
+use crate::context::{App, blocking};
+use crate::db;
+use crate::error::{Error, Result};
+
+/// An effect and all that its undo needs to know. A new variant without an undo does not compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JournalEntry {
+    /// The row of an instance.
+    Instance {
+        /// Its id.
+        id: i64,
+    },
+    /// The root volume of an instance: made on the way to a new one, or to be removed with an old one.
+    Volume {
+        /// The pool's name.
+        pool: String,
+        /// The instance's id.
+        id: i64,
+    },
+    /// A snapshot: made on the way to a new one, or to be removed.
+    Snapshot {
+        /// The pool's name.
+        pool: String,
+        /// The instance's id.
+        instance: i64,
+        /// The snapshot's id.
+        id: i64,
+    },
+    /// The file or files of an image.
+    ImageFiles {
+        /// Their name.
+        fingerprint: String,
+    },
+    /// An image unpacked on a pool.
+    PoolImage {
+        /// The pool's name.
+        pool: String,
+        /// Which image.
+        fingerprint: String,
+    },
+    /// The tree of a new pool.
+    Pool {
+        /// Its row, with driver and source.
+        name: String,
+        /// The driver's name.
+        driver: String,
+        /// Where it is.
+        source: std::path::PathBuf,
+    },
+    /// The bridge, rules and DHCP server of a network.
+    Network {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl JournalEntry {
+    /// Undoes the effect, whether or not it happened; doing it twice is fine.
+    pub(super) async fn undo(&self, app: &App) -> Result<()> {
+        match self {
+            Self::Instance { id } => undo_instance(app, *id).await,
+            Self::Volume { pool, id } => undo_volume(app, pool, *id).await,
+            Self::Snapshot { pool, instance, id } => undo_snapshot(app, pool, *instance, *id).await,
+            Self::ImageFiles { fingerprint } => {
+                crate::app::image::remove_files_unless_known(app, fingerprint).await
+            }
+            Self::PoolImage { pool, fingerprint } => undo_pool_image(app, pool, fingerprint).await,
+            Self::Pool {
+                name,
+                driver,
+                source,
+            } => crate::app::pool::undo_create(app, name, driver, source).await,
+            Self::Network { name } => crate::app::network::undo_create(app, name).await,
+        }
+    }
+}
+
+async fn undo_instance(app: &App, id: i64) -> Result<()> {
+    app.db
+        .note::<_, Error, _>(move |tx| Ok(db::instances::delete(tx, id)?))
+        .await?;
+    app.instances.remove(id);
+    Ok(())
+}
+
+async fn undo_volume(app: &App, pool: &str, id: i64) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let volume = instance_volume(id);
+    blocking(move || driver.delete_volume(volume))
+        .await
+        .map_err(|error| Error::failed(format!("delete the volume of instance {id}"), error))
+}
+
+async fn undo_snapshot(app: &App, pool: &str, instance: i64, id: i64) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let (volume, snapshot) = (instance_volume(instance), snapshot_id(id));
+    blocking(move || driver.delete_snapshot(volume, snapshot))
+        .await
+        .map_err(|error| {
+            Error::failed(
+                format!("delete snapshot {id} of instance {instance}"),
+                error,
+            )
+        })?;
+    app.db
+        .note::<_, Error, _>(move |tx| Ok(db::snapshots::delete(tx, id)?))
+        .await
+}
+
+async fn undo_pool_image(app: &App, pool: &str, fingerprint: &str) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let name = fingerprint.to_owned();
+    blocking(move || driver.delete_image(&name))
+        .await
+        .map_err(|error| Error::failed(format!("delete image {fingerprint} from the pool"), error))
+}
+
+/// The root volume of an instance.
+pub fn instance_volume(id: i64) -> VolumeRef {
+    VolumeRef {
+        kind: VolumeKind::Container,
+        id: id.unsigned_abs(),
+    }
+}
+
+/// A snapshot's id as storage drivers take it.
+pub fn snapshot_id(id: i64) -> SnapshotId {
+    SnapshotId(id.unsigned_abs())
+}
