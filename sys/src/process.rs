@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
@@ -12,6 +12,18 @@ use rustix::thread::{Gid, Uid};
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) takes a number and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Moves whatever is standard input out of the way, and puts the null device on all three standard descriptors.
+pub fn take_stdin() -> io::Result<OwnedFd> {
+    // SAFETY: descriptor 0 stays open for the length of this call: nothing else runs yet in a program that does this
+    // first. Were it not open at all, the copy fails.
+    let stdin = unsafe { BorrowedFd::borrow_raw(0) };
+    let taken = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let null = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())?;
+    set_stdio([null.as_fd(); 3])?;
+    Ok(taken)
 }
 
 /// Closes every descriptor from `first` on. For the first line of a program: whatever it inherited is nobody's.
@@ -24,10 +36,32 @@ pub fn close_from_on_exec(first: u32) -> io::Result<()> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Closes every descriptor from 3 on but a few. Only for a child of clone that has just begun and never goes back to
+/// code that holds others.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept
+        .iter()
+        .map(|fd| fd.as_raw_fd().unsigned_abs())
+        .collect();
+    kept.sort_unstable();
+    let mut next = 3;
+    for fd in kept.into_iter().filter(|fd| *fd >= 3) {
+        if fd > next {
+            close_span(next, fd - 1, 0)?;
+        }
+        next = fd + 1;
+    }
+    close_range(next, 0)
+}
+
 fn close_range(first: u32, flags: u32) -> io::Result<()> {
-    // SAFETY: takes three numbers. Closing what an OwnedFd of this process still holds is the callers' duty to avoid:
-    // both run where nothing is open yet, or leave descriptors open till exec.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    close_span(first, u32::MAX, flags)
+}
+
+fn close_span(first: u32, last: u32, flags: u32) -> io::Result<()> {
+    // SAFETY: takes four numbers. Closing what an OwnedFd of this process still holds is the callers' duty to avoid:
+    // they run where nothing is open yet or nothing else will be used, or leave descriptors open till exec.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 {
         Ok(())
     } else {

@@ -1,0 +1,112 @@
+//! What every process of a container is held by, from the first init to the last command: limits, capabilities,
+//! AppArmor, seccomp. Parsed before there is a child, applied in it.
+
+use std::fs;
+use std::io;
+
+use rlxc_sys::capability::{self, Capability};
+use rlxc_sys::process;
+use rlxc_sys::seccomp::{self, Instruction};
+use rustix::process::Resource;
+
+use crate::protocol::Failure;
+use crate::spec::ContainerSpec;
+
+const PHASE: &str = "confinement";
+
+/// Parsed and rendered.
+#[derive(Debug)]
+pub(crate) struct Confinement {
+    filter: Vec<Instruction>,
+    dropped: Vec<Capability>,
+    limits: Vec<(Resource, Option<u64>, Option<u64>)>,
+    apparmor: Option<String>,
+}
+
+impl Confinement {
+    pub(crate) fn parse(spec: &ContainerSpec) -> Result<Self, Failure> {
+        let dropped = spec.drop_capabilities.iter().map(|name| {
+            Capability::parse(name).ok_or_else(|| refused(format!("no capability `{name}`")))
+        });
+        let unlimited = |value: u64| (value != u64::MAX).then_some(value);
+        let limits = spec.rlimits.iter().map(|(name, soft, hard)| {
+            let resource = process::parse_resource(name)
+                .ok_or_else(|| refused(format!("no resource limit `{name}`")))?;
+            Ok((resource, unlimited(*soft), unlimited(*hard)))
+        });
+        Ok(Self {
+            filter: crate::seccomp::render(&spec.seccomp)
+                .map_err(|error| refused(error.to_string()))?,
+            dropped: dropped.collect::<Result<_, _>>()?,
+            limits: limits.collect::<Result<_, Failure>>()?,
+            apparmor: spec.apparmor.clone(),
+        })
+    }
+
+    /// Binds the calling process, all but the user it runs as. What it does after must be possible under the filter.
+    pub(crate) fn apply(&self) -> Result<(), Failure> {
+        for (resource, soft, hard) in &self.limits {
+            process::set_resource_limit(*resource, *soft, *hard)
+                .in_phase(PHASE, || format!("set resource limit {resource:?}"))?;
+        }
+        for capability in &self.dropped {
+            capability::drop_from_bounding_set(*capability)
+                .in_phase(PHASE, || format!("drop {capability:?}"))?;
+        }
+        if let Some(profile) = &self.apparmor {
+            // Takes effect with the next exec, see apparmor's aa_change_onexec(2).
+            fs::write("/proc/self/attr/exec", format!("exec {profile}"))
+                .in_phase(PHASE, || format!("set AppArmor profile `{profile}`"))?;
+        }
+        if !self.filter.is_empty() {
+            seccomp::install(&self.filter).in_phase(PHASE, || "install seccomp filter".into())?;
+        }
+        Ok(())
+    }
+}
+
+fn refused(detail: String) -> Failure {
+    Failure {
+        phase: PHASE.to_owned(),
+        errno: rustix::io::Errno::INVAL.raw_os_error(),
+        detail,
+    }
+}
+
+/// Turns any error into the failure that crosses to the daemon.
+pub(crate) trait InPhase<T> {
+    /// `what` was being done, for the whole that `phase` names.
+    fn in_phase(self, phase: &str, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: std::error::Error + 'static> InPhase<T> for Result<T, E> {
+    fn in_phase(self, phase: &str, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let (what, chain) = (what(), rlxc_sys::chain::chain(&error));
+            Failure {
+                phase: phase.to_owned(),
+                errno: errno(&error),
+                detail: if what.is_empty() {
+                    chain.to_string()
+                } else {
+                    format!("{what}: {chain}")
+                },
+            }
+        })
+    }
+}
+
+/// The kernel's error at the root of all causes.
+pub(crate) fn errno(error: &(dyn std::error::Error + 'static)) -> i32 {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let numbers = causes.filter_map(|cause| {
+        let io = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error);
+        io.or_else(|| {
+            let errno = cause.downcast_ref::<rustix::io::Errno>();
+            errno.map(|errno| errno.raw_os_error())
+        })
+    });
+    numbers.last().unwrap_or_default()
+}

@@ -1,0 +1,250 @@
+//! From the daemon's order to a running init; a launch that does not end there leaves nothing behind.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rlxc_sys::clone::{Child, CloneRequest, NewNamespaces, Parent, clone_child};
+use rlxc_sys::idmap::{IdMap, IdRange};
+use rlxc_sys::{namespace, packet, pidfd};
+use rustix::event::{PollFd, PollFlags};
+
+use super::console::Console;
+use super::supplies::Mounts;
+use crate::cgroup::{Cgroup, Layout};
+use crate::confine::{Confinement, InPhase};
+use crate::exit::ExitRecord;
+use crate::init::{self, FromInit};
+use crate::protocol::{self, Failure, Reply, Request, SOCKET};
+use crate::spec::ContainerSpec;
+
+const SIGKILL: i32 = 9;
+
+/// A container that runs.
+pub(super) struct Container {
+    pub(super) instance: String,
+    pub(super) runtime_dir: PathBuf,
+    pub(super) init: Child,
+    pub(super) netns: OwnedFd,
+    pub(super) userns: Option<OwnedFd>,
+    pub(super) cgroup: Cgroup,
+    /// Host ids of the container's root.
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) confinement: Confinement,
+    pub(super) oom_score_adj: i32,
+    pub(super) console: Console,
+    pub(super) listener: OwnedFd,
+    pub(super) started_at: u64,
+}
+
+/// Launches over the daemon's socket; the daemon hears of success here, of failure from the caller.
+pub(super) fn launch(
+    daemon: BorrowedFd<'_>,
+    spec: &ContainerSpec,
+    layout: &Layout,
+) -> Result<Container, Failure> {
+    let confinement = Confinement::parse(spec)?;
+    let owner = spec.idmap.as_ref().map(owner).transpose()?;
+    let cgroup = Cgroup::new(layout.clone(), &spec.cgroup);
+    let result = cgroup
+        .create(owner, &spec.limits)
+        .in_phase("cgroup", String::new)
+        .and_then(|()| launch_in(daemon, spec, cgroup.clone(), confinement));
+    if result.is_err() {
+        // What the failure was matters more than a directory that stays; the next start takes it over.
+        drop(cgroup.kill());
+        drop(cgroup.delete());
+    }
+    result
+}
+
+fn launch_in(
+    daemon: BorrowedFd<'_>,
+    spec: &ContainerSpec,
+    cgroup: Cgroup,
+    confinement: Confinement,
+) -> Result<Container, Failure> {
+    let (child, socket) = clone_init(spec, &cgroup, &confinement)?;
+    let result = drive(daemon, spec, &child, &socket);
+    let (netns, userns, console, listener) = match result {
+        Ok(parts) => parts,
+        Err(failure) => {
+            drop(pidfd::send_signal(child.pidfd.as_fd(), SIGKILL));
+            drop(pidfd::reap(child.pidfd.as_fd()));
+            return Err(failure);
+        }
+    };
+    let running = Reply::Running {
+        init_pid: child.pid,
+    };
+    // A daemon that is gone by now finds a container that runs: it was told nothing else.
+    drop(protocol::send(daemon, &running, &[]));
+    Ok(Container {
+        instance: spec.instance.clone(),
+        runtime_dir: spec.runtime_dir.clone(),
+        init: child,
+        netns,
+        userns,
+        cgroup,
+        owner: spec.idmap.as_ref().map(owner).transpose()?,
+        confinement,
+        oom_score_adj: spec.oom_score_adj,
+        console,
+        listener,
+        started_at: now(),
+    })
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn owner(idmap: &IdMap) -> Result<(u32, u32), Failure> {
+    let ids = idmap.host_uid(0).zip(idmap.host_gid(0));
+    ids.ok_or_else(|| Failure {
+        phase: "identity".to_owned(),
+        errno: 0,
+        detail: "the id map has no root".to_owned(),
+    })
+}
+
+fn clone_init(
+    spec: &ContainerSpec,
+    cgroup: &Cgroup,
+    confinement: &Confinement,
+) -> Result<(Child, OwnedFd), Failure> {
+    let (ours, theirs) = packet::pair().in_phase("clone", String::new)?;
+    let directory = cgroup.open().in_phase("cgroup", String::new)?;
+    let request = CloneRequest {
+        namespaces: if spec.idmap.is_some() {
+            NewNamespaces::UNPRIVILEGED
+        } else {
+            NewNamespaces::PRIVILEGED
+        },
+        cgroup: Some(directory.as_fd()),
+        parent: Parent::Caller,
+    };
+    let child = clone_child(&request, || init::run(&theirs, spec, confinement))
+        .in_phase("clone", String::new)?;
+    Ok((child, ours))
+}
+
+type Parts = (OwnedFd, Option<OwnedFd>, Console, OwnedFd);
+
+fn drive(
+    daemon: BorrowedFd<'_>,
+    spec: &ContainerSpec,
+    child: &Child,
+    socket: &OwnedFd,
+) -> Result<Parts, Failure> {
+    settle(spec, child)?;
+    let netns = namespace::open(child.pid, "net").in_phase("clone", String::new)?;
+    let userns = match spec.idmap {
+        Some(_) => Some(namespace::open(child.pid, "user").in_phase("clone", String::new)?),
+        None => None,
+    };
+    let mut handles = vec![child.pidfd.as_fd(), netns.as_fd()];
+    handles.extend(userns.as_ref().map(AsFd::as_fd));
+    protocol::send(daemon, &Reply::Cloned { pid: child.pid }, &handles)
+        .in_phase("daemon", || "tell of the clone".into())?;
+    // While the daemon plugs the network.
+    let mounts = Mounts::open(spec, userns.as_ref().map(AsFd::as_fd))?;
+    ExitRecord::remove(&spec.runtime_dir)
+        .in_phase("monitor", || "remove the last exit record".into())?;
+    let listener = packet::listen(&spec.runtime_dir, SOCKET)
+        .in_phase("monitor", || format!("listen at `{SOCKET}`"))?;
+    wait_for_daemon(daemon)?;
+    mounts
+        .send(socket.as_fd())
+        .in_phase("root file system", || "hand mounts to init".into())?;
+    let console = wait_for_exec(daemon, socket.as_fd())?;
+    let console = Console::new(console, &spec.console_log);
+    Ok((netns, userns, console, listener))
+}
+
+/// Gives the child its ids and its places in hierarchies that it was not born into.
+fn settle(spec: &ContainerSpec, child: &Child) -> Result<(), Failure> {
+    let layout = Layout::detect().in_phase("cgroup", String::new)?;
+    for members in Cgroup::new(layout, &spec.cgroup).legacy_members() {
+        fs::write(&members, child.pid.to_string())
+            .in_phase("cgroup", || format!("write to `{}`", members.display()))?;
+    }
+    let inherited = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    if inherited.trim() != spec.oom_score_adj.to_string() {
+        let path = format!("/proc/{}/oom_score_adj", child.pid);
+        fs::write(&path, spec.oom_score_adj.to_string())
+            .in_phase("limits", || format!("write to `{path}`"))?;
+    }
+    if let Some(idmap) = &spec.idmap {
+        write_map(child.pid, "gid_map", &idmap.gid)?;
+        write_map(child.pid, "uid_map", &idmap.uid)?;
+    }
+    Ok(())
+}
+
+fn write_map(pid: i32, file: &str, ranges: &[IdRange]) -> Result<(), Failure> {
+    let path = format!("/proc/{pid}/{file}");
+    // One write(2): the kernel takes a map whole or not at all.
+    fs::write(&path, IdMap::render(ranges)).in_phase("identity", || format!("write to `{path}`"))
+}
+
+/// Waits for `Continue`.
+fn wait_for_daemon(daemon: BorrowedFd<'_>) -> Result<(), Failure> {
+    match protocol::receive(daemon).in_phase("daemon", String::new)? {
+        Some((Request::Continue, _fds)) => Ok(()),
+        _ => Err(hung_up()),
+    }
+}
+
+fn hung_up() -> Failure {
+    Failure {
+        phase: "daemon".to_owned(),
+        errno: 0,
+        detail: "it hung up before the container ran".to_owned(),
+    }
+}
+
+/// Waits until init was executed: its console has come, then its socket closes and says nothing more.
+fn wait_for_exec(daemon: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let mut console = None;
+    loop {
+        wait_for_either(daemon, init)?;
+        match protocol::receive::<FromInit>(init).in_phase("init", String::new)? {
+            Some((FromInit::Ready, fds)) => console = fds.into_iter().next(),
+            Some((FromInit::Failed(failure), _fds)) => return Err(failure),
+            None => {
+                return console.ok_or_else(|| Failure {
+                    phase: "init".to_owned(),
+                    errno: 0,
+                    detail: "it ended before it was executed".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Returns once init has something to say; fails if the daemon hangs up first.
+fn wait_for_either(daemon: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Result<(), Failure> {
+    loop {
+        let mut fds = [
+            PollFd::new(&init, PollFlags::IN),
+            PollFd::new(&daemon, PollFlags::RDHUP),
+        ];
+        match rustix::event::poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(io::Error::from(errno)).in_phase("init", String::new),
+            Ok(_ready) => {}
+        }
+        if !fds[1].revents().is_empty() {
+            return Err(hung_up());
+        }
+        if !fds[0].revents().is_empty() {
+            return Ok(());
+        }
+    }
+}

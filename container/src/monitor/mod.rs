@@ -1,0 +1,80 @@
+//! The monitor: one process for each running container. It clones init, holds its pidfd and its console, runs
+//! commands in it, tells how it ended, and decides nothing.
+//!
+//! ```text
+//! stdin ─Start─▶ [launcher] ─clone, into the monitors' cgroup─▶ [monitor] ─clone─▶ [init]
+//!                    └ exits 0: to the daemon a monitor is never its child
+//! launch ──▶ serve ──▶ init ended: clean up, write exit.json, tell all who listen, end
+//!    └ the daemon hangs up before Running: kill init, clean up, end
+//! ```
+//! One thread, one poll loop, no async runtime: a monitor should cost a container next to nothing.
+
+mod connection;
+mod console;
+mod exec;
+mod launch;
+mod serve;
+mod shutdown;
+mod supplies;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rlxc_sys::clone::{CloneRequest, clone_child};
+use rlxc_sys::process;
+
+use crate::cgroup::{self, Layout};
+use crate::confine::InPhase;
+use crate::protocol::{self, Failure, Reply, Request};
+use crate::spec::ContainerSpec;
+
+/// The program. Its stdin is one end of a packet socket, over which the daemon sends `Start`.
+pub fn run() {
+    // Whatever the daemon or its parents left open is nobody's here.
+    if process::close_from(3).is_err() {
+        return;
+    }
+    let Ok(socket) = process::take_stdin() else {
+        return;
+    };
+    let Ok(Some((Request::Start { spec }, _fds))) = protocol::receive(socket.as_fd()) else {
+        // Started by hand, or by a daemon that died at once.
+        drop(protocol::send(socket.as_fd(), &Reply::Unsupported, &[]));
+        return;
+    };
+    if let Err(failure) = detach(&socket, &spec) {
+        drop(protocol::send(socket.as_fd(), &Reply::Failed(failure), &[]));
+    }
+}
+
+/// Goes on in a child that is nobody's, in the cgroup of monitors from its first moment.
+fn detach(socket: &OwnedFd, spec: &ContainerSpec) -> Result<(), Failure> {
+    const PHASE: &str = "monitor";
+    let layout = Layout::detect().in_phase(PHASE, String::new)?;
+    let monitors =
+        cgroup::open_monitors(&layout, spec.cgroup.as_ref()).in_phase(PHASE, String::new)?;
+    let request = CloneRequest {
+        cgroup: Some(monitors.as_fd()),
+        ..CloneRequest::default()
+    };
+    clone_child(&request, || {
+        rustix::process::setsid().ok();
+        drop(process::set_name(c"rlxc-monitor"));
+        // Before the container's own processes in the order of victims, where we may choose.
+        drop(std::fs::write("/proc/self/oom_score_adj", "-900"));
+        watch_over(socket, spec, &layout);
+        process::exit_now(0)
+    })
+    .in_phase(PHASE, || "detach".into())?;
+    Ok(())
+}
+
+/// The whole life of a monitor.
+fn watch_over(socket: &OwnedFd, spec: &ContainerSpec, layout: &Layout) {
+    match launch::launch(socket.as_fd(), spec, layout) {
+        Ok(container) => {
+            process::trim_heap();
+            serve::serve(container);
+        }
+        Err(failure) => drop(protocol::send(socket.as_fd(), &Reply::Failed(failure), &[])),
+    }
+}

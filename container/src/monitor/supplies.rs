@@ -1,0 +1,136 @@
+//! What the monitor, as root of the host, makes for init: detached mounts, idmapped, which init only has to attach.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rlxc_sys::mount::{self, Attributes, Depth, MountError};
+use rustix::mount::MountAttrFlags;
+
+use crate::confine::InPhase;
+use crate::init::{Placement, Supplies};
+use crate::protocol::{self, Failure};
+use crate::spec::{ContainerSpec, MountSpec};
+
+const PHASE: &str = "root file system";
+/// Nodes that each container has; the last ones only where the host does.
+const DEVICES: [&str; 8] = [
+    "null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun",
+];
+/// Mounts in one packet.
+const BATCH: usize = 64;
+
+/// All mounts of a container.
+pub(super) struct Mounts {
+    root: OwnedFd,
+    rest: Vec<(Placement, OwnedFd)>,
+}
+
+impl Mounts {
+    /// Opens everything that the spec names; `userns` shifts ids where that is wanted.
+    pub(super) fn open(
+        spec: &ContainerSpec,
+        userns: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, Failure> {
+        let root = mount::assemble(&spec.rootfs, userns).in_phase(PHASE, String::new)?;
+        // An image may hold device nodes; whatever they are, the container's devices are in /dev.
+        mount::set_attributes(
+            &root,
+            Attributes::set(MountAttrFlags::MOUNT_ATTR_NODEV),
+            Depth::One,
+        )
+        .in_phase(PHASE, || "set nodev".into())?;
+        let mut rest = Vec::new();
+        for name in DEVICES {
+            add_device(
+                &mut rest,
+                &Path::new("/dev").join(name),
+                Path::new("/dev").join(name),
+                true,
+            )?;
+        }
+        for device in &spec.devices {
+            add_device(
+                &mut rest,
+                &device.source,
+                device.path.clone(),
+                device.optional,
+            )?;
+        }
+        for order in &spec.mounts {
+            if let Some(mount) = open_mount(order, userns).in_phase("mounts", String::new)? {
+                let placement = Placement {
+                    target: order.target.clone(),
+                    file: order.file,
+                };
+                rest.push((placement, mount));
+            }
+        }
+        Ok(Self { root, rest })
+    }
+
+    /// Hands all over.
+    pub(super) fn send(self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let mut descriptors = vec![self.root.as_fd()];
+        let mut batches = self.rest.chunks(BATCH).peekable();
+        loop {
+            let batch = batches.next().unwrap_or_default();
+            descriptors.extend(batch.iter().map(|(_, mount)| mount.as_fd()));
+            let supplies = Supplies {
+                placements: batch
+                    .iter()
+                    .map(|(placement, _)| placement.clone())
+                    .collect(),
+                last: batches.peek().is_none(),
+            };
+            protocol::send(socket, &supplies, &descriptors)?;
+            descriptors.clear();
+            if supplies.last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn add_device(
+    mounts: &mut Vec<(Placement, OwnedFd)>,
+    source: &Path,
+    target: PathBuf,
+    optional: bool,
+) -> Result<(), Failure> {
+    match mount::clone_tree(source, Depth::One, None) {
+        Ok(mount) => mounts.push((Placement { target, file: true }, mount)),
+        Err(error) if optional && is_missing(&error) => {}
+        Err(error) => return Err(error).in_phase("devices", String::new),
+    }
+    Ok(())
+}
+
+fn open_mount(
+    order: &MountSpec,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<Option<OwnedFd>, MountError> {
+    let depth = if order.recursive {
+        Depth::Recursive
+    } else {
+        Depth::One
+    };
+    let userns = userns.filter(|_| order.shift);
+    let mount = match mount::clone_tree(&order.source, depth, userns) {
+        Err(error) if order.optional && is_missing(&error) => return Ok(None),
+        result => result?,
+    };
+    if order.readonly {
+        let readonly = Attributes::set(MountAttrFlags::MOUNT_ATTR_RDONLY);
+        mount::set_attributes(&mount, readonly, depth).map_err(|source| MountError::Attribute {
+            what: "read-only",
+            path: order.source.clone(),
+            source,
+        })?;
+    }
+    Ok(Some(mount))
+}
+
+fn is_missing(error: &MountError) -> bool {
+    matches!(error, MountError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}

@@ -1,0 +1,110 @@
+//! Classic BPF over `struct seccomp_data`, see seccomp(2).
+//!
+//! All decisions that hang on the number alone are made before any argument is read: kernels from 5.11 on then keep a
+//! bitmap of the numbers that are always allowed, and the filter costs those nothing at all.
+
+use rlxc_sys::seccomp::Instruction;
+
+const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+
+/// Offsets in `struct seccomp_data`; both machines that we know are little-endian.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const SECOND_ARGUMENT: u32 = 24;
+
+const ALLOW: u32 = 0x7fff_0000;
+const ERRNO: u32 = 0x0005_0000;
+const ENOSYS: u32 = 38;
+
+/// Up to so many rules are compared one after the other.
+const LEAF: usize = 3;
+
+/// What happens to one system call.
+pub(super) struct Rule {
+    pub(super) number: u32,
+    pub(super) verdict: Verdict,
+}
+
+pub(super) enum Verdict {
+    Errno(u16),
+    ErrnoIfSecondHas { bits: u32, errno: u16 },
+}
+
+/// The rules of one set of numbers, sorted by them.
+pub(super) struct Architecture {
+    pub(super) audit: u32,
+    pub(super) first_foreign: Option<u32>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// The whole program; a call of an architecture that is not listed is not implemented.
+pub(super) fn assemble(architectures: &[Architecture]) -> Vec<Instruction> {
+    let mut program = vec![statement(LOAD, ARCHITECTURE)];
+    for architecture in architectures {
+        let mut body = vec![statement(LOAD, NUMBER)];
+        if let Some(first) = architecture.first_foreign {
+            body.push(branch(IF_AT_LEAST, first, 0, 1));
+            body.push(statement(RETURN, ERRNO | ENOSYS));
+        }
+        body.extend(search(&architecture.rules));
+        program.push(branch(IF_EQUAL, architecture.audit, 1, 0));
+        program.push(jump_over(&body));
+        program.extend(body);
+    }
+    program.push(statement(RETURN, ERRNO | ENOSYS));
+    program
+}
+
+/// A binary search that always returns.
+fn search(rules: &[Rule]) -> Vec<Instruction> {
+    if rules.len() <= LEAF {
+        let mut program: Vec<_> = rules.iter().flat_map(test).collect();
+        program.push(statement(RETURN, ALLOW));
+        return program;
+    }
+    let (low, high) = rules.split_at(rules.len() / 2);
+    let below = search(low);
+    let mut program = vec![branch(IF_AT_LEAST, high[0].number, 0, 1), jump_over(&below)];
+    program.extend(below);
+    program.extend(search(high));
+    program
+}
+
+fn test(rule: &Rule) -> Vec<Instruction> {
+    match rule.verdict {
+        Verdict::Errno(errno) => vec![
+            branch(IF_EQUAL, rule.number, 0, 1),
+            statement(RETURN, ERRNO | u32::from(errno)),
+        ],
+        Verdict::ErrnoIfSecondHas { bits, errno } => vec![
+            branch(IF_EQUAL, rule.number, 0, 4),
+            statement(LOAD, SECOND_ARGUMENT),
+            branch(IF_ANY_BIT, bits, 0, 1),
+            statement(RETURN, ERRNO | u32::from(errno)),
+            statement(RETURN, ALLOW),
+        ],
+    }
+}
+
+fn statement(code: u16, operand: u32) -> Instruction {
+    branch(code, operand, 0, 0)
+}
+
+fn branch(code: u16, operand: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction {
+        code,
+        jump_true,
+        jump_false,
+        operand,
+    }
+}
+
+/// Programs are far shorter than 2³² instructions (the kernel takes 4,096).
+fn jump_over(instructions: &[Instruction]) -> Instruction {
+    statement(JUMP, u32::try_from(instructions.len()).unwrap_or(u32::MAX))
+}

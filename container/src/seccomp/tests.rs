@@ -1,0 +1,156 @@
+//! The program is run by an interpreter of the few instructions it has.
+
+use super::*;
+use proptest::prelude::*;
+
+const X86_64: u32 = 0xc000_003e;
+const I386: u32 = 0x4000_0003;
+const ALLOW: u32 = 0x7fff_0000;
+const NOT_IMPLEMENTED: u32 = 0x0005_0000 | 38;
+const DENIED_ACCESS: u32 = 0x0005_0000 | 13;
+
+/// Verdict and number of instructions.
+fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, usize) {
+    let (mut at, mut value, mut steps) = (0, 0, 0);
+    loop {
+        let instruction = program[at];
+        steps += 1;
+        at += 1;
+        let operand = instruction.operand;
+        let taken = match instruction.code {
+            0x20 => {
+                value = match operand {
+                    0 => number,
+                    4 => arch,
+                    24 => second,
+                    other => panic!("reads {other}"),
+                };
+                continue;
+            }
+            0x05 => {
+                at += operand as usize;
+                continue;
+            }
+            0x06 => return (operand, steps),
+            0x15 => value == operand,
+            0x35 => value >= operand,
+            0x45 => value & operand != 0,
+            other => panic!("code {other}"),
+        };
+        at += usize::from(if taken {
+            instruction.jump_true
+        } else {
+            instruction.jump_false
+        });
+    }
+}
+
+fn x86(policy: &SeccompPolicy) -> Vec<Instruction> {
+    let architectures: Vec<_> = table::machine("x86_64")
+        .into_iter()
+        .map(|numbers| Architecture {
+            audit: numbers.audit,
+            first_foreign: numbers.first_foreign,
+            rules: rules(policy, numbers.column).unwrap().unwrap(),
+        })
+        .collect();
+    program::assemble(&architectures)
+}
+
+#[test]
+fn refuses_the_same_on_both_sets_of_numbers() {
+    let program = x86(&SeccompPolicy::default());
+    for name in DENIED {
+        for (arch, column) in [(X86_64, 1), (I386, 2)] {
+            if let table::Number::Known(number) = table::number(name, column) {
+                assert_eq!(run(&program, arch, number, 0).0, NOT_IMPLEMENTED, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refuses_only_forced_unmounts() {
+    let program = x86(&SeccompPolicy::default());
+    for (arch, number) in [(X86_64, 166), (I386, 52)] {
+        assert_eq!(run(&program, arch, number, 2).0, ALLOW);
+        assert_eq!(run(&program, arch, number, 3).0, DENIED_ACCESS);
+    }
+}
+
+#[test]
+fn refuses_x32_and_foreign_architectures() {
+    let program = x86(&SeccompPolicy::default());
+    assert_eq!(run(&program, X86_64, 0x4000_0000, 0).0, NOT_IMPLEMENTED);
+    assert_eq!(run(&program, 0x1234, 0, 0).0, NOT_IMPLEMENTED);
+}
+
+#[test]
+fn common_calls_cost_few_instructions() {
+    let program = x86(&SeccompPolicy::default());
+    for number in [0, 1, 39, 202, 232, 257] {
+        let (verdict, steps) = run(&program, X86_64, number, 0);
+        assert_eq!(verdict, ALLOW);
+        assert!(steps <= 12, "call {number} takes {steps} instructions");
+    }
+}
+
+#[test]
+fn names_a_call_that_does_not_exist() {
+    let policy = SeccompPolicy {
+        deny: vec!["fly".to_owned()],
+        off: false,
+    };
+    assert_eq!(
+        render(&policy).unwrap_err(),
+        SeccompError::UnknownCall("fly".to_owned())
+    );
+}
+
+#[test]
+fn off_is_no_program() {
+    let policy = SeccompPolicy {
+        off: true,
+        ..SeccompPolicy::default()
+    };
+    assert_eq!(render(&policy).unwrap(), []);
+}
+
+#[test]
+fn arm_programs_run_unless_a_refusal_is_unknown_there() {
+    assert!(rules(&SeccompPolicy::default(), 4).unwrap().is_some());
+    let policy = SeccompPolicy {
+        deny: vec!["keyctl".to_owned()],
+        off: false,
+    };
+    assert!(rules(&policy, 4).unwrap().is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn refuses_exactly_what_is_listed(denied in proptest::collection::btree_set(0u32..470, 0..200)) {
+        let names: Vec<String> = include_str!("syscalls.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter(|line| {
+                let number = line.split('\t').nth(1).and_then(|field| field.parse().ok());
+                number.is_some_and(|number: u32| denied.contains(&number))
+            })
+            .filter_map(|line| line.split('\t').next().map(str::to_owned))
+            .collect();
+        let policy = SeccompPolicy { deny: names.clone(), off: false };
+        let program = x86(&policy);
+        let listed: Vec<_> = names
+            .iter()
+            .map(String::as_str)
+            .chain(DENIED)
+            .map(|name| table::number(name, 1))
+            .collect();
+        for number in 0..470 {
+            let listed = listed.contains(&table::Number::Known(number));
+            let (verdict, _) = run(&program, X86_64, number, 0);
+            prop_assert_eq!(verdict == NOT_IMPLEMENTED, listed, "call {}", number);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The complete order to a monitor. All that it learns about an instance is in here.
+//!
+//! Serialised as JSON between versions: fields are only ever added, each with a default.
+
+use std::path::PathBuf;
+
+use rlxc_sys::idmap::IdMap;
+use rlxc_sys::rootfs::RootSource;
+use serde::{Deserialize, Serialize};
+
+/// One container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ContainerSpec {
+    /// Identity of the instance, unique on the host and constant over renames.
+    pub instance: String,
+    /// Host name.
+    pub name: String,
+    /// Directory of `monitor.sock` and `exit.json`; exists, belongs to root, mode 0700.
+    pub runtime_dir: PathBuf,
+    /// File to which the console's output is appended; not kept if empty.
+    #[serde(default)]
+    pub console_log: PathBuf,
+    /// Name of the payload's cgroup below the root of each hierarchy, at least two levels (`rlxc/42`): the first holds
+    /// the monitors too.
+    pub cgroup: String,
+    /// Ids of the container; none for a privileged one.
+    #[serde(default)]
+    pub idmap: Option<IdMap>,
+    /// Where `/` comes from.
+    pub rootfs: RootSource,
+    /// What is mounted in it, in order.
+    #[serde(default)]
+    pub mounts: Vec<MountSpec>,
+    /// Devices of the host that it may use, besides the minimal ones.
+    #[serde(default)]
+    pub devices: Vec<DeviceSpec>,
+    /// Interfaces to bring up, besides `lo`. One that is not there is no error.
+    #[serde(default)]
+    pub links: Vec<String>,
+    /// What is executed as process 1; the first that exists of the usual programs if empty.
+    #[serde(default)]
+    pub init: Vec<String>,
+    /// Environment of process 1, besides `container=lxc`, `PATH`, `HOME` and `TERM`.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// Resource limits by name as in setrlimit(2), lower case: soft, hard; `u64::MAX` is "unlimited".
+    #[serde(default)]
+    pub rlimits: Vec<(String, u64, u64)>,
+    /// Kernel parameters by name, `net.ipv4.ip_forward`.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
+    /// System calls that are refused.
+    #[serde(default)]
+    pub seccomp: SeccompPolicy,
+    /// Capabilities that no process of it ever has, `sys_time`.
+    #[serde(default)]
+    pub drop_capabilities: Vec<String>,
+    /// AppArmor profile; the kernel must have AppArmor then.
+    #[serde(default)]
+    pub apparmor: Option<String>,
+    /// Whether it may run containers itself.
+    #[serde(default)]
+    pub nesting: bool,
+    /// Paths in it that show nothing, besides those of the kernel that reach the host.
+    #[serde(default)]
+    pub masked_paths: Vec<PathBuf>,
+    /// How likely the kernel picks its processes when memory is short, -1000 to 1000; see proc_pid_oom_score_adj(5).
+    #[serde(default)]
+    pub oom_score_adj: i32,
+    /// What it may use of the host.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// A directory or file of the host that the container sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MountSpec {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container; made if it is missing. Links on the way stay in the container.
+    pub target: PathBuf,
+    /// Whether writing is refused.
+    #[serde(default)]
+    pub readonly: bool,
+    /// Whether owners are shifted as those of the root file system are.
+    #[serde(default)]
+    pub shift: bool,
+    /// Whether mounts below the source come along.
+    #[serde(default)]
+    pub recursive: bool,
+    /// Whether a source that is missing is no error.
+    #[serde(default)]
+    pub optional: bool,
+    /// Whether it is a file, not a directory.
+    #[serde(default)]
+    pub file: bool,
+}
+
+/// A device node of the host, bind-mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeviceSpec {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub path: PathBuf,
+    /// Whether it may be missing on the host.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// System calls by name that are refused with "function not implemented". What no container may do is refused anyway.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SeccompPolicy {
+    /// Names; one that is unknown is an error, never ignored.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// No filter at all (`security.syscalls.deny_default=false` and nothing denied).
+    #[serde(default)]
+    pub off: bool,
+}
+
+/// What a container may use; what is not set is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Memory in bytes above which the kernel reclaims first here.
+    pub memory_soft: Option<u64>,
+    /// Swap in bytes, besides memory.
+    pub swap: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+    /// Time on processors.
+    pub cpu_time: Option<CpuTime>,
+    /// Share of processors under contention, 1 to 10,000; 100 is usual.
+    pub cpu_weight: Option<u64>,
+    /// Processors it may run on, as cpuset writes lists: `0-2,5`.
+    pub cpus: Option<String>,
+}
+
+/// So much processor time in each period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CpuTime {
+    /// Microseconds of processor time.
+    pub quota_us: u64,
+    /// Microseconds of a period.
+    pub period_us: u64,
+}
