@@ -13,6 +13,7 @@ use super::error::BuildError;
 
 const LEVEL: i32 = 3;
 const COPY_BUFFER: usize = 1 << 20;
+const DEV: &[u8] = b"./dev/";
 
 /// Compresses what comes from `archive` into a new file, and sees that it is on disk.
 pub(super) fn compress(archive: File, target: &Path) -> Result<(), BuildError> {
@@ -24,6 +25,7 @@ fn compress_stream(mut archive: File, target: &Path) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(COPY_BUFFER, file), LEVEL)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     encoder.multithread(u32::try_from(threads.min(8)).unwrap_or(1))?;
+    encoder.write_all(dev_entry().as_bytes())?;
     let mut buffer = vec![0; COPY_BUFFER];
     loop {
         match archive.read(&mut buffer)? {
@@ -36,6 +38,22 @@ fn compress_stream(mut archive: File, target: &Path) -> io::Result<()> {
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
     file.sync_all()
+}
+
+/// An empty `/dev`, which mmdebstrap leaves out as a whole when it is told to leave out what is in it. Any tarball may
+/// follow an entry that has no content: it is one block (tar(5)).
+fn dev_entry() -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    // The name is short and plain: it always fits.
+    header.as_mut_bytes()[..DEV.len()].copy_from_slice(DEV);
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    header.set_cksum();
+    header
 }
 
 /// Writes the metadata tarball: one `metadata.yaml`, no templates (nothing in these images depends on the instance).
@@ -64,5 +82,35 @@ fn io_error(target: &Path, source: io::Error) -> BuildError {
         doing: "write",
         path: target.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_dev_precedes_what_mmdebstrap_packs() {
+        let directory = tempfile::tempdir().unwrap();
+        let (packed, target) = (
+            directory.path().join("plain"),
+            directory.path().join("rootfs"),
+        );
+        let mut builder = tar::Builder::new(File::create(&packed).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(2);
+        builder
+            .append_data(&mut header, "./etc/x", &b"hi"[..])
+            .unwrap();
+        builder.finish().unwrap();
+        compress(File::open(&packed).unwrap(), &target).unwrap();
+        let decoder = zstd::Decoder::new(File::open(&target).unwrap()).unwrap();
+        let mut archive = tar::Archive::new(decoder);
+        let names: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().into_owned())
+            .collect();
+        assert_eq!(names, [Path::new("./dev/"), Path::new("etc/x")]);
     }
 }
