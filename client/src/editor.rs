@@ -20,7 +20,7 @@ where
     }
     let mut text = String::new();
     for line in comment.lines() {
-        text += &format!("# {line}\n");
+        text.extend(["# ", line, "\n"]);
     }
     text += &render::yaml(object)?;
     loop {

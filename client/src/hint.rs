@@ -109,7 +109,7 @@ fn split(path: &str) -> Option<(String, String)> {
     let mut collection = format!("/1.0/{kind}");
     let deeper: Vec<&str> = segments.collect();
     if kind == "images" && name == "aliases" {
-        collection = "/1.0/images/aliases".to_owned();
+        collection.push_str("/aliases");
         name = deeper.first()?;
     } else if let ("instances", ["snapshots", snapshot, ..]) = (kind, deeper.as_slice()) {
         collection = format!("/1.0/instances/{name}/snapshots");

@@ -47,7 +47,7 @@ async fn run(arguments: cli::Cli, printer: Printer) -> ExitCode {
         .or_else(|| std::env::var("RLXC_PROJECT").ok())
         .filter(|project| !project.is_empty());
     let context = Context::new(project, printer);
-    match command::run(&context, arguments.verb).await {
+    match Box::pin(command::run(&context, arguments.verb)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

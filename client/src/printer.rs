@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Result;
 
 /// Prints.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Printer {
     quiet: bool,
     colour: bool,
@@ -71,19 +71,24 @@ impl Printer {
 
     /// An error, its causes and what helps.
     pub(crate) fn error(&self, error: &anyhow::Error, hints: &[String]) {
-        let mut text = format!("{}error:{} {error}\n", self.style("1;31"), self.style("0"));
+        let (bold, plain) = (self.style("1;31"), self.style("0"));
+        let mut lines = vec![format!("{bold}error:{plain} {error}")];
         let mut last = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
             // Some libraries repeat their source.
             if !last.contains(&cause) {
-                text += &format!("  caused by: {cause}\n");
+                lines.push(format!("  caused by: {cause}"));
             }
             last = cause;
         }
-        for hint in hints {
-            text += &format!("{}hint:{} {hint}\n", self.style("1;36"), self.style("0"));
-        }
-        write!(io::stderr(), "{text}").ok();
+        let bold = self.style("1;36");
+        lines.extend(
+            hints
+                .iter()
+                .map(|hint| format!("{bold}hint:{plain} {hint}")),
+        );
+        // Where stderr is gone, nobody is there to be told.
+        writeln!(io::stderr(), "{}", lines.join("\n")).ok();
     }
 
     /// An escape sequence, where colours are wanted.

@@ -34,9 +34,8 @@ fn is_over(deadline: Option<Instant>) -> bool {
 async fn wait_ready(context: &Context, seconds: u64) -> Result<()> {
     let deadline = deadline(seconds);
     loop {
-        let error = match context.client.get::<Value>("/internal/ready").await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = context.client.get::<Value>("/internal/ready").await else {
+            return Ok(());
         };
         // Waiting does not change who we are.
         if let ClientError::Connect { source, .. } = &error
@@ -59,9 +58,8 @@ async fn shutdown(context: &Context, args: &ShutdownArgs) -> Result<()> {
         "/internal/shutdown"
     };
     match context.client.put(path, &json!({}), None).await {
-        Ok(_) => {}
         // It may be gone before it has answered.
-        Err(ClientError::Http { .. }) => {}
+        Ok(_) | Err(ClientError::Http { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     let deadline = deadline(args.timeout);

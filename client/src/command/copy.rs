@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
     if body.name.is_empty() {
         let name = operation
             .iter()
-            .flat_map(|operation| operation.resources.get("instances"))
+            .filter_map(|operation| operation.resources.get("instances"))
             .flatten()
             .next();
         context

@@ -91,13 +91,11 @@ pub(crate) async fn run(context: &Context, owner: Owner, verb: DeviceVerb) -> Re
             holder.put(context).await
         }
         DeviceVerb::List(args) => {
-            let names: String = of(&args.owner)
-                .await?
+            let holder = of(&args.owner).await?;
+            holder
                 .devices
                 .keys()
-                .map(|name| format!("{name}\n"))
-                .collect();
-            context.printer.print(&names)
+                .try_for_each(|name| context.printer.line(name))
         }
         DeviceVerb::Show(args) => context.yaml(&of(&args.owner).await?.devices),
         DeviceVerb::Get(args) => {

@@ -29,36 +29,37 @@ pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<u8> {
 }
 
 fn text(findings: &[DoctorFinding], all: bool) -> String {
-    let mut out = String::new();
+    let mut lines = Vec::new();
     let shown = findings
         .iter()
         .filter(|finding| all || finding.severity != Severity::Ok);
     for finding in shown {
-        out += &format!(
-            "{:<8} {} ({})\n",
+        lines.push(format!(
+            "{:<8} {} ({})",
             mark(finding.severity),
             finding.title,
             finding.id
-        );
-        for (label, text) in [
+        ));
+        let parts = [
             ("seen", &finding.detail),
             ("costs", &finding.cost),
             ("mend", &finding.remedy),
-        ] {
-            let mut lines = text.lines();
-            if let Some(first) = lines.next() {
-                out += &format!("         {label:<6} {first}\n");
-            }
-            for line in lines {
-                out += &format!("                {line}\n");
-            }
+        ];
+        for (label, text) in parts {
+            let labels = std::iter::once(label).chain(std::iter::repeat(""));
+            lines.extend(
+                text.lines()
+                    .zip(labels)
+                    .map(|(line, label)| format!("         {label:<6} {line}")),
+            );
         }
     }
     let well = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Ok)
         .count();
-    out + &format!("{well} of {} findings are well.\n", findings.len())
+    lines.push(format!("{well} of {} findings are well.", findings.len()));
+    lines.join("\n") + "\n"
 }
 
 fn mark(severity: Severity) -> &'static str {

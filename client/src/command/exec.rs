@@ -97,7 +97,7 @@ async fn carry(
     } else {
         None
     };
-    let session = context.client.exec(name, &request, streams);
+    let session = Box::pin(context.client.exec(name, &request, streams));
     let ended = if request.interactive {
         tokio::select! {
             ended = session => ended,

@@ -1,5 +1,6 @@
 //! `image`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -143,13 +144,14 @@ fn info(image: &Image) -> String {
             .filter(|time| !time.is_empty())
             .unwrap_or_else(|| "never".to_owned()),
     );
+    // Writing to a String cannot fail.
     text += "Properties:\n";
     for (key, value) in &image.put.properties {
-        text += &format!("  {key}: {value}\n");
+        writeln!(text, "  {key}: {value}").ok();
     }
     text += "Aliases:\n";
     for alias in &image.aliases {
-        text += &format!("  - {}\n", alias.name);
+        writeln!(text, "  - {}", alias.name).ok();
     }
     text
 }
@@ -198,7 +200,7 @@ async fn export(context: &Context, args: &ImageExportArgs) -> Result<()> {
     let files = context
         .client
         .export_image(&image.fingerprint, directory, name, |received| {
-            bar.set(received, total)
+            bar.set(received, total);
         })
         .await;
     bar.end();

@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, Result, bail};
 use rlxc_api::{
-    InitNetworksProjectPost, InitPreseed, InitProfileProjectPost, Network, NetworkPut,
-    NetworksPost, Profile, ProfilesPost, Project, ProjectsPost, Server, StoragePool,
-    StoragePoolPut, StoragePoolsPost,
+    InitNetworksProjectPost, InitPreseed, InitProfileProjectPost, InitStorageVolumesProjectPost,
+    Network, NetworkPut, NetworksPost, Profile, ProfilesPost, Project, ProjectsPost, Server,
+    StoragePool, StoragePoolPut, StoragePoolsPost,
 };
 use rlxc_client::url;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{doctor, object};
@@ -210,121 +211,102 @@ fn default_profile(
 
 async fn apply(context: &Context, preseed: &InitPreseed) -> Result<()> {
     if !preseed.config.is_empty() {
-        context
-            .client
-            .patch("/1.0", &json!({ "config": preseed.config }))
-            .await
-            .context("set the server's configuration")?;
+        let body = json!({ "config": preseed.config });
+        let reply = context.client.patch("/1.0", &body).await;
+        reply.context("set the server's configuration")?;
     }
     for project in &preseed.projects {
-        ensure(
-            context,
-            "projects",
-            "",
-            &project.name,
-            project,
-            &project.put,
-        )
-        .await?;
+        let item = Item("projects", "", &project.name);
+        item.ensure(context, project, &project.put).await?;
     }
     for pool in &preseed.storage_pools {
-        ensure(context, "storage-pools", "", &pool.name, pool, &pool.put).await?;
+        let item = Item("storage-pools", "", &pool.name);
+        item.ensure(context, pool, &pool.put).await?;
     }
     for InitNetworksProjectPost { network, project } in &preseed.networks {
-        ensure(
-            context,
-            "networks",
-            project,
-            &network.name,
-            network,
-            &network.put,
-        )
-        .await?;
+        let item = Item("networks", project, &network.name);
+        item.ensure(context, network, &network.put).await?;
     }
-    for volume in &preseed.storage_volumes {
+    for InitStorageVolumesProjectPost {
+        volume,
+        pool,
+        project,
+    } in &preseed.storage_volumes
+    {
+        let kind = if volume.kind.is_empty() {
+            "custom"
+        } else {
+            &volume.kind
+        };
         let collection = format!(
             "storage-pools/{}/volumes/{}",
-            url::encode(&volume.pool),
-            url::encode(&volume.volume.kind)
+            url::encode(pool),
+            url::encode(kind)
         );
-        ensure(
-            context,
-            &collection,
-            &volume.project,
-            &volume.volume.name,
-            &volume.volume,
-            &volume.volume.put,
-        )
-        .await?;
+        let item = Item(&collection, project, &volume.name);
+        item.ensure(context, volume, &volume.put).await?;
     }
     for InitProfileProjectPost { profile, project } in &preseed.profiles {
-        ensure(
-            context,
-            "profiles",
-            project,
-            &profile.name,
-            profile,
-            &profile.put,
-        )
-        .await?;
+        let item = Item("profiles", project, &profile.name);
+        item.ensure(context, profile, &profile.put).await?;
     }
     for certificate in &preseed.certificates {
-        context
-            .client
-            .post("/1.0/certificates", certificate)
-            .await
-            .with_context(|| format!("trust `{}`", certificate.put.name))?;
+        let reply = context.client.post("/1.0/certificates", certificate).await;
+        reply.with_context(|| format!("trust `{}`", certificate.put.name))?;
     }
     Ok(())
 }
 
-/// Creates an object, or changes it where it is there.
-async fn ensure(
-    context: &Context,
-    collection: &str,
-    project: &str,
-    name: &str,
-    post: &impl serde::Serialize,
-    put: &impl serde::Serialize,
-) -> Result<()> {
-    let scope = |path: String| {
-        if project.is_empty() {
+/// Where an object of a preseed goes: collection, project and name.
+struct Item<'a>(&'a str, &'a str, &'a str);
+
+impl Item<'_> {
+    fn scope(&self, path: String) -> String {
+        if self.1.is_empty() {
             path
         } else {
-            url::with_query(&path, "project", project)
+            url::with_query(&path, "project", self.1)
         }
-    };
-    let path = scope(object(collection, name));
-    let kind = collection
-        .split('/')
-        .next()
-        .unwrap_or(collection)
-        .trim_end_matches('s')
-        .replace('-', " ");
-    let exists = match context.client.get::<serde_json::Value>(&path).await {
-        Ok(_) => true,
-        Err(error) if error.is_not_found() => false,
-        Err(error) => return Err(error.into()),
-    };
-    let reply = if exists {
-        context.client.patch(&path, put).await
-    } else {
+    }
+
+    /// Creates the object, or changes it where it is there.
+    async fn ensure(
+        &self,
+        context: &Context,
+        post: &impl Serialize,
+        put: &impl Serialize,
+    ) -> Result<()> {
+        let path = self.scope(object(self.0, self.2));
+        let exists = match context.client.get::<serde_json::Value>(&path).await {
+            Ok(_) => true,
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(error.into()),
+        };
+        let reply = if exists {
+            context.client.patch(&path, put).await
+        } else {
+            context
+                .client
+                .post(&self.scope(format!("/1.0/{}", self.0)), post)
+                .await
+        };
+        let kind = if self.0.contains("/volumes") {
+            "storage volume".to_owned()
+        } else {
+            self.0.trim_end_matches('s').replace('-', " ")
+        };
+        let what = format!("{kind} `{}`", self.2);
+        let failed = || format!("{} the {what}", if exists { "change" } else { "create" });
         context
-            .client
-            .post(&scope(format!("/1.0/{collection}")), post)
+            .finish(reply.with_context(failed)?, &what)
             .await
-    };
-    let verb = if exists { "change" } else { "create" };
-    let reply = reply.with_context(|| format!("{verb} the {kind} `{name}`"))?;
-    context
-        .finish(reply, &format!("{kind} {name}"))
-        .await
-        .with_context(|| format!("{verb} the {kind} `{name}`"))?;
-    context.printer.note(&format!(
-        "{} {kind} `{name}`",
-        if exists { "Changed" } else { "Created" }
-    ));
-    Ok(())
+            .with_context(failed)?;
+        context.printer.note(&format!(
+            "{} {what}",
+            if exists { "Changed" } else { "Created" }
+        ));
+        Ok(())
+    }
 }
 
 async fn dump(context: &Context) -> Result<InitPreseed> {

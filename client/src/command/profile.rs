@@ -5,7 +5,7 @@ use rlxc_api::{Instance, Profile, ProfilePost, ProfilePut, ProfilesPost};
 use rlxc_client::url;
 
 use super::{device, keys, object};
-use crate::cli::{ProfileCreateArgs, ProfileVerb};
+use crate::cli::{ProfileAddArgs, ProfileCreateArgs, ProfileVerb, RenameToArgs};
 use crate::context::Context;
 use crate::render::Table;
 
@@ -29,32 +29,8 @@ pub(crate) async fn run(context: &Context, verb: ProfileVerb) -> Result<()> {
             }
             Ok(())
         }
-        ProfileVerb::Rename(args) => {
-            context
-                .client
-                .post(
-                    &path(&args.name),
-                    &ProfilePost {
-                        name: args.new_name,
-                    },
-                )
-                .await?;
-            Ok(())
-        }
-        ProfileVerb::Copy(args) => {
-            let put = context.client.get::<Profile>(&path(&args.name)).await?.put;
-            context
-                .client
-                .post(
-                    "/1.0/profiles",
-                    &ProfilesPost {
-                        put,
-                        name: args.new_name,
-                    },
-                )
-                .await?;
-            Ok(())
-        }
+        ProfileVerb::Rename(args) => rename(context, args).await,
+        ProfileVerb::Copy(args) => copy(context, args).await,
         ProfileVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
         ProfileVerb::Set(args) => {
             keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
@@ -63,30 +39,8 @@ pub(crate) async fn run(context: &Context, verb: ProfileVerb) -> Result<()> {
         ProfileVerb::Edit(args) => {
             keys::edit::<ProfilePut>(context, &path(&args.name), "A profile.").await
         }
-        ProfileVerb::Add(args) => {
-            assign(context, &args.instance, |profiles| {
-                ensure!(
-                    !profiles.contains(&args.profile),
-                    "`{}` has the profile already",
-                    args.instance
-                );
-                profiles.push(args.profile.clone());
-                Ok(())
-            })
-            .await
-        }
-        ProfileVerb::Remove(args) => {
-            assign(context, &args.instance, |profiles| {
-                ensure!(
-                    profiles.contains(&args.profile),
-                    "`{}` does not have the profile",
-                    args.instance
-                );
-                profiles.retain(|profile| *profile != args.profile);
-                Ok(())
-            })
-            .await
-        }
+        ProfileVerb::Add(args) => add(context, args).await,
+        ProfileVerb::Remove(args) => remove(context, args).await,
         ProfileVerb::Assign(args) => {
             let list = args
                 .profiles
@@ -121,6 +75,50 @@ async fn create(context: &Context, args: ProfileCreateArgs) -> Result<()> {
         )
         .await?;
     Ok(())
+}
+
+async fn rename(context: &Context, args: RenameToArgs) -> Result<()> {
+    let body = ProfilePost {
+        name: args.new_name,
+    };
+    context.client.post(&path(&args.name), &body).await?;
+    Ok(())
+}
+
+async fn copy(context: &Context, args: RenameToArgs) -> Result<()> {
+    let put = context.client.get::<Profile>(&path(&args.name)).await?.put;
+    let body = ProfilesPost {
+        put,
+        name: args.new_name,
+    };
+    context.client.post("/1.0/profiles", &body).await?;
+    Ok(())
+}
+
+async fn add(context: &Context, args: ProfileAddArgs) -> Result<()> {
+    assign(context, &args.instance, |profiles| {
+        ensure!(
+            !profiles.contains(&args.profile),
+            "`{}` has the profile already",
+            args.instance
+        );
+        profiles.push(args.profile);
+        Ok(())
+    })
+    .await
+}
+
+async fn remove(context: &Context, args: ProfileAddArgs) -> Result<()> {
+    assign(context, &args.instance, |profiles| {
+        ensure!(
+            profiles.contains(&args.profile),
+            "`{}` does not have the profile",
+            args.instance
+        );
+        profiles.retain(|profile| *profile != args.profile);
+        Ok(())
+    })
+    .await
 }
 
 async fn assign(

@@ -18,33 +18,29 @@ impl Table {
     /// With lines around the cells.
     pub(crate) fn bordered(&self) -> String {
         let widths = self.widths();
-        let rule: String = widths
-            .iter()
-            .map(|width| format!("+{}", "-".repeat(width + 2)))
-            .collect::<String>()
-            + "+\n";
-        let mut text = rule.clone();
+        let dashes: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+        let rule = format!("+{}+", dashes.join("+"));
+        let mut text = vec![rule.clone()];
         for cells in std::iter::once(&self.header).chain(&self.rows) {
-            for line in lines(cells, &widths) {
-                text += &line
+            text.extend(
+                lines(cells, &widths)
                     .iter()
-                    .map(|cell| format!("| {cell} "))
-                    .collect::<String>();
-                text += "|\n";
-            }
-            text += &rule;
+                    .map(|line| format!("| {} |", line.join(" | "))),
+            );
+            text.push(rule.clone());
         }
-        text
+        text.join("\n") + "\n"
     }
 
     /// Without lines.
     pub(crate) fn compact(&self) -> String {
         let widths = self.widths();
-        std::iter::once(&self.header)
+        let text: Vec<String> = std::iter::once(&self.header)
             .chain(&self.rows)
             .flat_map(|cells| lines(cells, &widths))
-            .map(|line| format!("{}\n", line.join("  ").trim_end()))
-            .collect()
+            .map(|line| line.join("  ").trim_end().to_owned())
+            .collect();
+        text.join("\n") + "\n"
     }
 
     /// Comma-separated values without the header, RFC 4180.
