@@ -17,7 +17,7 @@ pub mod image_build;
 pub mod instance;
 mod keyed;
 mod lock;
-mod model;
+pub mod model;
 mod notify;
 pub mod operation;
 pub mod places;

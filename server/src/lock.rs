@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 
 /// Held for as long as the daemon lives.
 #[derive(Debug)]
-pub struct DirectoryLock {
+pub(crate) struct DirectoryLock {
     _file: File,
 }
 
 impl DirectoryLock {
     /// Takes the lock, or says that another daemon has it.
-    pub fn take(path: &Path) -> Result<Self> {
+    pub(crate) fn take(path: &Path) -> Result<Self> {
         let file = File::options()
             .create(true)
             .truncate(false)

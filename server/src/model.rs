@@ -127,6 +127,7 @@ pub struct Network {
 
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent properties of an image")]
 pub struct Image {
     /// Its row.
     pub id: i64,

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 
 /// Sends one message, such as `READY=1`, to the socket that systemd named.
-pub fn notify(message: &str) {
+pub(crate) fn notify(message: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
     };

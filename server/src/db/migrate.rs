@@ -10,7 +10,7 @@ use super::DbError;
 pub const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_initial.sql")];
 
 /// Applies what is missing. A copy of the old file is kept beside it before anything changes.
-pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     let version = version(connection)?;
     if version > MIGRATIONS.len() {
         return Err(DbError::Newer {

@@ -14,7 +14,7 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<Project>, DbError> {
             id: row.get(0)?,
             name: row.get(1)?,
             description: row.get(2)?,
-            config: Default::default(),
+            config: crate::model::Config::new(),
         })
     })?;
     let mut projects = rows.collect::<Result<Vec<_>, _>>()?;

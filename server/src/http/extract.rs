@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -41,11 +41,9 @@ struct RawParams {
     recursion: Option<String>,
     all_projects: Option<String>,
     timeout: Option<String>,
-    path: Option<String>,
     secret: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
-    force: Option<String>,
 }
 
 /// The query parameters that resources share.
@@ -59,14 +57,12 @@ pub(super) struct Params {
     pub all_projects: bool,
     /// Seconds; negative for ever.
     pub timeout: Option<i64>,
-    /// A path in an instance.
-    pub path: Option<String>,
     /// Opens a websocket.
     pub secret: Option<String>,
     /// Event types, or the like.
     pub kind: Option<String>,
-    /// Whether what is in the way may be ended.
-    pub force: bool,
+    /// The tag that what is changed must have.
+    pub if_match: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
@@ -104,20 +100,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
                 .unwrap_or(0),
             all_projects: truthy(raw.all_projects),
             timeout: number("timeout", raw.timeout)?,
-            path: raw.path,
             secret: raw.secret,
             kind: raw.kind,
-            force: truthy(raw.force),
+            if_match: parts.headers.get(IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned),
         })
     }
 }
 
 /// Refuses a change whose `If-Match` is not the tag of what is there.
-pub(super) fn check_match(headers: &HeaderMap, what: &'static str, current: &str) -> Result<()> {
-    let Some(wanted) = headers
-        .get("if-match")
-        .and_then(|value| value.to_str().ok())
-    else {
+pub(super) fn check_match(params: &Params, what: &'static str, current: &str) -> Result<()> {
+    let Some(wanted) = &params.if_match else {
         return Ok(());
     };
     let wanted = wanted.trim_start_matches("W/");

@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// What the listener knows of a peer.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub(super) struct Peer {
     uid: Option<u32>,
 }
 

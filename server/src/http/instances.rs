@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::routing::get;
 use rlxc_api::{InstancePost, InstancePut, InstanceStatePut, InstancesPost, InstancesPut};
 
@@ -87,11 +86,10 @@ async fn replace(
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    headers: HeaderMap,
     Body(put): Body<InstancePut>,
 ) -> Reply {
     let current = instance::get(&app, &params.project, &name).await?;
-    check_match(&headers, "instance", &etag(&current.put))?;
+    check_match(&params, "instance", &etag(&current.put))?;
     accepted(instance::update(&app, &who, &params.project, &name, put).await?)
 }
 
@@ -100,11 +98,10 @@ async fn merge(
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    headers: HeaderMap,
     Body(changes): Body<serde_json::Value>,
 ) -> Reply {
     let current = instance::get(&app, &params.project, &name).await?;
-    check_match(&headers, "instance", &etag(&current.put))?;
+    check_match(&params, "instance", &etag(&current.put))?;
     let put = super::patch::instance(current.put, changes)?;
     let operation = instance::update(&app, &who, &params.project, &name, put).await?;
     let ended = app.operations.wait(&operation.id, None).await?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::routing::get;
 use rlxc_api::{NetworkPut, NetworksPost};
 
@@ -54,11 +53,11 @@ async fn replace(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    params: Params,
     Body(put): Body<NetworkPut>,
 ) -> Reply {
     check_match(
-        &headers,
+        &params,
         "network",
         &etag(&network::get(&app, &name).await?.put),
     )?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::routing::get;
 use rlxc_api::{StoragePoolPut, StoragePoolsPost};
 
@@ -53,11 +52,11 @@ async fn replace(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    params: Params,
     Body(put): Body<StoragePoolPut>,
 ) -> Reply {
     check_match(
-        &headers,
+        &params,
         "storage pool",
         &etag(&pool::get(&app, &name).await?.put),
     )?;

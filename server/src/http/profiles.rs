@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::routing::get;
 use rlxc_api::{ProfilePost, ProfilePut, ProfilesPost};
 
@@ -60,11 +59,10 @@ async fn replace(
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    headers: HeaderMap,
     Body(put): Body<ProfilePut>,
 ) -> Reply {
     check_match(
-        &headers,
+        &params,
         "profile",
         &etag(&profile::get(&app, &params.project, &name).await?.put),
     )?;

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::routing::{get, put};
 use rlxc_api::ServerPut;
 
-use super::extract::{Body, check_match};
+use super::extract::{Body, Params, check_match};
 use super::identity::Identity;
 use super::render::{Reply, done, etag, sync, tagged};
 use crate::app;
 use crate::context::{App, blocking};
-use crate::doctor::{HostPaths, examine};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -37,11 +35,11 @@ async fn show(State(app): State<Arc<App>>, Identity(who): Identity) -> Reply {
 async fn replace(
     State(app): State<Arc<App>>,
     Identity(who): Identity,
-    headers: HeaderMap,
+    params: Params,
     Body(put): Body<ServerPut>,
 ) -> Reply {
     check_match(
-        &headers,
+        &params,
         "server configuration",
         &etag(&app::server::get(&app, &who).await?.put),
     )?;
@@ -68,5 +66,5 @@ async fn shutdown(State(app): State<Arc<App>>) -> Reply {
 }
 
 async fn doctor(State(app): State<Arc<App>>) -> Reply {
-    sync(blocking(move || examine(&HostPaths::new(app.places.dir()))).await)
+    sync(blocking(move || crate::doctor::examine(app.places.dir())).await)
 }

@@ -38,7 +38,7 @@ pub enum Outcome {
 
 /// Why a verb was refused.
 #[derive(Debug)]
-pub enum BeginError {
+pub(super) enum BeginError {
     /// By the state table.
     Refused(Refusal),
     /// Another verb is under way.
@@ -191,7 +191,6 @@ impl Actor {
     fn finish(&mut self, outcome: Outcome) {
         self.busy = None;
         match outcome {
-            Outcome::Unchanged => {}
             Outcome::Started(running) => {
                 self.adopt(running);
                 self.state = State::Running;
@@ -203,8 +202,8 @@ impl Actor {
             }
             Outcome::Frozen if self.running.is_some() => self.state = State::Frozen,
             Outcome::Thawed if self.running.is_some() => self.state = State::Running,
-            // It ended while it was being frozen or thawed.
-            Outcome::Frozen | Outcome::Thawed => {}
+            // Nothing that concerns the state, or it ended while it was being frozen or thawed.
+            Outcome::Unchanged | Outcome::Frozen | Outcome::Thawed => {}
         }
     }
 

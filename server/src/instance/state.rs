@@ -101,6 +101,7 @@ impl State {
     }
 }
 
+#[expect(clippy::match_same_arms, reason = "a table reads best one rule a line")]
 /// Whether `verb` may begin in `state`, and what the instance is called meanwhile.
 pub fn next(state: State, verb: Verb) -> Result<StatusCode, Refusal> {
     match (state, verb) {

@@ -162,7 +162,7 @@ impl Handle {
         now: String,
     ) -> Operation {
         let mut view = self.view();
-        view.status = status.text().to_owned();
+        status.text().clone_into(&mut view.status);
         view.status_code = status;
         view.updated_at = Timestamp(now);
         view.may_cancel = false;

@@ -72,8 +72,8 @@ pub struct OperationSpec {
 
 impl OperationSpec {
     /// A task on one resource.
-    pub fn task(description: &'static str, project: &str, kind: &str, url: String) -> Self {
-        let mut resources = BTreeMap::from([(kind.to_owned(), vec![url.clone()])]);
+    pub fn task(description: &'static str, project: &str, kind: &str, url: &str) -> Self {
+        let mut resources = BTreeMap::from([(kind.to_owned(), vec![url.to_owned()])]);
         if kind == "instances" {
             // Clients of LXD 4 and older look here.
             resources.insert(

@@ -137,7 +137,7 @@ async fn start_one(app: &Arc<App>, instance: Instance) -> Result<Operation> {
         protocol: "internal".to_owned(),
         address: String::new(),
     };
-    let spec = OperationSpec::task("Starting instance", &instance.project, "instances", url)
+    let spec = OperationSpec::task("Starting instance", &instance.project, "instances", &url)
         .requested_by(&who);
     let app2 = Arc::clone(app);
     Ok(app.operations.spawn(spec, move |_| async move {

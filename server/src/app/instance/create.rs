@@ -26,7 +26,7 @@ pub(super) enum Origin {
     /// Nothing.
     Empty,
     /// Another instance, or a snapshot of it.
-    Copy(super::copy::CopySource),
+    Copy(Box<super::copy::CopySource>),
 }
 
 /// A request that was checked.
@@ -47,7 +47,7 @@ pub async fn create(
     let new = parse(app, project, post).await?;
     let durability = Durability::Synced;
     let url = instance_url(&new.project, &new.name);
-    let mut spec = OperationSpec::task("Creating instance", &new.project, "instances", url)
+    let mut spec = OperationSpec::task("Creating instance", &new.project, "instances", &url)
         .requested_by(who)
         .cancellable();
     (spec.class, spec.durability) = (Class::Task, durability);
@@ -163,7 +163,7 @@ async fn resolve(
         "none" => Ok(Origin::Empty),
         "copy" => super::copy::resolve(app, &new.project, source)
             .await
-            .map(Origin::Copy),
+            .map(|copy| Origin::Copy(Box::new(copy))),
         other => Err(Error::Invalid(format!(
             "source type `{other}` is not known here: there are image, copy and none"
         ))),
@@ -258,9 +258,9 @@ async fn record(
             Ok((instance, entries))
         })
         .await?;
-    entries
-        .into_iter()
-        .for_each(|(id, entry)| saga.recorded(id, entry));
+    for (id, entry) in entries {
+        saga.recorded(id, entry);
+    }
     Ok(instance)
 }
 
@@ -314,7 +314,7 @@ fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
                 .map(|(key, value)| (format!("image.{key}"), value.clone()));
             instance.config.extend(properties);
         }
-        Origin::Empty => instance.architecture = std::env::consts::ARCH.to_owned(),
+        Origin::Empty => std::env::consts::ARCH.clone_into(&mut instance.architecture),
         Origin::Copy(copy) => copy.inherit(&mut instance, put),
     }
     instance

@@ -39,7 +39,7 @@ pub async fn delete(
         "Deleting instance",
         project,
         "instances",
-        instance_url(project, name),
+        &instance_url(project, name),
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());

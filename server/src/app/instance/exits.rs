@@ -55,7 +55,7 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
         description,
         &instance.project,
         "instances",
-        instance_url(&instance.project, &instance.name),
+        &instance_url(&instance.project, &instance.name),
     );
     let app2 = Arc::clone(app);
     app.operations.spawn(spec, move |operation| async move {

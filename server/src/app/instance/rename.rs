@@ -33,7 +33,7 @@ pub async fn rename(
         "Renaming instance",
         project,
         "instances",
-        instance_url(project, name),
+        &instance_url(project, name),
     )
     .requested_by(who);
     let (app2, who, new) = (Arc::clone(app), who.clone(), new.to_string());

@@ -282,7 +282,7 @@ fn spec(what: &'static str, instance: &Instance, snapshot: &str, who: &Requestor
         what,
         &instance.project,
         "instances",
-        instance_url(&instance.project, &instance.name),
+        &instance_url(&instance.project, &instance.name),
     );
     spec.resources.insert(
         "instances_snapshots".to_owned(),

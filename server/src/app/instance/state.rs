@@ -57,7 +57,7 @@ pub async fn change_state(
         description,
         project,
         "instances",
-        instance_url(project, name),
+        &instance_url(project, name),
     )
     .requested_by(who);
     let change = Change {
@@ -92,7 +92,7 @@ pub async fn change_all(
         description,
         project,
         "instances",
-        "/1.0/instances".to_owned(),
+        "/1.0/instances",
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());

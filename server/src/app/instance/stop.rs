@@ -15,7 +15,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How an instance is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub(super) enum Manner {
     /// Init is asked, and given this long.
     Clean(Duration),
     /// Its processes are killed.
@@ -24,7 +24,7 @@ pub enum Manner {
 
 impl Manner {
     /// From a request: a timeout of zero or less is the instance's own, or 30 s.
-    pub fn parse(instance: &Instance, force: bool, timeout: i64) -> Self {
+    pub(super) fn parse(instance: &Instance, force: bool, timeout: i64) -> Self {
         if force {
             return Self::Force;
         }
@@ -41,7 +41,7 @@ impl Manner {
 }
 
 /// Ends the processes of a running instance. The permit stays with the caller.
-pub async fn stop(
+pub(super) async fn stop(
     app: &Arc<App>,
     handle: &InstanceHandle,
     permit: &Permit,
@@ -76,7 +76,7 @@ pub async fn stop(
 }
 
 /// Records that an instance is meant to be stopped.
-pub fn note_stopped(app: &App, id: i64) {
+pub(super) fn note_stopped(app: &App, id: i64) {
     app.db.post(move |tx| {
         instances::set_keys(
             tx,

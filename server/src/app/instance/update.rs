@@ -50,7 +50,7 @@ pub async fn update(
         "Updating instance",
         project,
         "instances",
-        instance_url(project, name),
+        &instance_url(project, name),
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
@@ -136,7 +136,7 @@ pub async fn restore(
         "Restoring snapshot",
         project,
         "instances",
-        instance_url(project, name),
+        &instance_url(project, name),
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
