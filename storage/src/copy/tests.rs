@@ -1,1 +1,102 @@
+use std::fs;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 
+use rlxc_sys::path::open_dir;
+
+use super::*;
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/../target").unwrap()
+}
+
+fn special(path: &Path, kind: FileType, device: u64) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::from(0o640), device).unwrap();
+}
+
+/// One of everything.
+fn make(dir: &Path) {
+    fs::create_dir_all(dir.join("sub/deeper")).unwrap();
+    fs::write(dir.join("sub/file"), "text").unwrap();
+    std::os::unix::fs::chown(dir.join("sub/file"), Some(1000), Some(1001)).unwrap();
+    fs::set_permissions(dir.join("sub/file"), fs::Permissions::from_mode(0o6711)).unwrap();
+    fs::hard_link(dir.join("sub/file"), dir.join("again")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", dir.join("link")).unwrap();
+    let hole = File::create(dir.join("hole")).unwrap();
+    hole.set_len(8 << 20).unwrap();
+    hole.write_all_at(b"x", 4 << 20).unwrap();
+    special(&dir.join("fifo"), FileType::Fifo, 0);
+    special(&dir.join("socket"), FileType::Socket, 0);
+    special(&dir.join("whiteout"), FileType::CharacterDevice, 0);
+    let fd = open_dir(&dir.join("sub")).unwrap();
+    let capability = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    Entry::new(&fd, OsStr::new("file"))
+        .set_xattr(OsStr::new("security.capability"), capability)
+        .unwrap();
+    for (name, value) in [("opaque", "y"), ("origin", "z")] {
+        Entry::new(&fd, OsStr::new("."))
+            .set_xattr(
+                OsStr::new(&format!("trusted.overlay.{name}")),
+                value.as_bytes(),
+            )
+            .unwrap();
+    }
+    let old = fs::FileTimes::new().set_modified(
+        std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(1_500_000_007),
+    );
+    File::open(dir.join("sub")).unwrap().set_times(old).unwrap();
+}
+
+fn copied(attributes: Attributes) -> (tempfile::TempDir, PathBuf) {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    make(&from);
+    fs::create_dir(&to).unwrap();
+    copy_tree(open_dir(&from).unwrap(), open_dir(&to).unwrap(), attributes).unwrap();
+    (base, to)
+}
+
+#[test]
+fn keeps_everything() {
+    let (_base, to) = copied(Attributes::Content);
+    let file = fs::metadata(to.join("sub/file")).unwrap();
+    assert_eq!((file.uid(), file.gid(), file.nlink()), (1000, 1001, 2));
+    assert_eq!(file.mode() & 0o7777, 0o6711);
+    assert_eq!(file.ino(), fs::metadata(to.join("again")).unwrap().ino());
+    assert_eq!(
+        fs::read_link(to.join("link")).unwrap(),
+        Path::new("/nowhere")
+    );
+    let hole = fs::metadata(to.join("hole")).unwrap();
+    assert!(hole.len() == 8 << 20 && hole.blocks() * 512 < 1 << 20);
+    let kind = |name| fs::symlink_metadata(to.join(name)).unwrap().file_type();
+    assert!(kind("fifo").is_fifo() && kind("socket").is_socket());
+    assert!(kind("whiteout").is_char_device());
+    let sub = fs::metadata(to.join("sub")).unwrap();
+    assert_eq!((sub.mtime(), sub.mtime_nsec()), (1, 500_000_007));
+    let fd = open_dir(&to.join("sub")).unwrap();
+    let names = |name| Entry::new(&fd, OsStr::new(name)).list_xattrs().unwrap();
+    assert_eq!(names("file"), ["security.capability"]);
+    assert!(names(".").is_empty());
+}
+
+#[test]
+fn a_layer_keeps_the_marks_that_overlay_needs() {
+    let (_base, to) = copied(Attributes::Layer);
+    let fd = open_dir(&to.join("sub")).unwrap();
+    let names = Entry::new(&fd, OsStr::new(".")).list_xattrs().unwrap();
+    assert_eq!(names, ["trusted.overlay.opaque"]);
+}
+
+#[test]
+fn refuses_trees_that_are_too_deep() {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    fs::create_dir_all(from.join("d/".repeat(DEPTH_LIMIT + 2))).unwrap();
+    fs::create_dir(&to).unwrap();
+    let refused = copy_tree(
+        open_dir(&from).unwrap(),
+        open_dir(&to).unwrap(),
+        Attributes::Content,
+    );
+    assert!(matches!(refused, Err(CopyError::TooDeep { .. })));
+}

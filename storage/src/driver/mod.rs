@@ -151,7 +151,7 @@ pub trait Driver: Send + Sync + Debug {
     fn list_volumes(&self) -> Result<Contents, Error>;
 }
 
-impl dyn Driver {
+impl dyn Driver + '_ {
     /// Its name, one of [`crate::DRIVERS`].
     pub fn name(&self) -> &'static str {
         self.capabilities().driver
@@ -162,3 +162,6 @@ impl dyn Driver {
         self.image_dir(fingerprint).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;
