@@ -16,6 +16,11 @@ pub mod transfer;
 pub mod url;
 mod websocket;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 pub use connection::{Connection, Reply, Tagged};
 pub use endpoint::Endpoint;
 pub use error::ClientError;

@@ -5,8 +5,9 @@ use clap::Args;
 use super::{FormatArg, Pair};
 
 const IMAGES: &str = "\
-IMAGE is looked up among the local aliases and fingerprints, then on the image servers (`rlxc remote list`), and if
-none has it or can be reached, it is built from the distribution's packages. You are told which.
+IMAGE is looked up among the local aliases and fingerprints, then on the image servers
+(`rlxc remote list`). If none has it or none can be reached, it is built from the packages
+of its distribution. You are told which.
 
 Examples:
   rlxc launch debian dev1

@@ -10,6 +10,8 @@ mod profile;
 mod session;
 mod snapshot;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use clap::{Parser, Subcommand};
 
@@ -48,10 +50,10 @@ Examples:
 )]
 pub(crate) struct Cli {
     /// Say nothing but results and errors.
-    #[arg(short = 'q', long, global = true)]
+    #[arg(short = 'q', long, global = true, display_order = 100)]
     pub(crate) quiet: bool,
     /// Project to work in.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", display_order = 101)]
     pub(crate) project: Option<String>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
