@@ -13,7 +13,7 @@ fn is_consistent() {
 fn help_of_all_commands() {
     fn collect(command: &mut clap::Command, path: &str, text: &mut String) {
         let help = command.clone().term_width(100).render_help().to_string();
-        text.push_str(&format!("──── {path}\n{help}\n"));
+        text.extend(["──── ", path, "\n", &help, "\n"]);
         let names: Vec<String> = command
             .get_subcommands()
             .map(|sub| sub.get_name().to_owned())
