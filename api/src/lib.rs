@@ -30,6 +30,9 @@ mod storage_volume;
 mod warning;
 mod wire;
 
+#[cfg(test)]
+mod golden;
+
 pub use backup::*;
 pub use certificate::*;
 pub use doctor::*;
