@@ -25,4 +25,5 @@ pub mod plan;
 pub mod reconcile;
 pub mod runtime;
 pub mod saga;
+pub mod session;
 pub mod simplestreams;

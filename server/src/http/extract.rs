@@ -102,7 +102,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             timeout: number("timeout", raw.timeout)?,
             secret: raw.secret,
             kind: raw.kind,
-            if_match: parts.headers.get(IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            if_match: parts
+                .headers
+                .get(IF_MATCH)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
         })
     }
 }

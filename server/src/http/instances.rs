@@ -10,7 +10,7 @@ use rlxc_api::{InstancePost, InstancePut, InstanceStatePut, InstancesPost, Insta
 use super::extract::{Body, Params, check_match};
 use super::identity::Identity;
 use super::render::{Reply, accepted, done, etag, listing, sync, tagged};
-use super::snapshots;
+use super::{sessions, snapshots};
 use crate::app::instance::{self, View};
 use crate::context::{App, instance_url};
 use crate::error::Error;
@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .delete(remove),
         )
         .route("/{name}/state", get(state).put(change_state))
+        .merge(sessions::routes())
         .merge(snapshots::routes())
 }
 

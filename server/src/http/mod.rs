@@ -15,6 +15,7 @@ mod profiles;
 mod projects;
 mod render;
 mod server;
+mod sessions;
 mod snapshots;
 mod warnings;
 

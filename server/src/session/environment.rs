@@ -1,0 +1,50 @@
+//! The environment of a command that is run in an instance. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::model::Config;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a command gets: defaults, under the instance's `environment.*`, under what the request says.
+pub(super) fn build(
+    user: u32,
+    config: &Config,
+    request: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(owned));
+    if user == 0 {
+        environment.extend([("HOME", "/root"), ("USER", "root")].map(owned));
+    }
+    let configured = config.iter().filter_map(|(key, value)| {
+        Some((key.strip_prefix("environment.")?.to_owned(), value.clone()))
+    });
+    environment.extend(configured);
+    environment.extend(request.clone());
+    environment
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_wins_over_the_configuration_over_the_defaults() {
+        let config =
+            Config::from([("environment.A", "config"), ("environment.LANG", "de_DE")].map(owned));
+        let request = BTreeMap::from([("A", "request")].map(owned));
+        let environment = build(0, &config, &request);
+        assert_eq!(environment["A"], "request");
+        assert_eq!(environment["LANG"], "de_DE");
+        assert_eq!(environment["HOME"], "/root");
+    }
+
+    #[test]
+    fn only_root_has_roots_home() {
+        assert!(!build(1000, &Config::new(), &BTreeMap::new()).contains_key("HOME"));
+    }
+}
