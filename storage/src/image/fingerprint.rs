@@ -25,6 +25,11 @@ impl<W: Write> Fingerprinter<W> {
         }
     }
 
+    /// The inner writer, to go on with another file.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
     /// The fingerprint in hexadecimal, how many bytes that were, and the inner writer.
     pub fn finish(self) -> (String, u64, W) {
         (hex::encode(self.hash.finalize()), self.bytes, self.inner)

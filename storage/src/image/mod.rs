@@ -7,6 +7,7 @@ mod archive;
 mod compression;
 mod fingerprint;
 mod header;
+mod inspect;
 mod metadata;
 mod pack;
 mod sparse;
@@ -21,6 +22,7 @@ use rlxc_sys::tool::ToolError;
 
 pub use compression::Compression;
 pub use fingerprint::{Fingerprinter, fingerprint};
+pub use inspect::inspect;
 pub use metadata::{ImageMetadata, TemplateMetadata};
 pub use pack::{PackOrder, pack};
 pub use unpack::{UnpackLimits, read_metadata, unpack};

@@ -25,11 +25,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Unpacks `file` into `target`, an empty directory.
 pub(super) fn unpack(file: &Path, target: &Path, limits: UnpackLimits) -> Result<(), ImageError> {
-    check_inodes(file, limits)?;
-    check_size(file, limits)?;
+    // Tools run in `/`.
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))
+    };
+    let (file, into) = (absolute(file)?, absolute(target)?);
+    check_inodes(&file, limits)?;
+    check_size(&file, limits)?;
     run(
         &["-no-progress", "-quiet", "-force", "-dest"],
-        &[target, file],
+        &[&into, &file],
     )?;
     let mut cleaning = Cleaning {
         path: PathBuf::new(),

@@ -72,7 +72,7 @@ pub fn read_metadata(
     })
 }
 
-fn open(path: &Path, limit: u64) -> Result<Archive<Decompressed>, ImageError> {
+pub(super) fn open(path: &Path, limit: u64) -> Result<Archive<Decompressed>, ImageError> {
     match Format::identify(path)? {
         Format::Tar(compression) => {
             let stream = Decompressed::open(path, compression)?;
@@ -277,7 +277,7 @@ impl Unpacking<'_> {
     }
 }
 
-fn refused(entry: &Entry, reason: &'static str) -> ImageError {
+pub(super) fn refused(entry: &Entry, reason: &'static str) -> ImageError {
     ImageError::Refused {
         entry: String::from_utf8_lossy(&entry.path).into_owned(),
         reason,

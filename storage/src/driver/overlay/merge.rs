@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rlxc_sys::file::{Entry, FileError};
 use rlxc_sys::path;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::copy::{CopyError, DEPTH_LIMIT, copy_directory_attributes};
@@ -24,15 +24,24 @@ const POINTERS: [&str; 4] = [
     "user.overlay.metacopy",
 ];
 
+/// What is below a directory of the new layer, when it will be stacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Below {
+    /// Perhaps a directory of the image, parts of which are hidden.
+    Image,
+    /// Nothing, so nothing to hide; overlay would even list whiteouts there, see `ovl_iterate` in fs/overlayfs.
+    Nothing,
+}
+
 /// Applies `layers`, the lowest first, to the empty directory `target`. False if they can't be merged.
-pub(crate) fn merge_layers(layers: &[PathBuf], target: &Path) -> Result<bool, Cause> {
+pub(crate) fn merge_layers(layers: &[PathBuf], target: &Path, below: Below) -> Result<bool, Cause> {
     let to = path::open_dir(target)?;
     let mut merge = Merge {
         path: PathBuf::new(),
         pointers: false,
     };
     for layer in layers {
-        merge.directory(path::open_dir(layer)?.as_fd(), to.as_fd(), 0)?;
+        merge.directory(path::open_dir(layer)?.as_fd(), to.as_fd(), below)?;
         if merge.pointers {
             return Ok(false);
         }
@@ -55,9 +64,9 @@ impl Merge {
         &mut self,
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
-        depth: usize,
+        below: Below,
     ) -> Result<(), Cause> {
-        if depth > DEPTH_LIMIT {
+        if self.path.components().count() > DEPTH_LIMIT {
             let path = self.path.clone();
             return Err(CopyError::TooDeep { path }.into());
         }
@@ -66,39 +75,51 @@ impl Merge {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
                 self.path.push(name);
-                self.entry(Entry { dir: from, name }, Entry { dir: to, name }, depth)?;
+                self.entry(Entry { dir: from, name }, Entry { dir: to, name }, below)?;
                 self.path.pop();
             }
         }
         Ok(copy_directory_attributes(from, to)?)
     }
 
-    fn entry(&mut self, from: Entry<'_>, to: Entry<'_>, depth: usize) -> Result<(), Cause> {
+    fn entry(&mut self, from: Entry<'_>, to: Entry<'_>, below: Below) -> Result<(), Cause> {
         if self.has_any(from, &POINTERS)? {
             self.pointers = true;
             return Ok(());
         }
-        if kind(from).map_err(self.error("look at"))? != Some(FileType::Directory) {
-            path::remove_tree(to.dir, to.name)?;
-            return rustix::fs::linkat(from.dir, from.name, to.dir, to.name, AtFlags::empty())
-                .map_err(self.error("link"))
-                .map_err(Into::into);
+        let stat = look(from).map_err(self.error("look at"))?;
+        let Some(stat) = stat.filter(|stat| !is_directory(stat)) else {
+            return self.subdirectory(from, to, below);
+        };
+        path::remove_tree(to.dir, to.name)?;
+        if is_whiteout(&stat) && below == Below::Nothing {
+            return Ok(());
         }
-        let below = kind(to).map_err(self.error("look at"))?;
-        let hides =
-            self.has_any(from, &OPAQUE)? || below.is_some_and(|kind| kind != FileType::Directory);
+        rustix::fs::linkat(from.dir, from.name, to.dir, to.name, AtFlags::empty())
+            .map_err(self.error("link"))?;
+        Ok(())
+    }
+
+    fn subdirectory(&mut self, from: Entry<'_>, to: Entry<'_>, below: Below) -> Result<(), Cause> {
+        let there = look(to).map_err(self.error("look at"))?;
+        let merges = there.as_ref().is_some_and(is_directory);
+        let hides = self.has_any(from, &OPAQUE)? || (there.is_some() && !merges);
         if hides {
             path::remove_tree(to.dir, to.name)?;
         }
-        if hides || below.is_none() {
+        if hides || !merges {
             rustix::fs::mkdirat(to.dir, to.name, Mode::from(0o700))
                 .map_err(self.error("create directory"))?;
         }
         if hides {
             self.mark_opaque(from, to)?;
         }
+        let below = match below {
+            Below::Image if !self.has_any(to, &OPAQUE)? => Below::Image,
+            _ => Below::Nothing,
+        };
         let (source, target) = (self.open(from)?, self.open(to)?);
-        self.directory(source.as_fd(), target.as_fd(), depth + 1)
+        self.directory(source.as_fd(), target.as_fd(), below)
     }
 
     fn mark_opaque(&self, from: Entry<'_>, to: Entry<'_>) -> Result<(), FileError> {
@@ -128,10 +149,18 @@ impl Merge {
     }
 }
 
-fn kind(entry: Entry<'_>) -> Result<Option<FileType>, Errno> {
+fn look(entry: Entry<'_>) -> Result<Option<Stat>, Errno> {
     match rustix::fs::statat(entry.dir, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+fn is_directory(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }

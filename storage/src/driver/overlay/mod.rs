@@ -257,3 +257,6 @@ impl Driver for OverlayDriver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

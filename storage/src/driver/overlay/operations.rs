@@ -6,7 +6,7 @@ use rlxc_sys::path;
 
 use super::OverlayDriver;
 use super::layers::Table;
-use super::merge::merge_layers;
+use super::merge::{Below, merge_layers};
 use super::record::{Chain, LayerId, Record};
 use crate::copy::{Attributes, copy_tree};
 use crate::driver::shared::{already_there, copy_metadata};
@@ -15,8 +15,8 @@ use crate::error::Cause;
 use crate::pool::PoolDir;
 use crate::volume::{SnapshotId, VolumeRef};
 
-/// From here on the layers above the image are merged into one.
-pub(crate) const MERGE_FROM: usize = 32;
+/// Every so many layers above the image are merged into one. Those that can't be are tried again as much later.
+const MERGE_EVERY: usize = 32;
 
 /// What overlay can stand on; `OVL_MAX_STACK` in fs/overlayfs.
 const LAYER_LIMIT: usize = 480;
@@ -159,7 +159,7 @@ impl OverlayDriver {
 
     /// The upper becomes the top of the chain, a new one takes its place; `then` sees the record before it is saved.
     fn freeze(&self, volume: VolumeRef, then: impl FnOnce(&mut Record)) -> Result<(), Cause> {
-        let deep = self.record(volume)?.chain.layers.len() + 1 >= MERGE_FROM;
+        let deep = (self.record(volume)?.chain.layers.len() + 1).is_multiple_of(MERGE_EVERY);
         let merged = if deep { self.merge(volume)? } else { None };
         let pin = self.plan(volume, |record, table| {
             record.chain = match merged.as_ref() {
@@ -191,7 +191,12 @@ impl OverlayDriver {
         let layers = old.chain.layers.iter().copied().chain([old.upper]);
         let trees: Vec<_> = layers.map(|layer| self.layers().tree(layer)).collect();
         self.layers().create_upper(pin.record.upper, None)?;
-        let complete = merge_layers(&trees, &self.layers().tree(pin.record.upper))?;
+        let below = match old.chain.image {
+            Some(_) => Below::Image,
+            None => Below::Nothing,
+        };
+        let target = self.layers().tree(pin.record.upper);
+        let complete = merge_layers(&trees, &target, below)?;
         Ok(complete.then_some(pin))
     }
 
