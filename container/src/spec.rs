@@ -93,12 +93,13 @@ pub struct MountSpec {
     /// Whether a source that is missing is no error.
     #[serde(default)]
     pub optional: bool,
-    /// Whether it is a file, not a directory.
+    /// Whether it is a file, not a directory; seen by itself when the source is there.
     #[serde(default)]
     pub file: bool,
 }
 
-/// A device node of the host, bind-mounted.
+/// A device of the host, as a node of the container's own `/dev` (or bound from the host, if it is to be elsewhere:
+/// mode and owner are the host's then).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeviceSpec {
@@ -106,9 +107,24 @@ pub struct DeviceSpec {
     pub source: PathBuf,
     /// In the container.
     pub path: PathBuf,
+    /// Permissions.
+    #[serde(default = "DeviceSpec::default_mode")]
+    pub mode: u32,
+    /// Owner, an id of the container.
+    #[serde(default)]
+    pub uid: u32,
+    /// Group, an id of the container.
+    #[serde(default)]
+    pub gid: u32,
     /// Whether it may be missing on the host.
     #[serde(default)]
     pub optional: bool,
+}
+
+impl DeviceSpec {
+    fn default_mode() -> u32 {
+        0o660
+    }
 }
 
 /// System calls by name that are refused with "function not implemented". What no container may do is refused anyway.

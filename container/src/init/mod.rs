@@ -30,7 +30,7 @@ use crate::confine::{Confinement, InPhase};
 use crate::protocol::{self, Failure};
 use crate::spec::ContainerSpec;
 
-/// What the monitor sends, with descriptors: the root first, then one for each placement. Several packets if many.
+/// What the monitor sends, with descriptors: the root and `/dev` first, then one for each placement. Several packets if many.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Supplies {
     /// Where the mounts go.
@@ -81,11 +81,11 @@ fn boot(
     // A monitor that died before this line has closed its end of the socket: `receive` sees that.
     process::close_all_but(&[socket]).in_phase("identity", || "close descriptors".into())?;
     process::die_with_parent().in_phase("identity", || "tie to the monitor".into())?;
-    let (root, placements) = receive(socket)?;
+    let supplied = receive(socket)?;
     assume_identity(spec)?;
     // The group was entered at birth; only from inside it does the new namespace hide what is above.
     namespace::unshare_cgroup().in_phase("cgroup", || "unshare the cgroup namespace".into())?;
-    let devpts = root::build(&root, &placements, spec)?;
+    let devpts = root::build(&supplied, spec)?;
     let console = console::open(&devpts)?;
     set_kernel(spec)?;
     process::set_stdio([console.slave.as_fd(); 3]).in_phase("console", String::new)?;
@@ -97,13 +97,21 @@ fn boot(
     Err(execute(spec))
 }
 
-fn receive(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Vec<(Placement, OwnedFd)>), Failure> {
+/// The mounts that the monitor has made.
+struct Supplied {
+    root: OwnedFd,
+    dev: OwnedFd,
+    rest: Vec<(Placement, OwnedFd)>,
+}
+
+fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
     let mut placements = Vec::new();
     let mut descriptors = Vec::new();
     loop {
         let message = protocol::receive::<Supplies>(socket)
             .in_phase("supplies", || "receive the mounts".into())?;
         let Some((supplies, fds)) = message else {
+            // The launch was given up.
             process::exit_now(1);
         };
         placements.extend(supplies.placements);
@@ -113,12 +121,18 @@ fn receive(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Vec<(Placement, OwnedFd)>
         }
     }
     let mut descriptors = descriptors.into_iter();
-    let root = descriptors.next().ok_or_else(|| Failure {
-        phase: "supplies".to_owned(),
-        errno: 0,
-        detail: "no root file system came".to_owned(),
-    })?;
-    Ok((root, placements.into_iter().zip(descriptors).collect()))
+    let (Some(root), Some(dev)) = (descriptors.next(), descriptors.next()) else {
+        return Err(Failure {
+            phase: "supplies".to_owned(),
+            errno: 0,
+            detail: "no root file system came".to_owned(),
+        });
+    };
+    Ok(Supplied {
+        root,
+        dev,
+        rest: placements.into_iter().zip(descriptors).collect(),
+    })
 }
 
 fn assume_identity(spec: &ContainerSpec) -> Result<(), Failure> {

@@ -4,10 +4,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rlxc_sys::mount::{self, Attributes, Depth, MountError};
-use rustix::fs::Mode;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
-use super::Placement;
+use super::Supplied;
 use super::place::{Kind, Tree};
 use crate::confine::InPhase;
 use crate::protocol::Failure;
@@ -25,32 +24,21 @@ const OF_THE_HOST: [&str; 6] = [
     "/sys/fs/pstore",
     "/sys/fs/bpf",
 ];
-/// Links in `/dev`, as Documentation/admin-guide/devices.txt asks for them.
-const DEVICE_LINKS: [(&str, &str); 5] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("ptmx", "pts/ptmx"),
-];
 const NO_DEVICES: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
 const NOTHING: MountAttrFlags = NO_DEVICES.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// Puts the tree together and makes it the root; returns the container's `/dev/pts`.
-pub(super) fn build(
-    root: &OwnedFd,
-    placements: &[(Placement, OwnedFd)],
-    spec: &ContainerSpec,
-) -> Result<OwnedFd, Failure> {
+pub(super) fn build(supplied: &Supplied, spec: &ContainerSpec) -> Result<OwnedFd, Failure> {
+    let root = &supplied.root;
     mount::make_private().in_phase(PHASE, String::new)?;
     mount::enter_root(root).in_phase(PHASE, String::new)?;
     let tree = Tree(root);
     // While the host's /proc and /sys are still to be seen: the kernel gives new ones only to those who see all of
     // one already.
     mount_kernel(&tree, spec).in_phase(PHASE, String::new)?;
-    let devpts = mount_devices(&tree)?;
-    for (placement, mount) in placements {
+    let devpts = mount_devices(&tree, &supplied.dev)?;
+    for (placement, mount) in &supplied.rest {
         let target = tree
             .ensure(&placement.target, placement.file.into())
             .in_phase(PHASE, || {
@@ -124,25 +112,9 @@ fn put(tree: &Tree<'_>, mount: &OwnedFd, path: &str) -> Result<(), MountError> {
     mount::attach(mount, target.as_fd(), path)
 }
 
-/// A `/dev` with terminals, shared memory and message queues; the nodes themselves are among the placements.
-fn mount_devices(tree: &Tree<'_>) -> Result<OwnedFd, Failure> {
-    let dev = mount::create(
-        "tmpfs",
-        &[("mode", "0755"), ("size", "512k")],
-        MountAttrFlags::MOUNT_ATTR_NOSUID,
-    )
-    .in_phase(PHASE, String::new)?;
-    put(tree, &dev, "/dev").in_phase(PHASE, String::new)?;
-    for directory in ["pts", "shm", "mqueue", "net"] {
-        rustix::fs::mkdirat(&dev, directory, Mode::from_raw_mode(0o755))
-            .in_phase(PHASE, || format!("create `/dev/{directory}`"))?;
-    }
-    for (name, target) in DEVICE_LINKS {
-        rustix::fs::symlinkat(target, &dev, name)
-            .in_phase(PHASE, || format!("create `/dev/{name}`"))?;
-    }
-    tree.ensure(Path::new("/dev/console"), Kind::File)
-        .in_phase(PHASE, || "create `/dev/console`".into())?;
+/// `/dev`, with terminals, shared memory and message queues of the container's own.
+fn mount_devices(tree: &Tree<'_>, dev: &OwnedFd) -> Result<OwnedFd, Failure> {
+    put(tree, dev, "/dev").in_phase(PHASE, String::new)?;
     let terminals = [
         ("newinstance", ""),
         ("ptmxmode", "0666"),

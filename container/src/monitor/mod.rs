@@ -11,6 +11,7 @@
 
 mod connection;
 mod console;
+mod devices;
 mod exec;
 mod launch;
 mod serve;
@@ -58,6 +59,9 @@ fn detach(socket: &OwnedFd, spec: &ContainerSpec) -> Result<(), Failure> {
     };
     clone_child(&request, || {
         rustix::process::setsid().ok();
+        // Nothing of the host's is held in use by a monitor's directory, and modes are those that are asked for.
+        rustix::process::chdir("/").ok();
+        rustix::process::umask(rustix::fs::Mode::empty());
         drop(process::set_name(c"rlxc-monitor"));
         // Before the container's own processes in the order of victims, where we may choose.
         drop(std::fs::write("/proc/self/oom_score_adj", "-900"));

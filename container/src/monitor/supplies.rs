@@ -2,27 +2,25 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use rlxc_sys::mount::{self, Attributes, Depth, MountError};
+use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
+use super::devices;
 use crate::confine::InPhase;
 use crate::init::{Placement, Supplies};
 use crate::protocol::{self, Failure};
-use crate::spec::{ContainerSpec, MountSpec};
+use crate::spec::{ContainerSpec, DeviceSpec, MountSpec};
 
 const PHASE: &str = "root file system";
-/// Nodes that each container has; the last ones only where the host does.
-const DEVICES: [&str; 8] = [
-    "null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun",
-];
 /// Mounts in one packet.
 const BATCH: usize = 64;
 
 /// All mounts of a container.
 pub(super) struct Mounts {
     root: OwnedFd,
+    dev: OwnedFd,
     rest: Vec<(Placement, OwnedFd)>,
 }
 
@@ -41,37 +39,25 @@ impl Mounts {
         )
         .in_phase(PHASE, || "set nodev".into())?;
         let mut rest = Vec::new();
-        for name in DEVICES {
-            add_device(
-                &mut rest,
-                &Path::new("/dev").join(name),
-                Path::new("/dev").join(name),
-                true,
-            )?;
-        }
-        for device in &spec.devices {
-            add_device(
-                &mut rest,
-                &device.source,
-                device.path.clone(),
-                device.optional,
-            )?;
+        let (dev, bound) = devices::make(spec)?;
+        for device in bound {
+            rest.extend(bind_device(device)?);
         }
         for order in &spec.mounts {
             if let Some(mount) = open_mount(order, userns).in_phase("mounts", String::new)? {
                 let placement = Placement {
                     target: order.target.clone(),
-                    file: order.file,
+                    file: order.file || !is_directory(&mount),
                 };
                 rest.push((placement, mount));
             }
         }
-        Ok(Self { root, rest })
+        Ok(Self { root, dev, rest })
     }
 
     /// Hands all over.
     pub(super) fn send(self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let mut descriptors = vec![self.root.as_fd()];
+        let mut descriptors = vec![self.root.as_fd(), self.dev.as_fd()];
         let mut batches = self.rest.chunks(BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
@@ -92,18 +78,13 @@ impl Mounts {
     }
 }
 
-fn add_device(
-    mounts: &mut Vec<(Placement, OwnedFd)>,
-    source: &Path,
-    target: PathBuf,
-    optional: bool,
-) -> Result<(), Failure> {
-    match mount::clone_tree(source, Depth::One, None) {
-        Ok(mount) => mounts.push((Placement { target, file: true }, mount)),
-        Err(error) if optional && is_missing(&error) => {}
-        Err(error) => return Err(error).in_phase("devices", String::new),
+fn bind_device(device: DeviceSpec) -> Result<Option<(Placement, OwnedFd)>, Failure> {
+    let target = device.path;
+    match mount::clone_tree(&device.source, Depth::One, None) {
+        Ok(mount) => Ok(Some((Placement { target, file: true }, mount))),
+        Err(error) if device.optional && is_missing(&error) => Ok(None),
+        Err(error) => Err(error).in_phase("devices", String::new),
     }
-    Ok(())
 }
 
 fn open_mount(
@@ -129,6 +110,11 @@ fn open_mount(
         })?;
     }
     Ok(Some(mount))
+}
+
+fn is_directory(mount: &OwnedFd) -> bool {
+    rustix::fs::fstat(mount)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 fn is_missing(error: &MountError) -> bool {

@@ -143,9 +143,16 @@ fn plan_char_devices(expanded: &Expanded) -> Vec<DeviceSpec> {
             let source = keys.get("source").or_else(|| keys.get("path"))?;
             let path = keys.get("path").unwrap_or(source);
             let optional = keys.get("required").and_then(|value| parse_bool(value)) == Some(false);
+            let id = |key: &str| keys.get(key).and_then(|id| id.parse().ok()).unwrap_or(0);
+            let mode = keys.get("mode");
             Some(DeviceSpec {
                 source: source.into(),
                 path: path.into(),
+                mode: mode
+                    .and_then(|mode| u32::from_str_radix(mode, 8).ok())
+                    .unwrap_or(0o660),
+                uid: id("uid"),
+                gid: id("gid"),
                 optional,
             })
         })
