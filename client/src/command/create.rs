@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use anyhow::{Context as _, Result, ensure};
-use rlxc_api::{DevicesMap, InstancePut, InstanceSource, InstancesPost, Profile};
-use rlxc_client::url;
+use rlxc_api::{DevicesMap, InstancePut, InstanceSource, InstancesPost, Operation, Profile};
+use rlxc_client::{ClientError, url};
 
 use super::image_source::{self, Wanted};
 use super::{exec, object};
@@ -44,37 +44,50 @@ async fn make(context: &Context, args: CreateArgs, start: bool) -> Result<String
         Some(Wanted::Here(alias)) => image_source::alias(alias),
         Some(Wanted::There { .. }) => InstanceSource::default(),
     };
-    let reply = match &wanted {
-        Some(wanted @ Wanted::There { .. }) => {
-            post.source = image_source::obtain(context, wanted)
-                .await?
-                .context("find the image")?;
-            context.client.post("/1.0/instances", &post).await?
-        }
-        Some(wanted @ Wanted::Here(_)) => {
-            match context.client.post("/1.0/instances", &post).await {
-                Err(error) if error.is_not_found() => {
-                    match image_source::obtain(context, wanted).await? {
-                        Some(source) => {
-                            post.source = source;
-                            context.client.post("/1.0/instances", &post).await?
-                        }
-                        // The image is there: it is something else that was not found.
-                        None => return Err(error.into()),
-                    }
+    if let Some(wanted @ Wanted::There { .. }) = &wanted {
+        post.source = image_source::obtain(context, wanted)
+            .await?
+            .context("find the image")?;
+    }
+    let operation = match (send(context, &post, &label).await, &wanted) {
+        (Err(error), Some(wanted @ Wanted::Here(_))) if is_missing(&error) => {
+            match image_source::obtain(context, wanted).await? {
+                Some(source) => {
+                    post.source = source;
+                    send(context, &post, &label).await?
                 }
-                reply => reply?,
+                // The image is there: it is something else that was not found.
+                None => return Err(error.into()),
             }
         }
-        None => context.client.post("/1.0/instances", &post).await?,
+        (sent, _) => sent?,
     };
-    let operation = context.finish(reply, &label).await?;
     let from_server = operation
         .as_ref()
         .and_then(|operation| operation.resources.get("instances"))
         .and_then(|urls| urls.first())
         .map(|url| url::last(url));
     Ok(from_server.unwrap_or(post.name))
+}
+
+async fn send(
+    context: &Context,
+    post: &InstancesPost,
+    label: &str,
+) -> Result<Option<Operation>, ClientError> {
+    let reply = context.client.post("/1.0/instances", post).await?;
+    context.finish(reply, label).await
+}
+
+/// Whether it may be the image that was not found: at once, or when the daemon looked for it.
+fn is_missing(error: &ClientError) -> bool {
+    match error {
+        ClientError::Operation { message, .. } => {
+            let message = message.to_lowercase();
+            message.contains("image") && message.contains("not found")
+        }
+        error => error.is_not_found(),
+    }
 }
 
 /// Image and name; with `--empty` the one word is the name.

@@ -40,6 +40,12 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
         }
         plan(context, answers).await?
     };
+    if preseed == InitPreseed::default() {
+        context
+            .printer
+            .note("There is a pool, a bridge and a default profile already.");
+        return Ok(());
+    }
     let applied = apply(context, &preseed).await;
     if applied.is_err() {
         doctor::point_at(&context.printer);
