@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use rlxc_api::{Instance, InstanceStatePut, StatusCode};
-use rlxc_client::url;
+use rlxc_client::{ClientError, url};
 
+use super::snapshot;
 use super::state::Failures;
-use super::{instance_or_snapshot, snapshot};
 use crate::cli::DeleteArgs;
 use crate::context::Context;
 
@@ -32,41 +32,45 @@ async fn delete(context: &Context, name: &str, force: bool) -> Result<()> {
     if let Some((instance, snapshot)) = name.split_once('/') {
         return snapshot::delete(context, instance, snapshot).await;
     }
-    if force && stopped_means_gone(context, name).await? {
-        return Ok(());
+    let stopped = force && stop(context, name).await?;
+    let deleted = match context.client.delete(&url::instance(name)).await {
+        Ok(reply) => context
+            .finish(reply, &format!("Deleting {name}"))
+            .await
+            .map(drop),
+        Err(error) => Err(error),
+    };
+    match deleted {
+        // Stopping an ephemeral instance has deleted it.
+        Err(error) if stopped && error.is_not_found() => Ok(()),
+        deleted => Ok(deleted?),
     }
-    let reply = context.client.delete(&instance_or_snapshot(name)).await?;
-    context.finish(reply, &format!("Deleting {name}")).await?;
-    Ok(())
 }
 
-/// Stops an instance that runs; true where that deletes it, as it does an ephemeral one.
-async fn stopped_means_gone(context: &Context, name: &str) -> Result<bool> {
+/// Kills an instance, without asking first whether it runs; tells whether it did.
+async fn stop(context: &Context, name: &str) -> Result<bool, ClientError> {
     let path = url::instance(name);
-    let instance: Instance = context.client.get(&path).await?;
-    if instance.status_code == StatusCode::Stopped {
-        return Ok(false);
-    }
     let body = InstanceStatePut {
         action: "stop".to_owned(),
         force: true,
         ..InstanceStatePut::default()
     };
-    let reply = context
+    let ended = match context
         .client
         .put(&format!("{path}/state"), &body, None)
-        .await;
-    let ended = match reply {
+        .await
+    {
         Ok(reply) => context.finish(reply, &format!("Stopping {name}")).await,
         Err(error) => Err(error),
     };
     match ended {
-        Ok(_) => Ok(instance.put.ephemeral),
-        // It may have ended by itself meanwhile; then deleting it is all that is left to do.
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Err(error),
         Err(error) => match context.client.get::<Instance>(&path).await {
+            // It did not run, or has ended by itself meanwhile.
             Ok(now) if now.status_code == StatusCode::Stopped => Ok(false),
             Err(gone) if gone.is_not_found() => Ok(true),
-            _ => Err(error.into()),
+            _ => Err(error),
         },
     }
 }
