@@ -69,7 +69,18 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
         tracing::warn!("operations were still under way; they are undone at the next start");
     }
+    remove_empty_cgroups(&app);
     api.await.map_err(Error::internal)?
+}
+
+/// The cgroups that all instances shared go with the last of them: a directory that is still in use stays.
+fn remove_empty_cgroups(app: &App) {
+    let ours = app.cgroups.unified.join(app.places.prefix());
+    for directory in [ours.join("monitor"), ours] {
+        if let Err(error) = std::fs::remove_dir(&directory) {
+            tracing::debug!(directory = %directory.display(), %error, "a cgroup stays");
+        }
+    }
 }
 
 async fn recover(app: &Arc<App>) -> Result<()> {
@@ -170,6 +181,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
         instances: Registry::new(exits),
         pools: pool::Pools::default(),
         image_locks: KeyedMutex::default(),
+        image_checks: crate::app::image::Checks::default(),
         shutdown: CancellationToken::new(),
         places,
         db,

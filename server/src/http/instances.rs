@@ -103,7 +103,7 @@ async fn merge(
 ) -> Reply {
     let current = instance::get(&app, &params.project, &name).await?;
     check_match(&params, "instance", &etag(&current.put))?;
-    let put = super::patch::instance(current.put, changes)?;
+    let put = super::patch::merge(&current.put, changes)?;
     let operation = instance::update(&app, &who, &params.project, &name, put).await?;
     let ended = app.operations.wait(&operation.id, None).await?;
     if ended.err.is_empty() {

@@ -72,9 +72,7 @@ async fn merge(
     Body(changes): Body<serde_json::Value>,
 ) -> Reply {
     let current = network::get(&app, &name).await?.put;
-    let mut put = patch::overlay(&current, changes.clone())?;
-    let given: NetworkPut = patch::overlay(&NetworkPut::default(), changes)?;
-    put.config = patch::config(current.config, given.config);
+    let put = patch::merge(&current, changes)?;
     network::update(&app, &who, &name, put).await?;
     done()
 }

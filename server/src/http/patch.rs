@@ -1,14 +1,14 @@
 //! PATCH: what is given is laid over what is there. Keys merge one by one, an empty value takes a key away; a device that
-//! is given replaces that device.
+//! is given replaces that device; any other field is replaced.
 
-use rlxc_api::{ConfigMap, DevicesMap, InstancePut};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// Lays `changes` over an instance.
-pub(super) fn instance(current: InstancePut, changes: Value) -> Result<InstancePut> {
+/// Lays `changes` over the writable part of a resource.
+pub(super) fn merge<T: Serialize + DeserializeOwned>(current: &T, changes: Value) -> Result<T> {
     if changes
         .get("restore")
         .is_some_and(|restore| restore.as_str() != Some(""))
@@ -17,46 +17,35 @@ pub(super) fn instance(current: InstancePut, changes: Value) -> Result<InstanceP
             "restore is not possible with PATCH: use PUT".to_owned(),
         ));
     }
-    let mut merged = overlay(&current, changes.clone())?;
-    let given: InstancePut = parse(changes)?;
-    merged.config = config(current.config, given.config);
-    merged.devices = devices(current.devices, given.devices);
-    Ok(merged)
-}
-
-/// Lays the top-level fields of `changes` over `current`.
-pub(super) fn overlay<T: serde::Serialize + DeserializeOwned>(
-    current: &T,
-    changes: Value,
-) -> Result<T> {
-    let mut value = serde_json::to_value(current).map_err(Error::internal)?;
-    if let (Some(target), Value::Object(fields)) = (value.as_object_mut(), changes) {
-        target.extend(fields);
+    let mut merged = serde_json::to_value(current).map_err(Error::internal)?;
+    if let (Some(target), Value::Object(fields)) = (merged.as_object_mut(), changes) {
+        for (name, value) in fields {
+            lay_over(target, name, value);
+        }
     }
-    parse(value)
-}
-
-/// Keys over keys; an empty value takes one away.
-pub(super) fn config(mut current: ConfigMap, changes: ConfigMap) -> ConfigMap {
-    current.extend(changes);
-    current.retain(|_, value| !value.is_empty());
-    current
-}
-
-/// Devices over devices.
-pub(super) fn devices(mut current: DevicesMap, changes: DevicesMap) -> DevicesMap {
-    current.extend(changes);
-    current
-}
-
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_json::from_value(value)
+    serde_json::from_value(merged)
         .map_err(|error| Error::Invalid(format!("the body is not what it should be: {error}")))
+}
+
+fn lay_over(target: &mut Map<String, Value>, name: String, value: Value) {
+    let by_key = matches!(name.as_str(), "config" | "devices" | "properties");
+    match (target.get_mut(&name), value) {
+        (Some(Value::Object(entries)), Value::Object(given)) if by_key => {
+            entries.extend(given);
+            entries.retain(|_, entry| entry.as_str() != Some(""));
+        }
+        // Go writes null for a map that is empty.
+        (_, Value::Null) if by_key => {}
+        (_, value) => {
+            target.insert(name, value);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rlxc_api::InstancePut;
     use serde_json::json;
 
     fn put(value: Value) -> InstancePut {
@@ -68,21 +57,15 @@ mod tests {
         let current = put(
             json!({"description": "d", "config": {"a": "1", "b": "2"}, "devices": {"x": {"type": "disk", "path": "/x"}}}),
         );
-        let merged = instance(
-            current,
-            json!({"config": {"a": "", "c": "3"}, "devices": {"x": {"type": "none"}}}),
-        )
-        .unwrap();
-        assert_eq!(
-            merged,
-            put(
-                json!({"description": "d", "config": {"b": "2", "c": "3"}, "devices": {"x": {"type": "none"}}, "profiles": null})
-            )
+        let changes = json!({"config": {"a": "", "c": "3"}, "devices": {"x": {"type": "none"}}});
+        let expected = put(
+            json!({"description": "d", "config": {"b": "2", "c": "3"}, "devices": {"x": {"type": "none"}}}),
         );
+        assert_eq!(merge(&current, changes).unwrap(), expected);
     }
 
     #[test]
     fn restore_is_refused() {
-        assert!(instance(InstancePut::default(), json!({"restore": "s"})).is_err());
+        assert!(merge(&InstancePut::default(), json!({"restore": "s"})).is_err());
     }
 }

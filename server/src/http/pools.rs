@@ -71,9 +71,7 @@ async fn merge(
     Body(changes): Body<serde_json::Value>,
 ) -> Reply {
     let current = pool::get(&app, &name).await?.put;
-    let mut put = patch::overlay(&current, changes.clone())?;
-    let given: StoragePoolPut = patch::overlay(&StoragePoolPut::default(), changes)?;
-    put.config = patch::config(current.config, given.config);
+    let put = patch::merge(&current, changes)?;
     pool::update(&app, &who, &name, put).await?;
     done()
 }

@@ -78,10 +78,7 @@ async fn merge(
     Body(changes): Body<serde_json::Value>,
 ) -> Reply {
     let current = profile::get(&app, &params.project, &name).await?.put;
-    let mut put = patch::overlay(&current, changes.clone())?;
-    let given: ProfilePut = patch::overlay(&ProfilePut::default(), changes)?;
-    put.config = patch::config(current.config, given.config);
-    put.devices = patch::devices(current.devices, given.devices);
+    let put = patch::merge(&current, changes)?;
     profile::update(&app, &who, &params.project, &name, put).await?;
     done()
 }

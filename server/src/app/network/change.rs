@@ -1,0 +1,197 @@
+//! Making, changing and deleting managed networks.
+
+use rlxc_api::name::NetworkName;
+use rlxc_api::{NetworkPut, NetworksPost, Requestor};
+use rlxc_network::ipam;
+
+use super::view::used_by;
+use super::{bring_up, find, url};
+use crate::context::App;
+use crate::db::networks;
+use crate::error::{Error, Result};
+use crate::model::{Config, Network};
+use crate::plan::bridge::bridge_spec;
+use crate::saga::{JournalEntry, Saga};
+
+/// Makes a network.
+pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()> {
+    let name: NetworkName = post.name.parse()?;
+    if !post.kind.is_empty() && post.kind != "bridge" {
+        return Err(Error::Invalid(format!(
+            "network type `{}` is not known here: there is `bridge`",
+            post.kind
+        )));
+    }
+    let key = name.to_string();
+    if app
+        .db
+        .read(move |tx| networks::find(tx, &key))
+        .await?
+        .is_some()
+    {
+        return Err(Error::exists("network", name.as_str()));
+    }
+    let config = choose_addresses(app, &name, post.put.config).await?;
+    let network = Network {
+        id: 0,
+        name: name.to_string(),
+        kind: "bridge".to_owned(),
+        description: post.put.description,
+        config,
+    };
+    check_subnets(app, &network).await?;
+    let operation = app.clock.uuid().to_string();
+    let mut saga = Saga::new(app, &operation);
+    saga.intend(JournalEntry::Network {
+        name: network.name.clone(),
+    })
+    .await?;
+    let result = make(app, &network).await;
+    saga.settle(result).await?;
+    app.resource_event("network-created", url(&name), &name, who);
+    Ok(())
+}
+
+async fn make(app: &App, network: &Network) -> Result<()> {
+    bring_up(app, network).await?;
+    let row = network.clone();
+    app.db
+        .write(move |tx| networks::insert(tx, &row).map_err(Error::from))
+        .await?;
+    Ok(())
+}
+
+/// Takes away what a creation that did not end, or a deletion, left.
+pub async fn undo_create(app: &App, name: &str) -> Result<()> {
+    let key = name.to_owned();
+    if app
+        .db
+        .read(move |tx| networks::find(tx, &key))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    app.networking
+        .take_down(name)
+        .await
+        .map_err(|error| Error::failed(format!("take down network `{name}`"), error))
+}
+
+/// Replaces `auto`, and what a new network does not say, by a free subnet; NAT goes with a subnet that we chose.
+async fn choose_addresses(app: &App, name: &str, mut config: Config) -> Result<Config> {
+    let failed = |error| {
+        Error::failed(
+            format!("read the host's routes for network `{name}`"),
+            error,
+        )
+    };
+    let host = app.networking.links.host().await.map_err(failed)?;
+    let (seed, _) = app.clock.uuid().as_u64_pair();
+    let none_left = |family: &str| {
+        Error::Unavailable(format!(
+            "no free {family} subnet was found: set `{family}.address` yourself"
+        ))
+    };
+    for family in ["ipv4", "ipv6"] {
+        let key = format!("{family}.address");
+        let wanted = config.get(&key).map_or("auto", String::as_str);
+        if wanted != "auto" {
+            continue;
+        }
+        let address = if family == "ipv4" {
+            ipam::pick_ipv4_subnet(&host.ipv4, seed)
+                .ok_or_else(|| none_left(family))?
+                .to_string()
+        } else {
+            ipam::pick_ipv6_subnet(&host.ipv6, seed)
+                .ok_or_else(|| none_left(family))?
+                .to_string()
+        };
+        config.insert(key, address);
+        config
+            .entry(format!("{family}.nat"))
+            .or_insert_with(|| "true".to_owned());
+    }
+    Ok(config)
+}
+
+async fn check_subnets(app: &App, network: &Network) -> Result<()> {
+    let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+    for other in app.db.read(networks::list).await? {
+        if other.name == network.name {
+            continue;
+        }
+        let Ok(taken) = bridge_spec(&other.name, &other.config) else {
+            continue;
+        };
+        let overlap4 = spec
+            .ipv4
+            .zip(taken.ipv4)
+            .is_some_and(|(a, b)| a.contains(&b.network()) || b.contains(&a.network()));
+        let overlap6 = spec
+            .ipv6
+            .zip(taken.ipv6)
+            .is_some_and(|(a, b)| a.contains(&b.network()) || b.contains(&a.network()));
+        if overlap4 || overlap6 {
+            return Err(Error::Conflict(format!(
+                "the subnet of network `{}` overlaps that of `{}`",
+                network.name, other.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Replaces description and keys, and makes the network be so.
+pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> Result<()> {
+    let mut network = find(app, name).await?;
+    network.config = put
+        .config
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    network.config = choose_only_auto(app, name, network.config).await?;
+    network.description = put.description;
+    check_subnets(app, &network).await?;
+    bring_up(app, &network).await?;
+    app.db
+        .write(move |tx| networks::update(tx, &network).map_err(Error::from))
+        .await?;
+    app.resource_event("network-updated", url(name), name, who);
+    Ok(())
+}
+
+async fn choose_only_auto(app: &App, name: &str, config: Config) -> Result<Config> {
+    let mut explicit = config;
+    for key in ["ipv4.address", "ipv6.address"] {
+        explicit
+            .entry(key.to_owned())
+            .or_insert_with(|| "none".to_owned());
+    }
+    choose_addresses(app, name, explicit).await
+}
+
+/// Deletes a network that nobody uses.
+pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
+    let network = find(app, name).await?;
+    let users = used_by(app, name).await?;
+    if !users.is_empty() {
+        return Err(Error::Conflict(format!(
+            "network `{name}` is in use by {}",
+            users.join(", ")
+        )));
+    }
+    // It goes by the undo of its creation: whoever dies in between, it is taken down at the next start.
+    let mut saga = Saga::new(app, &app.clock.uuid().to_string());
+    saga.intend(JournalEntry::Network {
+        name: network.name.clone(),
+    })
+    .await?;
+    app.db
+        .write(move |tx| networks::delete(tx, network.id).map_err(Error::from))
+        .await?;
+    saga.unwind().await;
+    app.resource_event("network-deleted", url(name), name, who);
+    Ok(())
+}

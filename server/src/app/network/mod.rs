@@ -1,0 +1,84 @@
+//! Managed networks: bringing them up and taking them down. What users do with them, what they see of them, and how
+//! instances are plugged in is in the files below.
+
+mod change;
+mod nics;
+mod view;
+
+use std::sync::Arc;
+
+use rlxc_network::{BridgeSpec, Dnsmasq, Firewall, Links, plan_ruleset, setup_sysctls};
+use rlxc_sys::chain::chain;
+
+pub use change::{create, delete, undo_create, update};
+pub use nics::{attach, check_nics, forget_hosts, rename_hosts};
+pub use view::{get, leases, list, state};
+
+use crate::context::App;
+use crate::db::networks;
+use crate::error::{Error, Result};
+use crate::model::Network;
+use crate::plan::bridge::bridge_spec;
+
+/// What makes networks real.
+#[derive(Debug)]
+pub struct Networking {
+    /// Bridges and veth pairs.
+    pub links: Arc<dyn Links>,
+    /// Rules.
+    pub firewall: Arc<dyn Firewall>,
+    /// DHCP and DNS.
+    pub dnsmasq: Dnsmasq,
+}
+
+impl Networking {
+    /// Makes a network be what its specification says; doing it twice changes nothing.
+    pub async fn bring_up(&self, spec: &BridgeSpec) -> Result<(), rlxc_network::Error> {
+        setup_sysctls(spec).await?;
+        self.links.ensure_bridge(spec).await?;
+        self.firewall.apply(&spec.name, &plan_ruleset(spec)).await?;
+        self.dnsmasq.ensure(spec).await
+    }
+
+    /// Takes a network away; doing it twice is fine.
+    pub async fn take_down(&self, name: &str) -> Result<(), rlxc_network::Error> {
+        self.dnsmasq.stop(name).await?;
+        self.firewall.remove(name).await?;
+        self.links.delete_bridge(name).await
+    }
+}
+
+/// Brings up all networks. One that can't be leaves a warning.
+pub async fn bring_up_all(app: &App) -> Result<()> {
+    for network in app.db.read(networks::list).await? {
+        if let Err(error) = bring_up(app, &network).await {
+            tracing::error!(network = network.name, error = %chain(&error), "a network can't be brought up");
+            app.warn(
+                "Network unavailable",
+                &url(&network.name),
+                &chain(&error).to_string(),
+            )
+            .await;
+        }
+    }
+    Ok(())
+}
+
+async fn bring_up(app: &App, network: &Network) -> Result<()> {
+    let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+    app.networking
+        .bring_up(&spec)
+        .await
+        .map_err(|error| Error::failed(format!("bring up network `{}`", network.name), error))
+}
+
+async fn find(app: &App, name: &str) -> Result<Network> {
+    let key = name.to_owned();
+    let found = app.db.read(move |tx| networks::find(tx, &key)).await?;
+    found.ok_or_else(|| Error::not_found("network", name))
+}
+
+/// The URL of a network.
+pub fn url(name: &str) -> String {
+    format!("/1.0/networks/{name}")
+}

@@ -1,0 +1,164 @@
+//! Plugging instances in: their names for DHCP and DNS, and their veth pairs.
+
+use std::os::fd::BorrowedFd;
+
+use rlxc_network::{Host, Mac, NicSpec};
+use rlxc_sys::chain::chain;
+
+use crate::context::App;
+use crate::db::{self, networks};
+use crate::error::{Error, Result};
+use crate::model::Instance;
+use crate::plan::expand::{Expanded, expand};
+use crate::plan::nic::{Nic, plan_nics};
+
+/// Refuses NICs on networks that do not exist, before anything is made.
+pub async fn check_nics(app: &App, nics: &[Nic]) -> Result<()> {
+    if nics.iter().all(|nic| !nic.managed) {
+        return Ok(());
+    }
+    let known = app.db.read(networks::list).await?;
+    match nics
+        .iter()
+        .find(|nic| nic.managed && !known.iter().any(|network| network.name == nic.bridge))
+    {
+        Some(nic) => Err(Error::not_found("network", &nic.bridge)),
+        None => Ok(()),
+    }
+}
+
+/// Plugs a NIC: its name for DHCP and DNS, then the veth pair. The pair dies with the namespace. Returns the name of the
+/// host's end.
+pub async fn attach(
+    app: &App,
+    instance: &Instance,
+    nic: &Nic,
+    netns: BorrowedFd<'_>,
+) -> Result<String> {
+    let failed = |error| {
+        Error::failed(
+            format!(
+                "plug device `{}` of instance `{}`",
+                nic.device, instance.name
+            ),
+            error,
+        )
+    };
+    let hwaddr = parse_mac(nic)?;
+    if nic.managed {
+        app.networking
+            .dnsmasq
+            .set_host(&nic.bridge, host(instance, nic, hwaddr)?)
+            .await
+            .map_err(failed)?;
+    }
+    let spec = NicSpec {
+        host_name: nic.host_name.clone(),
+        container_name: nic.name.clone(),
+        bridge: nic.bridge.clone(),
+        hwaddr,
+        mtu: nic.mtu,
+    };
+    attach_under_free_name(app, spec, netns)
+        .await
+        .map_err(failed)
+}
+
+/// The veth of an instance that has just ended may still be there: its namespace dies a moment later. Then another name
+/// does as well; it is returned.
+async fn attach_under_free_name(
+    app: &App,
+    mut spec: NicSpec,
+    netns: BorrowedFd<'_>,
+) -> Result<String, rlxc_network::Error> {
+    let wanted = spec.host_name.clone();
+    for host_name in host_name_variants(&wanted) {
+        spec.host_name = host_name;
+        match app.networking.links.attach_nic(&spec, netns).await {
+            Err(error) if error.is_taken() => {}
+            other => return other.map(|()| spec.host_name),
+        }
+    }
+    app.networking
+        .links
+        .attach_nic(&spec, netns)
+        .await
+        .map(|()| spec.host_name)
+}
+
+fn host_name_variants(name: &str) -> impl Iterator<Item = String> + '_ {
+    let stem = &name[..name.len().min(14)];
+    std::iter::once(name.to_owned()).chain(('a'..='h').map(move |suffix| format!("{stem}{suffix}")))
+}
+
+fn host(instance: &Instance, nic: &Nic, hwaddr: Mac) -> Result<Host> {
+    let wrong = |what: &str, text: &str| {
+        Error::Invalid(format!(
+            "device `{}`: {what} `{text}` is not an address",
+            nic.device
+        ))
+    };
+    let ipv4 = nic.ipv4.as_deref().filter(|text| *text != "none");
+    let ipv6 = nic.ipv6.as_deref().filter(|text| *text != "none");
+    Ok(Host {
+        name: instance.name.clone(),
+        hwaddr,
+        ipv4: ipv4
+            .map(|text| text.parse().map_err(|_bad| wrong("ipv4.address", text)))
+            .transpose()?,
+        ipv6: ipv6
+            .map(|text| text.parse().map_err(|_bad| wrong("ipv6.address", text)))
+            .transpose()?,
+    })
+}
+
+fn parse_mac(nic: &Nic) -> Result<Mac> {
+    nic.hwaddr
+        .parse()
+        .map_err(|error: rlxc_network::mac::InvalidMac| {
+            Error::Invalid(format!("device `{}`: {error}", nic.device))
+        })
+}
+
+/// Forgets names and leases of an instance that is deleted. What fails here only leaves a stale name.
+pub async fn forget_hosts(app: &App, instance: &Instance) {
+    for nic in managed_nics(app, instance).await {
+        let Ok(hwaddr) = parse_mac(&nic) else {
+            continue;
+        };
+        if let Err(error) = app
+            .networking
+            .dnsmasq
+            .remove_host(&nic.bridge, hwaddr)
+            .await
+        {
+            tracing::warn!(instance = instance.name, error = %chain(&error), "a name stays in DNS");
+        }
+    }
+}
+
+/// Gives an instance that was renamed its new name in DNS.
+pub async fn rename_hosts(app: &App, before: &Instance, after: &Instance) {
+    for nic in managed_nics(app, before).await {
+        let Ok(hwaddr) = parse_mac(&nic) else {
+            continue;
+        };
+        let Ok(entry) = host(after, &nic, hwaddr) else {
+            continue;
+        };
+        if let Err(error) = app.networking.dnsmasq.set_host(&nic.bridge, entry).await {
+            tracing::warn!(instance = after.name, error = %chain(&error), "DNS keeps the old name");
+        }
+    }
+}
+
+async fn managed_nics(app: &App, instance: &Instance) -> Vec<Nic> {
+    let known = app
+        .db
+        .read(|tx| db::profiles::list(tx, db::DEFAULT_PROJECT))
+        .await
+        .unwrap_or_default();
+    let Expanded { config, devices } = expand(instance, &known);
+    let nics = plan_nics(instance.id, &instance.name, &config, &devices).unwrap_or_default();
+    nics.into_iter().filter(|nic| nic.managed).collect()
+}

@@ -1,0 +1,161 @@
+//! What users see of networks: managed ones, and the host's own interfaces.
+
+use rlxc_api::{
+    Network as NetworkView, NetworkLease, NetworkPut, NetworkState, NetworkStateAddress,
+    NetworkStateCounters,
+};
+
+use super::find;
+use crate::context::{App, blocking, instance_url};
+use crate::db::{self, networks};
+use crate::error::{Error, Result};
+use crate::model::Network;
+use crate::plan::expand::expand;
+
+/// Managed networks, and the host's own interfaces.
+pub async fn list(app: &App) -> Result<Vec<NetworkView>> {
+    let mut views = Vec::new();
+    for network in app.db.read(networks::list).await? {
+        views.push(render(app, network).await?);
+    }
+    let links = app
+        .networking
+        .links
+        .list()
+        .await
+        .map_err(|error| Error::failed("list the host's interfaces", error))?;
+    for link in links
+        .into_iter()
+        .filter(|link| link.kind.as_deref() != Some("veth"))
+    {
+        if !views.iter().any(|view| view.name == link.name) {
+            let kind = match (link.kind.as_deref(), link.name.as_str()) {
+                (_, "lo") => "loopback",
+                (Some("bridge"), _) => "bridge",
+                (Some("bond"), _) => "bond",
+                (Some("vlan"), _) => "vlan",
+                (None, _) => "physical",
+                (Some(_), _) => "unknown",
+            };
+            views.push(NetworkView {
+                name: link.name,
+                kind: kind.to_owned(),
+                project: "default".to_owned(),
+                ..NetworkView::default()
+            });
+        }
+    }
+    views.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(views)
+}
+
+/// One network, managed or the host's.
+pub async fn get(app: &App, name: &str) -> Result<NetworkView> {
+    let all = list(app).await?;
+    all.into_iter()
+        .find(|view| view.name == name)
+        .ok_or_else(|| Error::not_found("network", name))
+}
+
+async fn render(app: &App, network: Network) -> Result<NetworkView> {
+    let used_by = used_by(app, &network.name).await?;
+    Ok(NetworkView {
+        put: NetworkPut {
+            config: network.config,
+            description: network.description,
+        },
+        name: network.name,
+        kind: network.kind,
+        used_by,
+        managed: true,
+        status: "Created".to_owned(),
+        locations: vec!["none".to_owned()],
+        project: "default".to_owned(),
+    })
+}
+
+pub(super) async fn used_by(app: &App, name: &str) -> Result<Vec<String>> {
+    let name = name.to_owned();
+    app.db
+        .read(move |tx| {
+            let known = db::profiles::list(tx, db::DEFAULT_PROJECT)?;
+            let uses = |devices: &crate::model::Devices| {
+                devices
+                    .values()
+                    .any(|keys| keys.get("network") == Some(&name))
+            };
+            let profiles = known.iter().filter(|profile| uses(&profile.devices));
+            let mut urls: Vec<String> = profiles
+                .map(|profile| format!("/1.0/profiles/{}", profile.name))
+                .collect();
+            let instances = db::instances::list(tx, None)?;
+            let plugged = instances
+                .iter()
+                .filter(|instance| uses(&expand(instance, &known).devices));
+            urls.extend(plugged.map(|instance| instance_url(&instance.project, &instance.name)));
+            Ok::<_, Error>(urls)
+        })
+        .await
+}
+
+/// Leases of a managed network.
+pub async fn leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
+    find(app, name).await?;
+    let leases = app
+        .networking
+        .dnsmasq
+        .leases(name)
+        .await
+        .map_err(|error| Error::failed(format!("read the leases of `{name}`"), error))?;
+    let rendered = leases.into_iter().map(|lease| NetworkLease {
+        hostname: lease.hostname.unwrap_or_default(),
+        hwaddr: lease.hwaddr.map(|mac| mac.to_string()).unwrap_or_default(),
+        address: lease.address.to_string(),
+        kind: "dynamic".to_owned(),
+        location: "none".to_owned(),
+    });
+    Ok(rendered.collect())
+}
+
+/// Addresses and counters of one of the host's interfaces, managed or not.
+pub async fn state(name: &str) -> Result<NetworkState> {
+    let interfaces = blocking(rlxc_network::host_interfaces)
+        .await
+        .map_err(|error| Error::failed("list the host's interfaces", error))?;
+    let interface = interfaces
+        .into_iter()
+        .find(|interface| interface.name == name)
+        .ok_or_else(|| Error::not_found("network", name))?;
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let addresses = interface
+        .addresses
+        .iter()
+        .map(|address| NetworkStateAddress {
+            family: address.family().to_owned(),
+            address: address.address.to_string(),
+            netmask: address.prefix.to_string(),
+            scope: address.scope.as_str().to_owned(),
+        });
+    Ok(NetworkState {
+        addresses: addresses.collect(),
+        counters: Some(NetworkStateCounters {
+            bytes_received: signed(interface.counters.bytes_received),
+            bytes_sent: signed(interface.counters.bytes_sent),
+            packets_received: signed(interface.counters.packets_received),
+            packets_sent: signed(interface.counters.packets_sent),
+        }),
+        hwaddr: interface
+            .hwaddr
+            .map(|mac| mac.to_string())
+            .unwrap_or_default(),
+        mtu: i64::from(interface.mtu),
+        state: if interface.up { "up" } else { "down" }.to_owned(),
+        kind: if interface.loopback {
+            "loopback"
+        } else {
+            "broadcast"
+        }
+        .to_owned(),
+        ..NetworkState::default()
+    })
+}
