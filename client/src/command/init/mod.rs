@@ -1,14 +1,14 @@
 //! `admin init`: gives the daemon what it needs, and leaves alone what it has.
 
-use anyhow::{Context as _, Result, bail};
+mod apply;
+mod dump;
+
+use anyhow::{Result, bail};
 use rlxc_api::{
-    InitNetworksProjectPost, InitPreseed, InitProfileProjectPost, InitStorageVolumesProjectPost,
-    Network, NetworkPut, NetworksPost, Profile, ProfilesPost, Project, ProjectsPost, Server,
-    StoragePool, StoragePoolPut, StoragePoolsPost,
+    InitNetworksProjectPost, InitPreseed, InitProfileProjectPost, Network, NetworkPut,
+    NetworksPost, Profile, ProfilesPost, Server, StoragePoolPut, StoragePoolsPost,
 };
 use rlxc_client::url;
-use serde::Serialize;
-use serde_json::json;
 
 use super::{doctor, object};
 use crate::cli::InitArgs;
@@ -20,7 +20,7 @@ const BRIDGE: &str = "rlxcbr0";
 
 pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
     if args.dump {
-        return context.yaml(&dump(context).await?);
+        return context.yaml(&dump::dump(context).await?);
     }
     let preseed = if args.preseed {
         editor::from_stdin()?
@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
             .note("There is a pool, a bridge and a default profile already.");
         return Ok(());
     }
-    let applied = apply(context, &preseed).await;
+    let applied = apply::apply(context, &preseed).await;
     if applied.is_err() {
         doctor::point_at(&context.printer);
     }
@@ -212,154 +212,5 @@ fn default_profile(
             name: profile.name,
         },
         project: String::new(),
-    })
-}
-
-async fn apply(context: &Context, preseed: &InitPreseed) -> Result<()> {
-    if !preseed.config.is_empty() {
-        let body = json!({ "config": preseed.config });
-        let reply = context.client.patch("/1.0", &body).await;
-        reply.context("set the server's configuration")?;
-    }
-    for project in &preseed.projects {
-        let item = Item("projects", "", &project.name);
-        item.ensure(context, project, &project.put).await?;
-    }
-    for pool in &preseed.storage_pools {
-        let item = Item("storage-pools", "", &pool.name);
-        item.ensure(context, pool, &pool.put).await?;
-    }
-    for InitNetworksProjectPost { network, project } in &preseed.networks {
-        let item = Item("networks", project, &network.name);
-        item.ensure(context, network, &network.put).await?;
-    }
-    for InitStorageVolumesProjectPost {
-        volume,
-        pool,
-        project,
-    } in &preseed.storage_volumes
-    {
-        let kind = if volume.kind.is_empty() {
-            "custom"
-        } else {
-            &volume.kind
-        };
-        let collection = format!(
-            "storage-pools/{}/volumes/{}",
-            url::encode(pool),
-            url::encode(kind)
-        );
-        let item = Item(&collection, project, &volume.name);
-        item.ensure(context, volume, &volume.put).await?;
-    }
-    for InitProfileProjectPost { profile, project } in &preseed.profiles {
-        let item = Item("profiles", project, &profile.name);
-        item.ensure(context, profile, &profile.put).await?;
-    }
-    for certificate in &preseed.certificates {
-        let reply = context.client.post("/1.0/certificates", certificate).await;
-        reply.with_context(|| format!("trust `{}`", certificate.put.name))?;
-    }
-    Ok(())
-}
-
-/// Where an object of a preseed goes: collection, project and name.
-struct Item<'a>(&'a str, &'a str, &'a str);
-
-impl Item<'_> {
-    fn scope(&self, path: String) -> String {
-        if self.1.is_empty() {
-            path
-        } else {
-            url::with_query(&path, "project", self.1)
-        }
-    }
-
-    /// Creates the object, or changes it where it is there.
-    async fn ensure(
-        &self,
-        context: &Context,
-        post: &impl Serialize,
-        put: &impl Serialize,
-    ) -> Result<()> {
-        let path = self.scope(object(self.0, self.2));
-        let exists = match context.client.get::<serde_json::Value>(&path).await {
-            Ok(_) => true,
-            Err(error) if error.is_not_found() => false,
-            Err(error) => return Err(error.into()),
-        };
-        let reply = if exists {
-            context.client.patch(&path, put).await
-        } else {
-            context
-                .client
-                .post(&self.scope(format!("/1.0/{}", self.0)), post)
-                .await
-        };
-        let kind = if self.0.contains("/volumes") {
-            "storage volume".to_owned()
-        } else {
-            self.0.trim_end_matches('s').replace('-', " ")
-        };
-        let what = format!("{kind} `{}`", self.2);
-        let failed = || format!("{} the {what}", if exists { "change" } else { "create" });
-        context
-            .finish(reply.with_context(failed)?, &what)
-            .await
-            .with_context(failed)?;
-        context.printer.note(&format!(
-            "{} {what}",
-            if exists { "Changed" } else { "Created" }
-        ));
-        Ok(())
-    }
-}
-
-async fn dump(context: &Context) -> Result<InitPreseed> {
-    let server: Server = context.client.get("/1.0").await?;
-    let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
-    let pools: Vec<StoragePool> = context.client.get("/1.0/storage-pools?recursion=1").await?;
-    let profiles: Vec<Profile> = context.client.get("/1.0/profiles?recursion=1").await?;
-    let projects: Vec<Project> = context.client.get("/1.0/projects?recursion=1").await?;
-    Ok(InitPreseed {
-        config: server.put.config,
-        networks: networks
-            .into_iter()
-            .filter(|network| network.managed)
-            .map(|network| InitNetworksProjectPost {
-                network: NetworksPost {
-                    put: network.put,
-                    name: network.name,
-                    kind: network.kind,
-                },
-                project: network.project,
-            })
-            .collect(),
-        storage_pools: pools
-            .into_iter()
-            .map(|pool| StoragePoolsPost {
-                put: pool.put,
-                name: pool.name,
-                driver: pool.driver,
-            })
-            .collect(),
-        profiles: profiles
-            .into_iter()
-            .map(|profile| InitProfileProjectPost {
-                profile: ProfilesPost {
-                    put: profile.put,
-                    name: profile.name,
-                },
-                project: profile.project,
-            })
-            .collect(),
-        projects: projects
-            .into_iter()
-            .map(|project| ProjectsPost {
-                put: project.put,
-                name: project.name,
-            })
-            .collect(),
-        ..InitPreseed::default()
     })
 }
