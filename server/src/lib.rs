@@ -22,6 +22,7 @@ mod notify;
 pub mod operation;
 pub mod places;
 pub mod plan;
+mod readiness;
 pub mod reconcile;
 pub mod runtime;
 pub mod saga;

@@ -22,7 +22,7 @@ impl Channel {
     )]
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         packet::set_nonblocking(socket.as_fd())?;
-        AsyncFd::new(socket).map(Self)
+        crate::readiness::watch(socket).map(Self)
     }
 
     /// Connects to the monitor of a runtime directory.

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use axum::extract::ws::{Message, WebSocket};
 use rustix::io::Errno;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::watch as latch;
 
 use super::sockets::{finish, until};
+use crate::readiness::watch;
 
 const CHUNK: usize = 16 << 10;
 
@@ -18,10 +18,10 @@ const CHUNK: usize = 16 << 10;
 pub(super) async fn pump(
     mut socket: WebSocket,
     terminal: OwnedFd,
-    mut ended: watch::Receiver<bool>,
+    mut ended: latch::Receiver<bool>,
 ) -> io::Result<bool> {
     rustix::io::ioctl_fionbio(&terminal, true)?;
-    let terminal = AsyncFd::with_interest(terminal, Interest::READABLE | Interest::WRITABLE)?;
+    let terminal = watch(terminal)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = tokio::select! {
