@@ -16,10 +16,6 @@ use super::RuntimeError;
 pub(super) struct Channel(AsyncFd<OwnedFd>);
 
 impl Channel {
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, for types that may change their descriptor; an OwnedFd can't"
-    )]
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         packet::set_nonblocking(socket.as_fd())?;
         crate::readiness::watch(socket).map(Self)
