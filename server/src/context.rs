@@ -51,6 +51,8 @@ pub struct App {
     pub id_ranges: Vec<(u32, u32)>,
     /// One unpacking or download of an image at a time.
     pub image_locks: KeyedMutex,
+    /// When image servers were last asked.
+    pub image_checks: crate::app::image::Checks,
     /// Tasks that shutting down waits for.
     pub tasks: TaskTracker,
     /// Is cancelled when the daemon is to end.

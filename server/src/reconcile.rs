@@ -33,6 +33,7 @@ pub async fn run(app: Arc<App>) {
 
 async fn once(app: &App) -> Result<()> {
     prune_operations(app);
+    crate::app::image::sweep_pools(app).await?;
     for row in app.db.read(networks::list).await? {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;

@@ -52,7 +52,15 @@ pub const EXTENSIONS: &[&str] = &[
 ];
 
 /// Keys of the server.
-const KEYS: &[&str] = &["images.build.mirror", "core.shutdown_timeout"];
+const KEYS: &[&str] = &[
+    "core.proxy_http",
+    "core.proxy_https",
+    "core.proxy_ignore_hosts",
+    "core.shutdown_timeout",
+    "images.auto_update_cached",
+    "images.build.mirror",
+    "images.compression_algorithm",
+];
 
 /// The server as its clients see it.
 pub async fn get(app: &App, who: &Requestor) -> Result<Server> {

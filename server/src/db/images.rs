@@ -162,14 +162,31 @@ pub fn list_aliases(tx: &Transaction<'_>, project: i64) -> Result<Vec<Alias>, Db
         "SELECT a.name, a.description, m.fingerprint FROM image_aliases a JOIN images m ON m.id = a.image_id
          WHERE a.project_id = ?1 ORDER BY a.name",
     )?;
-    let rows = statement.query_map([project], |row| {
-        Ok(Alias {
-            name: row.get(0)?,
-            description: row.get(1)?,
-            target: row.get(2)?,
-        })
-    })?;
+    let rows = statement.query_map([project], alias_from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One alias.
+pub fn find_alias(
+    tx: &Transaction<'_>,
+    project: i64,
+    name: &str,
+) -> Result<Option<Alias>, DbError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT a.name, a.description, m.fingerprint FROM image_aliases a JOIN images m ON m.id = a.image_id
+         WHERE a.project_id = ?1 AND a.name = ?2",
+    )?;
+    Ok(statement
+        .query_row(params![project, name], alias_from_row)
+        .optional()?)
+}
+
+fn alias_from_row(row: &Row<'_>) -> rusqlite::Result<Alias> {
+    Ok(Alias {
+        name: row.get(0)?,
+        description: row.get(1)?,
+        target: row.get(2)?,
+    })
 }
 
 /// Adds an alias.

@@ -5,6 +5,10 @@ mod error;
 mod events;
 mod extract;
 mod identity;
+mod image_aliases;
+mod image_export;
+mod image_upload;
+mod images;
 mod instances;
 mod listener;
 mod networks;
@@ -38,6 +42,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(server::routes())
         .nest("/1.0/instances", instances::routes())
         .nest("/1.0/containers", instances::routes())
+        .merge(images::routes())
         .merge(networks::routes())
         .merge(pools::routes())
         .merge(profiles::routes())

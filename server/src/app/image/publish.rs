@@ -1,0 +1,211 @@
+//! Images that are made of an instance, or of a snapshot of it.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use rlxc_api::ImagesPostSource;
+use rlxc_storage::Driver;
+use rlxc_storage::image::{Compression, ImageFiles, ImageMetadata, PackOrder, pack};
+use rlxc_sys::file::{self, FileError};
+
+use super::create::server_config;
+use super::import::{Draft, Trust, import};
+use super::incoming::{Incoming, Scratch};
+use crate::app::instance;
+use crate::context::{App, blocking};
+use crate::error::{Error, Result};
+use crate::instance::Permit;
+use crate::instance::state::{State, Verb};
+use crate::model::{Image, Instance};
+use crate::operation::Handle;
+use crate::saga::{instance_volume, snapshot_id};
+
+/// Between two messages about the progress.
+const PROGRESS_STEP: u64 = 8 << 20;
+
+/// What to publish.
+#[derive(Debug)]
+pub(super) struct Order {
+    instance: String,
+    snapshot: Option<String>,
+    /// As asked for; the server's own unless set.
+    compression: Option<Compression>,
+}
+
+impl Order {
+    pub(super) fn parse(source: &ImagesPostSource, compression: &str) -> Result<Self> {
+        let (instance, snapshot) = match source.name.split_once('/') {
+            Some((instance, snapshot)) => (instance, Some(snapshot.to_owned())),
+            None => (source.name.as_str(), None),
+        };
+        if snapshot.is_some() != (source.kind == "snapshot") {
+            return Err(Error::Invalid(format!(
+                "`{}` is no name of a source of type `{}`",
+                source.name, source.kind
+            )));
+        }
+        let compression = Some(compression).filter(|name| !name.is_empty());
+        Ok(Self {
+            instance: instance.to_owned(),
+            snapshot,
+            compression: compression.map(parse_compression).transpose()?,
+        })
+    }
+}
+
+/// The name of a compression, as LXD writes them: arguments for a tool may follow, and are ours to choose.
+fn parse_compression(text: &str) -> Result<Compression> {
+    match text.split_whitespace().next().unwrap_or_default() {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        "xz" => Ok(Compression::Xz),
+        other => Err(Error::Invalid(format!(
+            "images can't be compressed with `{other}` here: there are none, gzip, zstd and xz"
+        ))),
+    }
+}
+
+/// Packs a stopped instance, or a snapshot, and brings the image into the store.
+pub(super) async fn publish(
+    app: &App,
+    operation: &Handle,
+    order: &Order,
+    mut draft: Draft,
+) -> Result<Image> {
+    let instance = instance::find(app, operation.project(), &order.instance).await?;
+    let _permit = hold(app, operation, order, &instance).await?;
+    let compression = match order.compression {
+        Some(compression) => compression,
+        None => server_compression(app).await?,
+    };
+    let snapshot = order
+        .snapshot
+        .as_ref()
+        .map(|name| find_snapshot(&instance, name))
+        .transpose()?;
+    let packing = Packing {
+        driver: app.pools.get(&instance.pool)?,
+        scratch: Scratch::create(app)?,
+        created: app.clock.now().as_second(),
+        operation: operation.clone(),
+        instance,
+        snapshot,
+        compression,
+    };
+    let incoming = blocking(move || packing.run()).await?;
+    if operation.cancellation().is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    draft.trust = Trust::Made;
+    import(app, operation.id(), operation.project(), incoming, draft).await
+}
+
+/// Keeps the source as it is: an instance must be stopped, a snapshot must not go away.
+async fn hold(app: &App, operation: &Handle, order: &Order, instance: &Instance) -> Result<Permit> {
+    let handle = app
+        .instances
+        .get(instance.id)
+        .ok_or_else(|| Error::not_found("instance", &order.instance))?;
+    let permit = handle
+        .begin(Verb::Copy, &order.instance, operation.id())
+        .await?;
+    if order.snapshot.is_none() && permit.before().state != State::Stopped {
+        return Err(Error::Invalid(format!(
+            "instance `{}` is running: publish a snapshot of it, or stop it first",
+            order.instance
+        )));
+    }
+    Ok(permit)
+}
+
+fn find_snapshot(instance: &Instance, name: &str) -> Result<i64> {
+    let found = instance
+        .snapshots
+        .iter()
+        .find(|snapshot| snapshot.name == name);
+    found
+        .map(|snapshot| snapshot.id)
+        .ok_or_else(|| Error::not_found("snapshot", format!("{}/{name}", instance.name)))
+}
+
+async fn server_compression(app: &App) -> Result<Compression> {
+    let config = server_config(app).await?;
+    let name = config.get("images.compression_algorithm");
+    name.map_or(Ok(Compression::Zstd), |name| parse_compression(name))
+}
+
+struct Packing {
+    driver: Arc<dyn Driver>,
+    scratch: Scratch,
+    created: i64,
+    operation: Handle,
+    instance: Instance,
+    snapshot: Option<i64>,
+    compression: Compression,
+}
+
+impl Packing {
+    fn run(self) -> Result<Incoming> {
+        let failed = format!("publish instance `{}`", self.instance.name);
+        let meta = self.scratch.path().join("image");
+        let packed = self.pack(&meta);
+        let (fingerprint, size) = packed.map_err(|error| Error::Failed {
+            what: failed,
+            source: error,
+        })?;
+        Ok(Incoming {
+            scratch: self.scratch,
+            files: ImageFiles { meta, rootfs: None },
+            fingerprint,
+            size,
+        })
+    }
+
+    fn pack(&self, path: &Path) -> Result<(String, u64), crate::error::Cause> {
+        let volume = instance_volume(self.instance.id);
+        let root = match self.snapshot {
+            Some(snapshot) => self.driver.snapshot_root(volume, snapshot_id(snapshot))?,
+            None => self.driver.root(volume)?,
+        };
+        let directory = self.driver.volume_dir(volume)?;
+        let metadata = self.metadata(&directory)?;
+        let out = File::create_new(path).map_err(|error| FileError::new("create", path, error))?;
+        let told = std::cell::Cell::new(0);
+        let progress = |bytes: u64| {
+            if bytes >= told.get() + PROGRESS_STEP {
+                told.set(bytes);
+                let text = format!("Packing: {} MiB", bytes >> 20);
+                self.operation
+                    .set("create_image_from_container_pack_progress", text);
+            }
+        };
+        let order = PackOrder {
+            root: &root,
+            metadata: &metadata,
+            templates: Some(&directory.join("templates")),
+            compression: self.compression,
+        };
+        let (fingerprint, size, out) = pack(order, BufWriter::new(out), &progress)?;
+        out.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
+        Ok((fingerprint, size))
+    }
+
+    fn metadata(&self, directory: &Path) -> Result<ImageMetadata, crate::error::Cause> {
+        let path = directory.join("metadata.yaml");
+        let mut metadata = match file::read(&path) {
+            Ok(text) => ImageMetadata::parse(&text)?,
+            Err(error) if error.is_not_found() => ImageMetadata::default(),
+            Err(error) => return Err(error.into()),
+        };
+        metadata
+            .architecture
+            .clone_from(&self.instance.architecture);
+        metadata.creation_date = self.created;
+        metadata.expiry_date = 0;
+        Ok(metadata)
+    }
+}

@@ -1,0 +1,100 @@
+//! `/1.0/images/aliases`. A name may hold `/`, escaped or not.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
+
+use super::extract::{Body, Params, check_match};
+use super::identity::Identity;
+use super::patch;
+use super::render::{Reply, created, done, etag, listing, tagged};
+use crate::app::image::{alias, alias_url};
+use crate::context::App;
+
+type Daemon = State<Arc<App>>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/1.0/images/aliases", get(list).post(create))
+        .route(
+            "/1.0/images/aliases/{*name}",
+            get(show)
+                .put(replace)
+                .patch(merge)
+                .post(rename)
+                .delete(remove),
+        )
+}
+
+async fn list(State(app): Daemon, params: Params) -> Reply {
+    let all = alias::list(&app, &params.project).await?;
+    listing(params.recursion, all, |item| alias_url(&item.name))
+}
+
+async fn create(
+    State(app): Daemon,
+    Identity(who): Identity,
+    params: Params,
+    Body(entry): Body<ImageAliasesEntry>,
+) -> Reply {
+    let location = alias_url(&entry.name);
+    alias::create(&app, &who, &params.project, entry).await?;
+    created(&location)
+}
+
+async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+    let view = alias::get(&app, &params.project, &name).await?;
+    let put = view.put.clone();
+    tagged(view, &put)
+}
+
+async fn replace(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(put): Body<ImageAliasesEntryPut>,
+) -> Reply {
+    let current = alias::get(&app, &params.project, &name).await?.put;
+    check_match(&params, "image alias", &etag(&current))?;
+    alias::update(&app, &who, &params.project, &name, put).await?;
+    done()
+}
+
+async fn merge(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(changes): Body<serde_json::Value>,
+) -> Reply {
+    let current = alias::get(&app, &params.project, &name).await?.put;
+    check_match(&params, "image alias", &etag(&current))?;
+    let put = patch::merge(&current, changes)?;
+    alias::update(&app, &who, &params.project, &name, put).await?;
+    done()
+}
+
+async fn rename(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(post): Body<ImageAliasesEntryPost>,
+) -> Reply {
+    alias::rename(&app, &who, &params.project, &name, &post.name).await?;
+    created(&alias_url(&post.name))
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    alias::delete(&app, &who, &params.project, &name).await?;
+    done()
+}
