@@ -1,0 +1,165 @@
+//! Exec and console: their streams over websockets.
+//!
+//! Data are binary frames; an empty text frame ends a stream, both ways. Control messages are JSON. All websockets
+//! of a session are opened at once, and the wait for its end is on its way before they are.
+
+mod pump;
+mod sockets;
+
+use bytes::Bytes;
+use rlxc_api::{ExecMetadata, InstanceConsolePost, InstanceExecPost, Operation};
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc;
+
+use self::sockets::Sockets;
+use crate::connection::{Connection, Reply};
+use crate::error::ClientError;
+use crate::url;
+
+/// What can be told to a running command or console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// The window has another size.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// Send a signal.
+    Signal(i32),
+}
+
+/// The local ends of a session. A closed `input` is the end of stdin.
+#[derive(Debug)]
+pub struct Streams<O, E> {
+    /// What to send.
+    pub input: mpsc::Receiver<Bytes>,
+    /// Where stdout goes; all of the output where there is a terminal.
+    pub output: O,
+    /// Where stderr goes.
+    pub error: E,
+    /// What to tell.
+    pub control: mpsc::Receiver<Control>,
+}
+
+impl Connection {
+    /// Runs a command in an instance and carries its streams; gives back its exit code.
+    ///
+    /// 126 and 127 stand for "not executable" and "not found", 128 and more for signals, as in a shell.
+    pub async fn exec<O, E>(
+        &self,
+        instance: &str,
+        request: &InstanceExecPost,
+        streams: Streams<O, E>,
+    ) -> Result<i32, ClientError>
+    where
+        O: AsyncWrite + Unpin,
+        E: AsyncWrite + Unpin,
+    {
+        let path = format!("{}/exec", url::instance(instance));
+        let (operation, metadata) = self.begin(&path, request).await?;
+        let over = self.wait_for_end(&operation);
+        let sockets = Sockets {
+            connection: self,
+            operation: &operation,
+            metadata: &metadata,
+        };
+        let end = if request.interactive {
+            let carried = sockets.carry_terminal(streams);
+            tokio::pin!(carried);
+            Self::until_over(over, carried).await?
+        } else {
+            let carried = sockets.carry_three(streams);
+            tokio::pin!(carried);
+            Self::until_over(over, carried).await?
+        };
+        exit_code(&path, end)
+    }
+
+    /// Attaches to the console of an instance, until `input` is closed or the instance stops.
+    pub async fn console<O>(
+        &self,
+        instance: &str,
+        request: &InstanceConsolePost,
+        streams: Streams<O, tokio::io::Sink>,
+    ) -> Result<(), ClientError>
+    where
+        O: AsyncWrite + Unpin,
+    {
+        let path = format!("{}/console", url::instance(instance));
+        let (operation, metadata) = self.begin(&path, request).await?;
+        let sockets = Sockets {
+            connection: self,
+            operation: &operation,
+            metadata: &metadata,
+        };
+        sockets.carry_console(streams).await
+    }
+
+    async fn begin(
+        &self,
+        path: &str,
+        request: &impl serde::Serialize,
+    ) -> Result<(Operation, ExecMetadata), ClientError> {
+        let Reply::Begun(operation) = self.post(path, request).await? else {
+            return Err(ClientError::Incomplete {
+                path: path.to_owned(),
+                what: "an operation",
+            });
+        };
+        let metadata = metadata(path, &operation)?;
+        Ok((*operation, metadata))
+    }
+
+    /// The streams end first, most often, and then the command's status is known. Where the command is over but a
+    /// stream is not (something in the background holds it), the daemon closes it.
+    async fn until_over(
+        over: impl Future<Output = Result<Operation, ClientError>>,
+        mut carried: impl Future<Output = Result<(), ClientError>> + Unpin,
+    ) -> Result<Operation, ClientError> {
+        tokio::pin!(over);
+        tokio::select! {
+            streams = &mut carried => {
+                let end = over.await?;
+                // A command that never ran never had streams: its own error says more.
+                if end.err.is_empty() {
+                    streams?;
+                }
+                Ok(end)
+            }
+            end = &mut over => {
+                let end = end?;
+                if end.err.is_empty() {
+                    carried.await?;
+                }
+                Ok(end)
+            }
+        }
+    }
+}
+
+fn metadata(path: &str, operation: &Operation) -> Result<ExecMetadata, ClientError> {
+    let map = operation.metadata.clone().unwrap_or_default();
+    serde_json::from_value(map.into_iter().collect()).map_err(|source| ClientError::Reply {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn exit_code(path: &str, end: Operation) -> Result<i32, ClientError> {
+    let code = metadata(path, &end)?.exit_code;
+    match code {
+        // The daemon's words ("command not found") go with these two, and the caller shows them.
+        Some(code) if end.err.is_empty() || !(126..=127).contains(&code) => Ok(code),
+        _ if !end.err.is_empty() => Err(ClientError::Operation {
+            description: end.description,
+            message: end.err,
+            cancelled: false,
+        }),
+        _ => Err(ClientError::Incomplete {
+            path: path.to_owned(),
+            what: "an exit code",
+        }),
+    }
+}

@@ -1,0 +1,112 @@
+//! One stream and one websocket.
+
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use rlxc_api::InstanceExecControl;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use super::Control;
+use crate::error::ClientError;
+use crate::websocket::Socket;
+
+/// Sends what comes from `input`, then the end of the stream. The other side may stop listening at any time: a
+/// command need not read its stdin.
+pub(super) async fn feed<S>(socket: &mut S, input: &mut mpsc::Receiver<Bytes>)
+where
+    S: SinkExt<Message, Error = WsError> + Unpin,
+{
+    while let Some(bytes) = input.recv().await {
+        if socket.send(Message::Binary(bytes)).await.is_err() {
+            return;
+        }
+    }
+    socket.send(Message::text("")).await.ok();
+}
+
+/// Writes what comes until the stream ends.
+pub(super) async fn drain<W: AsyncWrite + Unpin>(
+    mut incoming: SplitStream<Socket>,
+    writer: &mut W,
+) -> Result<(), ClientError> {
+    let failed = || ClientError::io("write the output");
+    while let Some(message) = incoming.next().await {
+        match message {
+            Ok(Message::Binary(bytes)) => {
+                writer.write_all(&bytes).await.map_err(failed())?;
+                writer.flush().await.map_err(failed())?;
+            }
+            // An empty text frame is the end; a text with content is from servers that take no care.
+            Ok(Message::Text(text)) if !text.is_empty() => {
+                writer.write_all(text.as_bytes()).await.map_err(failed())?;
+                writer.flush().await.map_err(failed())?;
+            }
+            // However it ends: the operation knows whether that was well.
+            Ok(Message::Text(_) | Message::Close(_)) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sends control messages, and answers pings meanwhile.
+pub(super) async fn steer(socket: Socket, control: &mut mpsc::Receiver<Control>) {
+    let (mut outgoing, mut incoming): (SplitSink<Socket, Message>, _) = socket.split();
+    loop {
+        tokio::select! {
+            message = incoming.next() => if !matches!(message, Some(Ok(_))) { return },
+            order = control.recv() => {
+                let Some(order) = order else {
+                    // Nobody will steer any more, but closing it would kill the command.
+                    while let Some(Ok(_)) = incoming.next().await {}
+                    return;
+                };
+                if outgoing.send(Message::text(render(order))).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn render(order: Control) -> String {
+    let message = match order {
+        Control::Resize { width, height } => InstanceExecControl {
+            command: "window-resize".to_owned(),
+            args: [
+                ("width".to_owned(), width.to_string()),
+                ("height".to_owned(), height.to_string()),
+            ]
+            .into(),
+            signal: 0,
+        },
+        Control::Signal(signal) => InstanceExecControl {
+            command: "signal".to_owned(),
+            args: std::collections::BTreeMap::new(),
+            signal,
+        },
+    };
+    serde_json::to_string(&message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_travel_as_text() {
+        assert_eq!(
+            render(Control::Resize {
+                width: 80,
+                height: 24
+            }),
+            r#"{"command":"window-resize","args":{"height":"24","width":"80"},"signal":0}"#
+        );
+        assert_eq!(
+            render(Control::Signal(15)),
+            r#"{"command":"signal","args":{},"signal":15}"#
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! Which websocket carries what.
+
+use futures_util::StreamExt;
+use rlxc_api::{ExecMetadata, Operation};
+use tokio::io::AsyncWrite;
+
+use super::Streams;
+use super::pump::{drain, feed, steer};
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::url;
+use crate::websocket::Socket;
+
+/// The websockets of one session.
+pub(super) struct Sockets<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) operation: &'a Operation,
+    pub(super) metadata: &'a ExecMetadata,
+}
+
+impl Sockets<'_> {
+    async fn open(&self, fd: &'static str) -> Result<Socket, ClientError> {
+        let path = format!("{}/websocket", self.operation.url());
+        let Some(secret) = self.metadata.fds.get(fd) else {
+            return Err(ClientError::Incomplete {
+                path,
+                what: "the secret of a websocket",
+            });
+        };
+        self.connection
+            .websocket(&url::with_query(&path, "secret", secret))
+            .await
+    }
+
+    pub(super) async fn carry_three<O, E>(
+        &self,
+        mut streams: Streams<O, E>,
+    ) -> Result<(), ClientError>
+    where
+        O: AsyncWrite + Unpin,
+        E: AsyncWrite + Unpin,
+    {
+        let input = async {
+            let (mut outgoing, mut incoming) = self.open("0").await?.split();
+            tokio::select! {
+                () = feed(&mut outgoing, &mut streams.input) => {}
+                // Reading answers pings, and sees that the command has closed its stdin.
+                () = async { while let Some(Ok(_)) = incoming.next().await {} } => {}
+            }
+            Ok::<_, ClientError>(())
+        };
+        let control = async {
+            // Old servers do without: then there is nobody to send a signal to.
+            if let Ok(socket) = self.open("control").await {
+                steer(socket, &mut streams.control).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let output = async {
+            let (_, incoming) = self.open("1").await?.split();
+            drain(incoming, &mut streams.output).await
+        };
+        let error = async {
+            let (_, incoming) = self.open("2").await?.split();
+            drain(incoming, &mut streams.error).await
+        };
+        let outputs = async { tokio::try_join!(output, error).map(|_| ()) };
+        let input = async {
+            match input.await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => Err(error),
+            }
+        };
+        tokio::select! {
+            done = outputs => done,
+            failed = input => failed,
+            () = control => Ok(()),
+        }
+    }
+
+    pub(super) async fn carry_terminal<O, E>(
+        &self,
+        mut streams: Streams<O, E>,
+    ) -> Result<(), ClientError>
+    where
+        O: AsyncWrite + Unpin,
+    {
+        let (data, control) = tokio::try_join!(self.open("0"), self.open("control"))?;
+        let (mut outgoing, incoming) = data.split();
+        let input = async {
+            feed(&mut outgoing, &mut streams.input).await;
+            std::future::pending::<()>().await;
+        };
+        let steering = async {
+            steer(control, &mut streams.control).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            done = drain(incoming, &mut streams.output) => done,
+            () = input => Ok(()),
+            () = steering => Ok(()),
+        }
+    }
+
+    pub(super) async fn carry_console<O>(
+        &self,
+        mut streams: Streams<O, tokio::io::Sink>,
+    ) -> Result<(), ClientError>
+    where
+        O: AsyncWrite + Unpin,
+    {
+        let (data, control) = tokio::try_join!(self.open("0"), self.open("control"))?;
+        let (mut outgoing, incoming) = data.split();
+        let steering = async {
+            steer(control, &mut streams.control).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            done = drain(incoming, &mut streams.output) => done,
+            () = feed(&mut outgoing, &mut streams.input) => Ok(()),
+            () = steering => Ok(()),
+        }
+    }
+}
