@@ -53,10 +53,11 @@ pub(super) async fn drain(
         let count = tokio::select! {
             biased;
             count = stdout.read(&mut buffer) => count?,
-            () = until(&mut ended) => match stdout.try_read(&mut buffer) {
+            // The kernel is asked, not the runtime: it may not have heard yet of the command's last bytes.
+            () = until(&mut ended) => match rustix::io::read(&stdout, &mut *buffer) {
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return Err(error),
+                Err(rustix::io::Errno::AGAIN) => 0,
+                Err(error) => return Err(error.into()),
             },
         };
         if count == 0 {
