@@ -39,8 +39,12 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar.set_message(format!("{}: {text}", self.label));
         } else if self.plain {
-            // A log wants stages, not each percent of them.
-            let stage: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            // A log wants stages, not each percent or package of them.
+            let stage = text
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             if *self.last.borrow() != stage {
                 writeln!(std::io::stderr(), "{}: {text}", self.label).ok();
                 self.last.replace(stage);

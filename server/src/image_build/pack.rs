@@ -63,6 +63,8 @@ pub(super) fn write_metadata(metadata: &ImageMetadata, target: &Path) -> Result<
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_mtime(metadata.creation_date.try_into().unwrap_or_default());
     let mut write = || -> io::Result<()> {
         let mut builder = tar::Builder::new(File::create_new(target)?);

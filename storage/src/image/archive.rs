@@ -278,8 +278,14 @@ impl<R: Read> Archive<R> {
         };
         let mode = header.mode();
         let attributes = Attributes {
-            uid: owner(extensions.uid, header.uid())?,
-            gid: owner(extensions.gid, header.gid())?,
+            uid: owner(
+                extensions.uid,
+                owner_field(&header.as_old().uid, header.uid()),
+            )?,
+            gid: owner(
+                extensions.gid,
+                owner_field(&header.as_old().gid, header.gid()),
+            )?,
             mode: mode.map_err(|error| self.malformed(error.to_string()))? & 0o7777,
             // Base-256 numbers may be negative: two's complement, which the crate hands over as unsigned.
             mtime: extensions
@@ -446,6 +452,14 @@ fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
         return Some((seconds - 1, 1_000_000_000 - nanoseconds));
     }
     Some((seconds, nanoseconds))
+}
+
+/// Some writers leave the field of an owner empty where they mean root.
+fn owner_field(bytes: &[u8], parsed: io::Result<u64>) -> io::Result<u64> {
+    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(0);
+    }
+    parsed
 }
 
 #[cfg(test)]
