@@ -12,6 +12,11 @@ const SUGGESTIONS: usize = 3;
 
 /// Hints for an error; the daemon is asked what names there are.
 pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String> {
+    let text = error.to_string().to_lowercase();
+    if text.contains("did you mean") || text.contains("--force") {
+        // The daemon knew better already.
+        return Vec::new();
+    }
     match error
         .chain()
         .find_map(|cause| cause.downcast_ref::<ClientError>())
