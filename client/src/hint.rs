@@ -34,11 +34,9 @@ pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String
             ]
         }
         Some(ClientError::Refused {
-            code: 400,
-            path,
-            message,
-        }) => refused(path, message),
-        Some(ClientError::Operation { message, .. }) => refused("", message),
+            code: 400, message, ..
+        }) => refused(message),
+        Some(ClientError::Operation { message, .. }) => refused(message),
         _ => Vec::new(),
     }
 }
@@ -65,20 +63,10 @@ fn parent(path: &std::path::Path) -> String {
     path.parent().unwrap_or(path).display().to_string()
 }
 
-fn refused(path: &str, message: &str) -> Vec<String> {
+fn refused(message: &str) -> Vec<String> {
     let message = message.to_lowercase();
-    let is_instance = path.starts_with("/1.0/instances/") || path.is_empty();
-    if is_instance
-        && message.contains("running")
-        && !message.contains("not running")
-        && !message.contains("already")
-    {
-        return vec!["add --force to stop it first".to_owned()];
-    }
-    if message.contains("root disk")
-        || message.contains("no storage pool")
-        || message.contains("storage pool not found")
-    {
+    let lacks_pool = ["root disk", "no storage pool", "storage pool not found"];
+    if lacks_pool.iter().any(|words| message.contains(words)) {
         return vec![
             "`rlxc admin init --auto` makes a storage pool, a bridge and the default profile"
                 .to_owned(),

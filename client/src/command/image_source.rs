@@ -138,10 +138,9 @@ async fn fetch_or_build(context: &Context, name: &str) -> Result<Option<String>>
                 name_it(context, &found, name).await;
                 return Ok(Some(found));
             }
-            Err(error) => context.printer.note(&format!(
-                "Image server `{server}` ({}): {error:#}",
-                remote.addr
-            )),
+            Err(error) => context
+                .printer
+                .note(&format!("Image server `{server}`: {error:#}")),
         }
     }
     let Some(release) = release else {
