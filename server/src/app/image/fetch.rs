@@ -55,16 +55,16 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn parse(source: &ImagesPostSource) -> Result<Self> {
-        let name = [&source.alias, &source.fingerprint];
-        Self::new(&source.protocol, &source.server, name)
+        let names = [source.alias.as_str(), &source.fingerprint];
+        Self::new(&source.protocol, &source.server, names)
     }
 
     /// Where an image came from, to look there again.
     pub(super) fn again(origin: &ImageOrigin) -> Result<Self> {
-        Self::new(&origin.protocol, &origin.server, [&origin.alias, ""])
+        Self::new(&origin.protocol, &origin.server, [origin.alias.as_str(), ""])
     }
 
-    fn new<S: AsRef<str>>(protocol: &str, server: &str, names: [S; 2]) -> Result<Self> {
+    fn new(protocol: &str, server: &str, names: [&str; 2]) -> Result<Self> {
         if server.is_empty() {
             return Err(Error::Invalid(
                 "the source names no server to copy the image from".to_owned(),
@@ -76,10 +76,7 @@ impl Wanted {
                  and `rlxc image export` there with `rlxc image import` here"
             )));
         }
-        let name = names
-            .iter()
-            .map(AsRef::as_ref)
-            .find(|name| !name.is_empty());
+        let name = names.into_iter().find(|name| !name.is_empty());
         let Some(name) = name else {
             return Err(Error::Invalid(
                 "the source names no image: it needs `alias` or `fingerprint`".to_owned(),
@@ -115,7 +112,7 @@ pub(super) async fn from_server(
     let wanted = Wanted::new(
         &source.protocol,
         &source.server,
-        [&source.alias, &source.fingerprint],
+        [source.alias.as_str(), &source.fingerprint],
     )?;
     let cached = cached(app, project, &wanted).await?;
     if app.image_checks.is_fresh(&wanted)

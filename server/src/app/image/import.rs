@@ -28,6 +28,10 @@ pub enum Trust {
 
 /// What is told of an image beyond its files.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own, as the API has them"
+)]
 pub struct Draft {
     /// As the uploader calls the file.
     pub filename: String,
