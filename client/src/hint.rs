@@ -33,10 +33,12 @@ pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String
                     .to_owned(),
             ]
         }
-        Some(ClientError::Refused {
-            code: 400, message, ..
-        }) => refused(message),
-        Some(ClientError::Operation { message, .. }) => refused(message),
+        Some(
+            ClientError::Refused {
+                code: 400, message, ..
+            }
+            | ClientError::Operation { message, .. },
+        ) => refused(message),
         _ => Vec::new(),
     }
 }
