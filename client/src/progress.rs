@@ -20,7 +20,7 @@ impl Progress {
     pub(crate) fn new(label: &str, quiet: bool) -> Self {
         Self {
             label: label.to_owned(),
-            bar: (!quiet && std::io::stderr().is_terminal()).then(|| spinner(label)),
+            bar: (!quiet && std::io::stderr().is_terminal()).then(spinner),
             plain: !quiet,
             last: RefCell::default(),
         }
@@ -28,16 +28,16 @@ impl Progress {
 
     /// Shows what an operation says of its progress.
     pub(crate) fn show(&self, operation: &Operation) {
-        if let Some(text) = operation.progress() {
-            self.note(text);
+        match (operation.progress(), &self.bar) {
+            (Some(text), _) => self.note(text),
+            (None, Some(bar)) => draw(bar, &self.label),
+            (None, None) => {}
         }
     }
 
     pub(crate) fn note(&self, text: &str) {
         if let Some(bar) = &self.bar {
-            // Quick commands never get here, so they never draw.
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar.set_message(format!("{}: {text}", self.label));
+            draw(bar, &format!("{}: {text}", self.label));
         } else if self.plain {
             // A log wants stages, not each percent or package of them.
             let stage = text
@@ -59,13 +59,18 @@ impl Progress {
     }
 }
 
-fn spinner(label: &str) -> ProgressBar {
+fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
         bar.set_style(style);
     }
-    bar.set_message(label.to_owned());
     bar
+}
+
+/// Quick commands never get here, so they never draw.
+fn draw(bar: &ProgressBar, message: &str) {
+    bar.set_message(message.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
 }
 
 /// Progress of an upload or a download of this process.

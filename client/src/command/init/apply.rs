@@ -6,7 +6,7 @@ use rlxc_api::{
 };
 use rlxc_client::url;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::object;
 use crate::context::Context;
@@ -79,11 +79,15 @@ impl Item<'_> {
         put: &impl Serialize,
     ) -> Result<()> {
         let path = self.scope(object(self.0, self.2));
-        let exists = match context.client.get::<serde_json::Value>(&path).await {
-            Ok(_) => true,
-            Err(error) if error.is_not_found() => false,
+        let found = match context.client.get::<Value>(&path).await {
+            Ok(found) => Some(found),
+            Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error.into()),
         };
+        if found.as_ref().is_some_and(|found| holds(found, put)) {
+            return Ok(());
+        }
+        let exists = found.is_some();
         let reply = if exists {
             context.client.patch(&path, put).await
         } else {
@@ -108,5 +112,34 @@ impl Item<'_> {
             if exists { "Changed" } else { "Created" }
         ));
         Ok(())
+    }
+}
+
+/// Whether an object has all these fields, and in its maps all these keys: then there is nothing to change.
+fn holds(object: &Value, put: &impl Serialize) -> bool {
+    fn within(have: &Value, want: &Value) -> bool {
+        match (have, want) {
+            (Value::Object(have), Value::Object(want)) => want
+                .iter()
+                .all(|(key, want)| have.get(key).is_some_and(|have| within(have, want))),
+            (have, want) => have == want,
+        }
+    }
+    serde_json::to_value(put).is_ok_and(|put| within(object, &put))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_already_is_no_change() {
+        let object = json!({"name": "p", "config": {"a": "1", "b": "2"}, "description": ""});
+        assert!(holds(
+            &object,
+            &json!({"config": {"a": "1"}, "description": ""})
+        ));
+        assert!(!holds(&object, &json!({"config": {"a": "2"}})));
+        assert!(!holds(&object, &json!({"config": {"c": ""}})));
     }
 }
