@@ -39,6 +39,9 @@ pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String
             }
             | ClientError::Operation { message, .. },
         ) => refused(message),
+        Some(ClientError::Http { .. }) => {
+            vec!["the daemon ended meanwhile: instances run on, `rlxc list` shows them once it is back".to_owned()]
+        }
         _ => Vec::new(),
     }
 }
