@@ -25,7 +25,7 @@ use rlxc_sys::process;
 
 use crate::cgroup::{self, Layout};
 use crate::confine::InPhase;
-use crate::protocol::{self, Failure, Reply, Request};
+use crate::protocol::{self, Failure, Reply, Request, SOCKET};
 use crate::spec::ContainerSpec;
 
 /// The program. Its stdin is one end of a packet socket, over which the daemon sends `Start`.
@@ -57,7 +57,9 @@ fn detach(socket: &OwnedFd, spec: &ContainerSpec) -> Result<(), Failure> {
         cgroup: Some(monitors.as_fd()),
         ..CloneRequest::default()
     };
+    let daemon = socket.try_clone().in_phase(PHASE, String::new)?;
     clone_child(&request, || {
+        drop(process::close_all_but(&[daemon.as_fd()]));
         rustix::process::setsid().ok();
         // Nothing of the host's is held in use by a monitor's directory, and modes are those that are asked for.
         rustix::process::chdir("/").ok();
@@ -65,7 +67,7 @@ fn detach(socket: &OwnedFd, spec: &ContainerSpec) -> Result<(), Failure> {
         drop(process::set_name(c"rlxc-monitor"));
         // Before the container's own processes in the order of victims, where we may choose.
         drop(std::fs::write("/proc/self/oom_score_adj", "-900"));
-        watch_over(socket, spec, &layout);
+        watch_over(daemon, spec, &layout);
         process::exit_now(0)
     })
     .in_phase(PHASE, || "detach".into())?;
@@ -73,12 +75,17 @@ fn detach(socket: &OwnedFd, spec: &ContainerSpec) -> Result<(), Failure> {
 }
 
 /// The whole life of a monitor.
-fn watch_over(socket: &OwnedFd, spec: &ContainerSpec, layout: &Layout) {
+fn watch_over(socket: OwnedFd, spec: &ContainerSpec, layout: &Layout) {
     match launch::launch(socket.as_fd(), spec, layout) {
         Ok(container) => {
+            drop(socket);
             process::trim_heap();
             serve::serve(container);
         }
-        Err(failure) => drop(protocol::send(socket.as_fd(), &Reply::Failed(failure), &[])),
+        Err(failure) => {
+            // Before the answer: who reads it may look at once.
+            drop(std::fs::remove_file(spec.runtime_dir.join(SOCKET)));
+            drop(protocol::send(socket.as_fd(), &Reply::Failed(failure), &[]));
+        }
     }
 }
