@@ -56,21 +56,7 @@ impl<'a> Cli<'a> {
     /// Runs it; it must fail in a way that a user can read. Its stderr.
     #[track_caller]
     pub fn fails<I: IntoIterator<Item = S>, S: Into<OsString>>(self, args: I) -> String {
-        let output = self.run(args);
-        assert!(
-            output.code == 1 || output.code == 2,
-            "should fail with 1 or 2: {output}"
-        );
-        let text = &output.stderr;
-        assert!(
-            text.to_lowercase().contains("error:"),
-            "says what is wrong: {output}"
-        );
-        assert!(
-            !text.contains("panicked at") && !text.contains("RUST_BACKTRACE"),
-            "no stack trace: {output}"
-        );
-        output.stderr
+        complaint(&self.run(args))
     }
 
     /// Runs a command in an instance; it must succeed. Its stdout without the last newline.
@@ -148,4 +134,23 @@ fn ipv4(instance: &serde_json::Value) -> Option<String> {
         .iter()
         .find(|a| a["family"] == "inet" && a["scope"] == "global")?;
     global["address"].as_str().map(str::to_owned)
+}
+
+/// The stderr of a command that must have failed in a way that a user can read.
+#[track_caller]
+pub fn complaint(output: &Output) -> String {
+    assert!(
+        output.code == 1 || output.code == 2,
+        "should fail with 1 or 2: {output}"
+    );
+    let text = &output.stderr;
+    assert!(
+        text.to_lowercase().contains("error:"),
+        "says what is wrong: {output}"
+    );
+    assert!(
+        !text.contains("panicked at") && !text.contains("RUST_BACKTRACE"),
+        "no stack trace: {output}"
+    );
+    output.stderr.clone()
 }

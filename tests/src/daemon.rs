@@ -99,11 +99,14 @@ impl Daemon {
             .spawn()
             .context("start rlxcd")?;
         let end = std::time::Instant::now() + START_DEADLINE;
+        // By the world's own mounts: the directory may be a file system that only exists there.
+        let inside = self.dir.strip_prefix("/")?.join("unix.socket");
+        let socket = PathBuf::from(format!("/proc/{}/root", self.world().init_pid())).join(inside);
         loop {
             if let Some(status) = parent.try_wait()? {
                 bail!("rlxcd ended at once: {status}");
             }
-            if std::os::unix::net::UnixStream::connect(self.dir.join("unix.socket")).is_ok() {
+            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
                 break;
             }
             if std::time::Instant::now() > end {

@@ -104,30 +104,33 @@ fn firewall(daemon: &Daemon) -> Vec<String> {
         .collect()
 }
 
-/// Every process of the world by its command line, but those of the harness.
+/// The world's own processes by their command lines, and one line for each container's process namespace: what goes
+/// on inside a container is its own business.
 fn processes(daemon: &Daemon) -> Vec<String> {
-    let root = format!("/proc/{}/root/proc", daemon.world().init_pid());
-    let Ok(entries) = std::fs::read_dir(root) else {
+    let init = daemon.world().init_pid();
+    let own = std::fs::read_link(format!("/proc/{init}/ns/pid")).unwrap_or_default();
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{init}/root/proc")) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .parse::<u32>()
-                .is_ok_and(|pid| pid != 1)
-        })
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .map(|bytes| {
-            String::from_utf8_lossy(&bytes)
-                .replace('\0', " ")
-                .trim()
-                .to_owned()
-        })
-        .filter(|line| !line.is_empty())
-        .collect()
+    let mut found = Vec::new();
+    let mut containers = BTreeSet::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let Ok(namespace) = std::fs::read_link(path.join("ns/pid")) else {
+            continue;
+        };
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line)
+            .replace('\0', " ")
+            .trim()
+            .to_owned();
+        if namespace != own {
+            containers.insert(namespace);
+        } else if !line.is_empty() && !path.ends_with("1") {
+            found.push(line);
+        }
+    }
+    found.extend(containers.iter().map(|_| "a container".to_owned()));
+    found
 }
 
 /// All cgroups of a daemon, in every hierarchy.

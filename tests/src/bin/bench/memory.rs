@@ -17,8 +17,9 @@ pub(crate) fn monitors(world: u32) -> anyhow::Result<Vec<f64>> {
         };
         let here =
             std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|found| found == namespace);
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if here && String::from_utf8_lossy(&line).contains("monitor") {
+        let mut name = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        name.extend(std::fs::read(entry.path().join("comm")).unwrap_or_default());
+        if here && String::from_utf8_lossy(&name).contains("monitor") {
             sizes.push(sum(pid, &["Private_Clean:", "Private_Dirty:"])?);
         }
     }
