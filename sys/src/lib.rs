@@ -7,6 +7,7 @@ pub mod capability;
 pub mod chain;
 pub mod clone;
 pub mod file;
+pub mod identity;
 pub mod idmap;
 pub mod link;
 pub mod mount;

@@ -10,12 +10,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
 use super::{Depth, MountError, attach, clone_tree, create, create_error, finish, open_context};
+use crate::identity::FsIdentity;
 
 const KIND: &str = "overlay";
 
@@ -32,7 +32,7 @@ impl Layers<'_> {
             return self.mount_paths();
         };
         let shifted = Shifted::open(self, userns)?;
-        let _identity = RootOfLayers::assume(&shifted.work)?;
+        let _identity = become_root_of_layers(&shifted.work)?;
         match shifted.mount_descriptors() {
             Err(MountError::Create { ref source, .. }) if is_unsupported(source) => {
                 shifted.mount_in_private_namespace()
@@ -154,7 +154,7 @@ impl<'a> Shifted<'a> {
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let _identity = RootOfLayers::assume(&self.work)?;
+                    let _identity = become_root_of_layers(&self.work)?;
                     crate::namespace::unshare_mounts().map_err(|source| MountError::Root {
                         step: "unshare the mount namespace of a thread",
                         source,
@@ -216,39 +216,20 @@ fn common_parent<'a>(upper: &'a Path, work: &Path) -> &'a Path {
         .unwrap_or(upper)
 }
 
-/// File system identity of the container's root for as long as this lives, with all capabilities.
+/// Takes on the file system identity of the container's root.
 ///
-/// Overlay works on its layers with the credentials of whoever mounted it. The host's root has no id in an idmapped
-/// layer, so it could create nothing there; setfsuid(2) takes capabilities away, which is why they are raised again.
-struct RootOfLayers {
-    uid: Uid,
-    gid: Gid,
-}
-
-impl RootOfLayers {
-    /// The owner of the work directory, as seen through the mount, is the root of the container.
-    fn assume(work: &OwnedFd) -> Result<Self, MountError> {
-        let open_error = |source| MountError::Open {
-            path: PathBuf::from("work directory"),
-            source,
-        };
-        let stat = File::from(work.try_clone().map_err(open_error)?)
-            .metadata()
-            .map_err(open_error)?;
-        let gid = setfsgid(Gid::from_raw(stat.gid()));
-        let uid = setfsuid(Uid::from_raw(stat.uid()));
-        let identity = Self { uid, gid };
-        crate::capability::raise_permitted().map_err(|source| MountError::Root {
-            step: "raise capabilities",
-            source,
-        })?;
-        Ok(identity)
-    }
-}
-
-impl Drop for RootOfLayers {
-    fn drop(&mut self) {
-        setfsuid(self.uid);
-        setfsgid(self.gid);
-    }
+/// Overlay works on its layers with the credentials of whoever mounted it, and the host's root could create nothing in
+/// an idmapped layer. The owner of the work directory, as seen through the mount, is the root of the container.
+fn become_root_of_layers(work: &OwnedFd) -> Result<FsIdentity, MountError> {
+    let open_error = |source| MountError::Open {
+        path: PathBuf::from("work directory"),
+        source,
+    };
+    let stat = File::from(work.try_clone().map_err(open_error)?)
+        .metadata()
+        .map_err(open_error)?;
+    FsIdentity::assume(stat.uid(), stat.gid()).map_err(|source| MountError::Root {
+        step: "raise capabilities",
+        source,
+    })
 }
