@@ -6,3 +6,4 @@ pub mod network;
 pub mod pool;
 pub mod profile;
 pub mod server;
+pub mod template;

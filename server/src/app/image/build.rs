@@ -154,8 +154,8 @@ async fn run(app: &App, operation: &Handle, order: &Order) -> Result<image_build
 mod tests {
     use super::*;
 
-    fn order(source: ImagesPostSource) -> Order {
-        Order::parse(&source).unwrap()
+    fn order(source: &ImagesPostSource) -> Order {
+        Order::parse(source).unwrap()
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             mirror: "http://mirror.example/debian".to_owned(),
             ..ImagesPostSource::default()
         };
-        let origin = order(source).origin();
+        let origin = order(&source).origin();
         assert_eq!(origin.alias, "debian/12/minimal+git,g++");
         assert_eq!(Order::again(&origin).unwrap().origin(), origin);
     }
@@ -179,7 +179,7 @@ mod tests {
             alias: "debian/12".to_owned(),
             ..ImagesPostSource::default()
         };
-        assert_eq!(order(source).origin().alias, "debian/12");
+        assert_eq!(order(&source).origin().alias, "debian/12");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rlxc_storage::Source;
 
 use super::start::Started;
 use crate::app::image;
+use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, Durability, instances, profiles};
 use crate::error::{Error, Result};
@@ -199,6 +200,15 @@ async fn make(
                 error,
             )
         })?;
+    let trigger = match origin {
+        Origin::Image(_) => Trigger::Create,
+        Origin::Copy(_) => Trigger::Copy,
+        Origin::Empty => return Ok(instance),
+    };
+    if let Some(due) = template::find(app, &instance, trigger).await? {
+        let (instance, expanded) = super::start::load(app, instance.id).await?;
+        template::write(app, &instance, &expanded, due).await?;
+    }
     Ok(instance)
 }
 

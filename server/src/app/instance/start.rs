@@ -8,6 +8,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::find_by_id;
 use crate::app::network;
+use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking};
 use crate::db::{instances, profiles};
 use crate::error::{Error, Result};
@@ -86,6 +87,9 @@ async fn boot(
     let failed = |error: crate::runtime::RuntimeError| {
         Error::failed(format!("start instance `{}`", instance.name), error)
     };
+    if let Some(due) = template::find(app, instance, Trigger::Start).await? {
+        template::write(app, instance, expanded, due).await?;
+    }
     let rootfs = root(app, instance).await?;
     let plan =
         plan_start(instance, expanded, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
