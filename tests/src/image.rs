@@ -85,73 +85,56 @@ pub fn import_busybox(daemon: &Daemon) {
 #[track_caller]
 pub fn import_debian(daemon: &Daemon) {
     match debian() {
-        Ok(path) => {
-            let cli = daemon.cli();
-            cli.ok_within(
-                Duration::from_secs(300),
-                &[
-                    "image",
-                    "import",
-                    &path.to_string_lossy(),
-                    "--alias",
-                    "debian/12",
-                ],
-            );
+        Ok(files) => {
+            let mut args = vec!["image".to_owned(), "import".to_owned()];
+            args.extend(files.iter().map(|path| path.display().to_string()));
+            args.extend(["--alias".to_owned(), "debian/12".to_owned()]);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            daemon.cli().ok_within(Duration::from_secs(300), &args);
         }
         Err(error) => panic!("build the Debian image: {error:?}"),
     }
 }
 
-/// The exported Debian image; one for all tests of a source state, whoever comes first builds it.
-pub fn debian() -> anyhow::Result<PathBuf> {
+/// The files of the exported Debian image in their order; one for all tests of a source state, whoever comes first
+/// builds it.
+pub fn debian() -> anyhow::Result<Vec<PathBuf>> {
     let cache = crate::cache_dir();
     std::fs::create_dir_all(&cache)?;
     let lock = File::create(cache.join("debian.lock"))?;
     let Ok(_lock) = Flock::lock(lock, FlockArg::LockExclusive) else {
         bail!("lock {}", cache.display());
     };
-    let base = cache.join(format!("debian-12-{}", recipe()?));
-    if let Some(done) = exported(&base) {
-        return Ok(done);
+    let done = cache.join(format!("debian-12-{}", recipe()?));
+    if !done.is_dir() {
+        let partial = cache.join("partial");
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)?;
+        }
+        std::fs::create_dir(&partial)?;
+        let mut daemon = Daemon::prepared(Uplink::Shared);
+        daemon.start();
+        let limit = Duration::from_secs(900);
+        let target = partial.join("image").display().to_string();
+        daemon.cli().ok_within(
+            limit,
+            &["image", "build", "debian/12", "--alias", "debian/12"],
+        );
+        daemon
+            .cli()
+            .ok_within(limit, &["image", "export", "debian/12", &target]);
+        std::fs::rename(&partial, &done)?;
     }
-    let mut daemon = Daemon::prepared(Uplink::Shared);
-    daemon.start();
-    let cli = daemon.cli();
-    let limit = Duration::from_secs(900);
-    cli.ok_within(
-        limit,
-        &["image", "build", "debian/12", "--alias", "debian/12"],
-    );
-    let partial = base.with_extension("partial");
-    cli.ok_within(
-        limit,
-        &["image", "export", "debian/12", &partial.to_string_lossy()],
-    );
-    let made = exported(&partial)
-        .with_context(|| format!("nothing was exported to {}", partial.display()))?;
-    let name = made
-        .file_name()
-        .map(|name| name.to_string_lossy().replace(".partial", ""))
-        .unwrap_or_default();
-    let done = made.with_file_name(name);
-    std::fs::rename(&made, &done)?;
-    Ok(done)
-}
-
-/// The file that an export to `base` has made: the client adds the suffix of the format.
-fn exported(base: &Path) -> Option<PathBuf> {
-    let name = base.file_name()?.to_string_lossy().into_owned();
-    std::fs::read_dir(base.parent()?)
-        .ok()?
+    // `image.tar.…` alone, or `image` with the metadata and `image.root` after it.
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&done)?
         .flatten()
-        .find(|entry| {
-            let found = entry.file_name().to_string_lossy().into_owned();
-            found == name
-                || found
-                    .strip_prefix(&name)
-                    .is_some_and(|rest| rest.starts_with(".tar") || rest == ".gz")
-        })
         .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        bail!("nothing was exported to {}", done.display());
+    }
+    Ok(files)
 }
 
 /// Changes when the code that builds the image changes.

@@ -182,7 +182,12 @@ fn files(daemon: &Daemon) -> Vec<String> {
     let mut found = Vec::new();
     walk_files(daemon.dir(), daemon.dir(), 0, &mut found);
     walk_files(&run, &run, 0, &mut found);
-    found.retain(|path| !path.starts_with("database/") && !path.starts_with("networks/"));
+    // How an instance ended stays written down until it starts again or goes.
+    found.retain(|path| {
+        !path.starts_with("database/")
+            && !path.starts_with("networks/")
+            && !path.ends_with("/exit.json")
+    });
     found
 }
 
@@ -218,18 +223,17 @@ fn descriptors(daemon: &Daemon) -> Vec<String> {
         .filter_map(|entry| std::fs::read_link(entry.path()).ok())
         .map(|target| target.display().to_string())
         .filter(|target| {
-            [
-                "pidfd",
-                "net:[",
-                "user:[",
-                "mnt:[",
-                "/dev/pts",
-                "/dev/ptmx",
-                "deleted",
-            ]
-            .iter()
-            .any(|k| target.contains(k))
+            ["pidfd", "net:[", "user:[", "mnt:[", "/dev/pts", "/dev/ptmx"]
+                .iter()
+                .any(|k| target.contains(k))
         })
-        .map(|target| target.split(":[").next().unwrap_or_default().to_owned())
+        .map(|target| {
+            target
+                .split(":[")
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(" (deleted)")
+                .to_owned()
+        })
         .collect()
 }

@@ -219,9 +219,16 @@ impl Contestant {
         Ok(())
     }
 
-    /// Imports an image file under an alias.
-    pub(crate) fn import(&self, path: &Path, alias: &str) -> anyhow::Result<()> {
-        self.ok(&["image", "import", &path.to_string_lossy(), "--alias", alias])?;
+    /// Imports the files of an image under an alias.
+    pub(crate) fn import(&self, files: &[PathBuf], alias: &str) -> anyhow::Result<()> {
+        let files: Vec<String> = files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let mut args = vec!["image", "import"];
+        args.extend(files.iter().map(String::as_str));
+        args.extend(["--alias", alias]);
+        self.ok(&args)?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn measure(contestant: &Contestant, options: &Options) -> anyhow::Res
     let mut column = Column::new(&contestant.name);
     let tar = contestant.scratch().join("busybox.tar");
     std::fs::write(&tar, rlxc_tests::image::busybox()?)?;
-    contestant.import(&tar, "busybox")?;
+    contestant.import(&[tar], "busybox")?;
     once(
         contestant,
         "busybox",

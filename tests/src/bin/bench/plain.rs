@@ -1,9 +1,9 @@
 //! Plain LXC: what containers cost without a daemon, an image store and a bridge. Only some figures apply.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use rlxc_tests::process::Run;
 use rlxc_tests::{Uplink, World};
 
@@ -33,7 +33,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<Column> {
     let mut column = Column::new("plain LXC");
     let tar = dir.path().join("busybox.tar");
     std::fs::write(&tar, rlxc_tests::image::busybox()?)?;
-    plain.create("busybox", &tar)?;
+    plain.create("busybox", &[tar])?;
     say(&format!("plain LXC: {} rounds of busybox", options.runs));
     for round in 0..=options.runs {
         let mut warm = Column::new("warm up");
@@ -60,19 +60,26 @@ impl Plain {
         ))
     }
 
-    fn create(&self, name: &str, tar: &Path) -> anyhow::Result<()> {
+    fn create(&self, name: &str, files: &[PathBuf]) -> anyhow::Result<()> {
         let root = Path::new(&self.path).join(name);
         std::fs::create_dir_all(&root)?;
-        Run::new([
+        // A unified image has `rootfs/` in it; of a split one the last file is the content of it.
+        let target = if files.len() == 1 {
+            root.clone()
+        } else {
+            root.join("rootfs")
+        };
+        std::fs::create_dir_all(&target)?;
+        let tar = files.last().context("an image without files")?;
+        let words = [
             "tar",
             "-xf",
             &tar.to_string_lossy(),
             "-C",
-            &root.to_string_lossy(),
+            &target.to_string_lossy(),
             "--numeric-owner",
-        ])
-        .deadline(Duration::from_secs(300))
-        .ok()?;
+        ];
+        Run::new(words).deadline(Duration::from_secs(300)).ok()?;
         let config = format!(
             "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}/rootfs\nlxc.rootfs.options = idmap=container\n\
              lxc.idmap = u 0 1000000 65536\nlxc.idmap = g 0 1000000 65536\nlxc.net.0.type = empty\n\
