@@ -53,6 +53,8 @@ pub struct App {
     pub image_locks: KeyedMutex,
     /// When image servers were last asked.
     pub image_checks: crate::app::image::Checks,
+    /// Roots of stopped instances that files are read from and written to now.
+    pub roots: crate::files::Roots,
     /// Tasks that shutting down waits for.
     pub tasks: TaskTracker,
     /// Is cancelled when the daemon is to end.

@@ -180,6 +180,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
         id_ranges: id_ranges()?,
         instances: Registry::new(exits),
         pools: pool::Pools::default(),
+        roots: crate::files::Roots::default(),
         image_locks: KeyedMutex::default(),
         image_checks: crate::app::image::Checks::default(),
         shutdown: CancellationToken::new(),

@@ -12,6 +12,7 @@ pub mod db;
 pub mod doctor;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod http;
 pub mod image_build;
 pub mod instance;
@@ -28,3 +29,5 @@ pub mod runtime;
 pub mod saga;
 pub mod session;
 pub mod simplestreams;
+#[cfg(test)]
+mod testing;

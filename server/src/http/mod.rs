@@ -4,6 +4,7 @@
 mod error;
 mod events;
 mod extract;
+mod files;
 mod identity;
 mod image_aliases;
 mod image_export;
@@ -11,6 +12,7 @@ mod image_upload;
 mod images;
 mod instances;
 mod listener;
+mod logs;
 mod networks;
 mod operations;
 mod patch;
@@ -55,4 +57,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::map_response(render::headers))
         .with_state(Arc::clone(app))
+}
+
+/// What a handler learns of root, in tests.
+#[cfg(test)]
+pub(crate) fn root_peer() -> axum::extract::ConnectInfo<impl Clone + Send + Sync + 'static> {
+    axum::extract::ConnectInfo(identity::Peer::root())
 }

@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::Status;
 use super::actor::{Actor, BeginError, Exit, Message, Permit};
 use super::state::{State, Verb};
 use crate::error::{Error, Result};
 use crate::runtime::Running;
+
+/// How long a verb waits for files, and files for a verb.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
+const FILE_PAUSE: Duration = Duration::from_millis(5);
 
 /// What others hold of an actor.
 #[derive(Debug, Clone)]
@@ -38,7 +43,25 @@ impl InstanceHandle {
     }
 
     /// Begins a verb. `name` is for the message of a refusal.
+    ///
+    /// Files that are being read or written are no reason to refuse a verb, nor is a verb to refuse them: one waits a
+    /// while for the other.
     pub async fn begin(&self, verb: Verb, name: &str, operation: &str) -> Result<Permit> {
+        let patience = Instant::now() + FILE_PATIENCE;
+        loop {
+            match self.try_begin(verb, name, operation).await {
+                Err(Error::Busy { verb: other, .. })
+                    if (verb == Verb::Files || other == Verb::Files.text())
+                        && Instant::now() < patience =>
+                {
+                    sleep(FILE_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_begin(&self, verb: Verb, name: &str, operation: &str) -> Result<Permit> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Begin {
             verb,

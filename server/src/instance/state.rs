@@ -45,6 +45,8 @@ pub enum Verb {
     Restore,
     /// Read the whole root: copy, publish, export.
     Copy,
+    /// Read or write files of a stopped instance.
+    Files,
 }
 
 impl Verb {
@@ -61,6 +63,7 @@ impl Verb {
             Self::Snapshot => "snapshot",
             Self::Restore => "restore",
             Self::Copy => "copy",
+            Self::Files => "file access",
         }
     }
 }
@@ -116,9 +119,10 @@ pub fn next(state: State, verb: Verb) -> Result<StatusCode, Refusal> {
         (State::Frozen, Verb::Unfreeze) => Ok(StatusCode::Thawed),
         (State::Running, Verb::Unfreeze) => Err(Refusal::Already(State::Running.text())),
         (State::Running | State::Frozen, Verb::Delete) => Err(Refusal::Running(state.text())),
-        (_, Verb::Delete | Verb::Update | Verb::Snapshot | Verb::Restore | Verb::Copy) => {
-            Ok(state.status())
-        }
+        (
+            _,
+            Verb::Delete | Verb::Update | Verb::Snapshot | Verb::Restore | Verb::Copy | Verb::Files,
+        ) => Ok(state.status()),
     }
 }
 
@@ -159,7 +163,13 @@ mod tests {
     #[test]
     fn the_inventory_can_change_in_every_state() {
         for state in [State::Stopped, State::Running, State::Frozen] {
-            for verb in [Verb::Update, Verb::Snapshot, Verb::Restore, Verb::Copy] {
+            for verb in [
+                Verb::Update,
+                Verb::Snapshot,
+                Verb::Restore,
+                Verb::Copy,
+                Verb::Files,
+            ] {
                 assert_eq!(next(state, verb), Ok(state.status()));
             }
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::pipes::{Pipe, drain, feed};
+use super::record::Recording;
 use super::sockets::{Control, Expected, Secrets, next_control};
 use super::{environment, terminal};
 use crate::app::instance;
@@ -28,10 +29,11 @@ const DEFAULT_SIZE: TerminalSize = TerminalSize {
 };
 
 /// A command about to be run.
-struct Session {
-    running: Arc<dyn Running>,
-    request: ExecRequest,
+pub(super) struct Session {
+    pub(super) running: Arc<dyn Running>,
+    pub(super) request: ExecRequest,
     streams: bool,
+    record: Option<Recording>,
 }
 
 /// Begins to run a command.
@@ -45,9 +47,9 @@ pub async fn exec(
     if post.command.is_empty() {
         return Err(Error::Invalid("the command is empty".to_owned()));
     }
-    if post.record_output {
+    if post.record_output && (post.wait_for_websocket || post.interactive) {
         return Err(Error::Invalid(
-            "record-output is not possible here: read the streams from the websockets".to_owned(),
+            "record-output goes without websockets and without a terminal".to_owned(),
         ));
     }
     let row = instance::find(app, project, name).await?;
@@ -89,6 +91,11 @@ pub async fn exec(
         running,
         request: request(&post, environment),
         streams: post.wait_for_websocket,
+        record: post.record_output.then(|| Recording {
+            app: Arc::clone(app),
+            instance: row.id,
+            name: row.name.clone(),
+        }),
     };
     app.instance_event("instance-exec", project, name, Some(who.clone()));
     Ok(app
@@ -143,14 +150,17 @@ fn request(post: &InstanceExecPost, environment: BTreeMap<String, String>) -> Ex
 }
 
 async fn run(
-    session: Session,
+    mut session: Session,
     expected: Expected,
     operation: &Handle,
 ) -> Result<BTreeMap<String, Value>> {
     let result = match (session.streams, session.request.terminal.is_some()) {
         (true, true) => run_with_terminal(session, expected).await,
         (true, false) => run_with_pipes(session, expected).await,
-        (false, _) => run_without_streams(session).await,
+        (false, _) => match session.record.take() {
+            Some(recording) => recording.run(session, operation).await,
+            None => run_without_streams(session).await,
+        },
     };
     match result {
         Ok(status) => Ok(BTreeMap::from([("return".to_owned(), json!(status))])),
@@ -164,7 +174,9 @@ async fn run(
 }
 
 /// Shells' exit codes for commands that can't be run; the words are those of LXD's clients.
-fn started(result: Result<Box<dyn ExecSession>, RuntimeError>) -> Result<Box<dyn ExecSession>> {
+pub(super) fn started(
+    result: Result<Box<dyn ExecSession>, RuntimeError>,
+) -> Result<Box<dyn ExecSession>> {
     result.map_err(|error| match error {
         RuntimeError::CommandNotFound { .. } => Error::failed(NOT_FOUND, error),
         RuntimeError::CommandNotExecutable { .. } => Error::failed(NOT_EXECUTABLE, error),
@@ -297,7 +309,7 @@ async fn kill(command: &dyn ExecSession) -> Result<i32> {
     wait(command).await
 }
 
-async fn wait(command: &dyn ExecSession) -> Result<i32> {
+pub(super) async fn wait(command: &dyn ExecSession) -> Result<i32> {
     command
         .wait()
         .await

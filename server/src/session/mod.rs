@@ -9,6 +9,7 @@ mod console;
 mod environment;
 mod exec;
 mod pipes;
+mod record;
 mod sockets;
 mod terminal;
 

@@ -40,38 +40,74 @@ pub(super) async fn feed(mut socket: WebSocket, stdin: OwnedFd) -> io::Result<()
     Ok(())
 }
 
-/// What the command writes goes to the client: until all its writers are gone or, once it has `ended`, until nothing is
-/// left to read. A process that it left in the background does not hold the client.
-pub(super) async fn drain(
-    mut socket: WebSocket,
-    stdout: OwnedFd,
-    mut ended: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut stdout = pipe::Receiver::from_owned_fd(stdout)?;
-    let mut buffer = vec![0; CHUNK];
-    loop {
+/// What a command writes: until all its writers are gone or, once it has `ended`, until nothing is left to read. A
+/// process that it left in the background holds nobody.
+struct Output {
+    stdout: pipe::Receiver,
+    ended: watch::Receiver<bool>,
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    fn new(stdout: OwnedFd, ended: watch::Receiver<bool>) -> io::Result<Self> {
+        Ok(Self {
+            stdout: pipe::Receiver::from_owned_fd(stdout)?,
+            ended,
+            buffer: vec![0; CHUNK],
+        })
+    }
+
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> io::Result<&[u8]> {
         let count = tokio::select! {
             biased;
-            count = stdout.read(&mut buffer) => count?,
+            count = self.stdout.read(&mut self.buffer) => count?,
             // The kernel is asked, not the runtime: it may not have heard yet of the command's last bytes.
-            () = until(&mut ended) => match rustix::io::read(&stdout, &mut *buffer) {
+            () = until(&mut self.ended) => match rustix::io::read(&self.stdout, &mut *self.buffer) {
                 Ok(count) => count,
                 Err(rustix::io::Errno::AGAIN) => 0,
                 Err(error) => return Err(error.into()),
             },
         };
-        if count == 0 {
+        Ok(&self.buffer[..count])
+    }
+}
+
+/// What the command writes goes to the client.
+pub(super) async fn drain(
+    mut socket: WebSocket,
+    stdout: OwnedFd,
+    ended: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut output = Output::new(stdout, ended)?;
+    loop {
+        let bytes = output.next().await?;
+        if bytes.is_empty() {
             break;
         }
-        if socket
-            .send(Message::Binary(buffer[..count].to_vec().into()))
-            .await
-            .is_err()
-        {
+        let message = Message::Binary(bytes.to_vec().into());
+        if socket.send(message).await.is_err() {
             // The client is gone: the command gets SIGPIPE when it goes on writing.
             return Ok(());
         }
     }
     finish(socket).await;
     Ok(())
+}
+
+/// What the command writes goes to a file. The command does not get the file itself: it is the host's.
+pub(super) async fn save(
+    file: std::fs::File,
+    stdout: OwnedFd,
+    ended: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut output = Output::new(stdout, ended)?;
+    let mut file = tokio::fs::File::from_std(file);
+    loop {
+        let bytes = output.next().await?;
+        if bytes.is_empty() {
+            return file.flush().await;
+        }
+        file.write_all(bytes).await?;
+    }
 }
