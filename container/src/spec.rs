@@ -76,6 +76,10 @@ pub struct ContainerSpec {
 /// A directory or file of the host that the container sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags, by name on the wire"
+)]
 pub struct MountSpec {
     /// On the host.
     pub source: PathBuf,

@@ -110,9 +110,9 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Packet>> {
         let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
         match rustix::net::recv(socket, &mut [0_u8; 0][..], flags) {
             Ok((_read, length)) => break length,
-            Err(Errno::INTR) => {}
-            // A peer that is gone with our unread bytes.
-            Err(Errno::CONNRESET) => return Ok(None),
+            // A peer that went without reading all we sent: the kernel says so once, before it hands out what the
+            // peer sent last.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(errno) => return Err(errno.into()),
         }
     };
@@ -184,6 +184,17 @@ mod tests {
     fn tells_the_end() {
         let (a, b) = pair().unwrap();
         drop(a);
+        assert!(receive(b.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn hears_the_last_words_of_a_peer_that_did_not_listen() {
+        let (a, b) = pair().unwrap();
+        send(b.as_fd(), b"unread", &[]).unwrap();
+        send(a.as_fd(), b"last words", &[]).unwrap();
+        drop(a);
+        let packet = receive(b.as_fd()).unwrap().unwrap();
+        assert_eq!(packet.bytes, b"last words");
         assert!(receive(b.as_fd()).unwrap().is_none());
     }
 

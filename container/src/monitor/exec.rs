@@ -73,9 +73,8 @@ impl Command {
     /// Reads one message of helper or command; returns what is to be told when it is known whether the command runs.
     pub(super) fn hear(&mut self) -> Option<(Reply, Option<OwnedFd>)> {
         let status = self.status.as_ref()?;
-        let (message, fds) = match protocol::receive::<FromCommand>(status.as_fd()) {
-            Ok(Some(message)) => message,
-            Ok(None) | Err(_) => return Some(self.settle()),
+        let Ok(Some((message, fds))) = protocol::receive::<FromCommand>(status.as_fd()) else {
+            return Some(self.settle());
         };
         let mut fds = fds.into_iter();
         match message {

@@ -42,7 +42,7 @@ pub fn render(policy: &SeccompPolicy) -> Result<Vec<Instruction>, SeccompError> 
     }
     let machine = table::machine(std::env::consts::ARCH);
     let mut architectures = Vec::new();
-    for (index, description) in machine.iter().enumerate() {
+    for description in &machine {
         let rules = rules(policy, description.column)?;
         // A foreign architecture on which not all can be refused is refused itself.
         if let Some(rules) = rules {
@@ -51,8 +51,6 @@ pub fn render(policy: &SeccompPolicy) -> Result<Vec<Instruction>, SeccompError> 
                 first_foreign: description.first_foreign,
                 rules,
             });
-        } else if index == 0 {
-            continue;
         }
     }
     Ok(program::assemble(&architectures))

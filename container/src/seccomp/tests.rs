@@ -6,8 +6,8 @@ use proptest::prelude::*;
 const X86_64: u32 = 0xc000_003e;
 const I386: u32 = 0x4000_0003;
 const ALLOW: u32 = 0x7fff_0000;
-const NOT_IMPLEMENTED: u32 = 0x0005_0000 | 38;
-const DENIED_ACCESS: u32 = 0x0005_0000 | 13;
+const NOT_IMPLEMENTED: u32 = 0x0005_0026;
+const DENIED_ACCESS: u32 = 0x0005_000d;
 
 /// Verdict and number of instructions.
 fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, usize) {

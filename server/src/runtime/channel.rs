@@ -60,8 +60,13 @@ impl Channel {
         request: &Request,
         fds: &[BorrowedFd<'_>],
     ) -> Result<(Reply, Vec<OwnedFd>), RuntimeError> {
-        self.send(what, request, fds).await?;
-        match self.receive(what).await? {
+        // A monitor that gave up meanwhile has closed its end, but has said why before.
+        let sent = self.send(what, request, fds).await;
+        let answer = match (self.receive(what).await, sent) {
+            (Err(_silence), Err(error)) => return Err(error),
+            (answer, _) => answer?,
+        };
+        match answer {
             (Reply::Unsupported, _) => Err(RuntimeError::Unsupported { what }),
             (Reply::Error { detail, errno }, _) => Err(RuntimeError::Refused {
                 what,

@@ -233,3 +233,64 @@ fn become_root_of_layers(work: &OwnedFd) -> Result<FsIdentity, MountError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::idmap::{IDS_PER_CONTAINER, IdMap};
+    use std::fs;
+    use std::os::fd::AsRawFd;
+
+    /// A user namespace with maps, and the process that keeps it.
+    fn user_namespace() -> Option<(std::process::Child, OwnedFd)> {
+        let tool = crate::tool::Tool::new("unshare").args(["--user", "sleep", "60"]);
+        let child = tool.command().ok()?.spawn().ok()?;
+        let own = fs::read_link("/proc/self/ns/user").ok()?;
+        let theirs = format!("/proc/{}/ns/user", child.id());
+        while fs::read_link(&theirs).ok()? == own {
+            std::thread::yield_now();
+        }
+        let map = IdMap::render(&IdMap::contiguous(1_900_000_000, IDS_PER_CONTAINER).uid);
+        for file in ["gid_map", "uid_map"] {
+            fs::write(format!("/proc/{}/{file}", child.id()), &map).ok()?;
+        }
+        let pid = child.id().try_into().ok()?;
+        Some((child, crate::namespace::open(pid, "user").ok()?))
+    }
+
+    /// Both ways of handing layers over must give the same: the second is for kernels before 6.13.
+    #[test]
+    fn shifted_layers_are_writable_by_the_root_of_the_container() {
+        let Some((mut keeper, userns)) = user_namespace() else {
+            assert!(std::env::var_os("RLXC_FORBID_SKIP").is_none());
+            eprintln!("skipped: needs root and unshare(1)");
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["lower", "upper", "work"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let layers = Layers {
+            lower: &[dir.path().join("lower")],
+            upper: &dir.path().join("upper"),
+            work: &dir.path().join("work"),
+        };
+        let shifted = Shifted::open(&layers, userns.as_fd()).unwrap();
+        let mounts = [
+            layers.mount(Some(userns.as_fd())).unwrap(),
+            shifted.mount_in_private_namespace().unwrap(),
+        ];
+        for (number, mount) in mounts.iter().enumerate() {
+            let root = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+            assert_eq!(fs::metadata(&root).unwrap().uid(), 1_900_000_000);
+            let identity = RootOfLayers::assume(&shifted.work).unwrap();
+            fs::write(root.join(format!("file{number}")), "x").unwrap();
+            drop(identity);
+            let upper = dir.path().join(format!("upper/file{number}"));
+            assert_eq!(fs::metadata(upper).unwrap().uid(), 0);
+        }
+        drop((mounts, shifted));
+        keeper.kill().unwrap();
+        keeper.wait().unwrap();
+    }
+}

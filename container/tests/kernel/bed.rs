@@ -13,15 +13,15 @@ use rlxc_container::exit::ExitCause;
 use rlxc_container::protocol::{self, ExecRequest, Failure, Reply, Request};
 use rlxc_container::spec::{ContainerSpec, Limits, SeccompPolicy};
 use rlxc_sys::idmap::{IDS_PER_CONTAINER, IdMap};
-use rlxc_sys::packet;
 use rlxc_sys::rootfs::RootSource;
+use rlxc_sys::{packet, pidfd};
 use tempfile::TempDir;
 
 /// First host id of test containers: beyond what any host hands out.
 const FIRST_ID: u32 = 1_900_000_000;
 
 /// True if the test can't run here; says so, or fails if skips are forbidden.
-pub fn cannot_run() -> bool {
+pub(crate) fn cannot_run() -> bool {
     let missing = if !rustix::process::geteuid().is_root() {
         Some("root")
     } else if !Path::new("/bin/busybox").exists() {
@@ -40,20 +40,20 @@ pub fn cannot_run() -> bool {
 }
 
 /// Directories of one container, gone when dropped.
-pub struct Bed {
+pub(crate) struct Bed {
     dir: TempDir,
-    pub spec: ContainerSpec,
+    pub(crate) spec: ContainerSpec,
 }
 
 /// Inits to choose from.
-pub enum Init {
+pub(crate) enum Init {
     BusyBox,
     /// A shell script.
     Script(&'static str),
 }
 
 impl Bed {
-    pub fn new(name: &str, init: &Init) -> Self {
+    pub(crate) fn new(name: &str, init: &Init) -> Self {
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let dir = TempDir::new_in(scratch).unwrap();
         let lower = dir.path().join("image");
@@ -94,16 +94,16 @@ impl Bed {
         Self { dir, spec }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn cgroup(&self) -> Cgroup {
+    pub(crate) fn cgroup(&self) -> Cgroup {
         Cgroup::new(Layout::detect().unwrap(), &self.spec.cgroup)
     }
 
     /// Starts a monitor and gives it the order.
-    pub fn prepare(&self) -> Result<Prepared, Failure> {
+    pub(crate) fn prepare(&self) -> Result<Prepared, Failure> {
         let (ours, theirs) = packet::pair().unwrap();
         #[expect(clippy::disallowed_methods, reason = "the program under test")]
         let mut launcher = Command::new(env!("CARGO_BIN_EXE_rlxc-monitor"))
@@ -127,16 +127,16 @@ impl Bed {
         }
     }
 
-    pub fn start(&self) -> Result<Running, Failure> {
+    pub(crate) fn start(&self) -> Result<Running, Failure> {
         self.prepare()?.release(&self.spec)
     }
 
-    pub fn connect(&self) -> OwnedFd {
+    pub(crate) fn connect(&self) -> OwnedFd {
         packet::connect(&self.spec.runtime_dir, protocol::SOCKET).unwrap()
     }
 
     /// Fails if anything of the container is left.
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         assert!(!self.cgroup().path().exists(), "a cgroup is left");
         assert!(!self.spec.runtime_dir.join(protocol::SOCKET).exists());
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -146,24 +146,26 @@ impl Bed {
 
 /// A container whose first process waits.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     socket: OwnedFd,
-    pub pid: i32,
-    pub fds: Vec<OwnedFd>,
+    pub(crate) pid: i32,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 impl Prepared {
-    pub fn release(self, spec: &ContainerSpec) -> Result<Running, Failure> {
-        protocol::send(self.socket.as_fd(), &Request::Continue, &[]).unwrap();
+    pub(crate) fn release(self, spec: &ContainerSpec) -> Result<Running, Failure> {
+        // A launch that has failed meanwhile closes the socket, but not before it said why.
+        drop(protocol::send(self.socket.as_fd(), &Request::Continue, &[]));
         match receive(&self.socket) {
-            (Reply::Running { init_pid }, _) => Ok(Running {
-                init_pid,
-                control: {
-                    let socket = packet::connect(&spec.runtime_dir, protocol::SOCKET).unwrap();
-                    hello(&socket);
-                    socket
-                },
-            }),
+            (Reply::Running { init_pid }, _) => {
+                let control = packet::connect(&spec.runtime_dir, protocol::SOCKET).unwrap();
+                let mut fds = hello(&control);
+                Ok(Running {
+                    init_pid,
+                    control,
+                    pidfd: fds.remove(0),
+                })
+            }
             (Reply::Failed(failure), _) => Err(failure),
             other => panic!("{other:?}"),
         }
@@ -172,13 +174,21 @@ impl Prepared {
 
 /// A container that runs, and a connection that listens.
 #[derive(Debug)]
-pub struct Running {
-    pub init_pid: i32,
-    pub control: OwnedFd,
+pub(crate) struct Running {
+    pub(crate) init_pid: i32,
+    pub(crate) control: OwnedFd,
+    pub(crate) pidfd: OwnedFd,
+}
+
+impl Drop for Running {
+    /// A test that fails leaves nothing that runs.
+    fn drop(&mut self) {
+        drop(pidfd::send_signal(self.pidfd.as_fd(), 9));
+    }
 }
 
 impl Running {
-    pub fn exited(&self) -> ExitCause {
+    pub(crate) fn exited(&self) -> ExitCause {
         match receive(&self.control) {
             (Reply::Exited { cause }, _) => cause,
             other => panic!("{other:?}"),
@@ -186,7 +196,7 @@ impl Running {
     }
 }
 
-pub fn hello(socket: &OwnedFd) -> Vec<OwnedFd> {
+pub(crate) fn hello(socket: &OwnedFd) -> Vec<OwnedFd> {
     protocol::send(socket.as_fd(), &Request::Hello { protocol: 1 }, &[]).unwrap();
     match receive(socket) {
         (Reply::Hello { protocol: 1, .. }, fds) => fds,
@@ -194,19 +204,19 @@ pub fn hello(socket: &OwnedFd) -> Vec<OwnedFd> {
     }
 }
 
-pub fn receive(socket: &OwnedFd) -> (Reply, Vec<OwnedFd>) {
+pub(crate) fn receive(socket: &OwnedFd) -> (Reply, Vec<OwnedFd>) {
     protocol::receive(socket.as_fd())
         .unwrap()
         .expect("the monitor hung up")
 }
 
-pub fn ask(socket: &OwnedFd, request: &Request) -> (Reply, Vec<OwnedFd>) {
+pub(crate) fn ask(socket: &OwnedFd, request: &Request) -> (Reply, Vec<OwnedFd>) {
     protocol::send(socket.as_fd(), request, &[]).unwrap();
     receive(socket)
 }
 
 /// What a command wrote, and its status.
-pub fn exec(bed: &Bed, request: &ExecRequest) -> (String, i32) {
+pub(crate) fn exec(bed: &Bed, request: &ExecRequest) -> (String, i32) {
     let socket = bed.connect();
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let null = fs::File::open("/dev/null").unwrap();
@@ -226,20 +236,22 @@ pub fn exec(bed: &Bed, request: &ExecRequest) -> (String, i32) {
     }
 }
 
-pub fn shell(bed: &Bed, script: &str) -> (String, i32) {
-    exec(
-        bed,
-        &ExecRequest {
-            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            env: vec![("PATH".to_owned(), "/bin:/sbin".to_owned())],
-            cwd: "/".to_owned(),
-            ..ExecRequest::default()
-        },
-    )
+/// A request to run `argv` with a usual path.
+pub(crate) fn command(argv: &[&str]) -> ExecRequest {
+    ExecRequest {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        env: vec![("PATH".to_owned(), "/bin:/sbin".to_owned())],
+        cwd: "/".to_owned(),
+        ..ExecRequest::default()
+    }
+}
+
+pub(crate) fn shell(bed: &Bed, script: &str) -> (String, i32) {
+    exec(bed, &command(&["sh", "-c", script]))
 }
 
 /// Waits for something that another process does.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen");
@@ -276,7 +288,7 @@ fn make_root(root: &Path, init: &Init) {
     }
 }
 
-pub fn make_executable(path: &PathBuf) {
+pub(crate) fn make_executable(path: &PathBuf) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
