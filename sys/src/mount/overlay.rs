@@ -283,7 +283,7 @@ mod tests {
         for (number, mount) in mounts.iter().enumerate() {
             let root = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
             assert_eq!(fs::metadata(&root).unwrap().uid(), 1_900_000_000);
-            let identity = RootOfLayers::assume(&shifted.work).unwrap();
+            let identity = become_root_of_layers(&shifted.work).unwrap();
             fs::write(root.join(format!("file{number}")), "x").unwrap();
             drop(identity);
             let upper = dir.path().join(format!("upper/file{number}"));
