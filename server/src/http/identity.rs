@@ -16,6 +16,14 @@ pub(super) struct Peer {
     uid: Option<u32>,
 }
 
+#[cfg(test)]
+impl Peer {
+    /// Root, in tests.
+    pub(super) fn root() -> Self {
+        Self { uid: Some(0) }
+    }
+}
+
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         Self {

@@ -239,6 +239,3 @@ fn ensure_parents(root: BorrowedFd<'_>, path: &Path) -> Result<(), FileError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

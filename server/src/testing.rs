@@ -1,0 +1,207 @@
+//! A daemon without a host for tests: a real store on a temporary directory, the inventory in memory, everything that would
+//! touch the kernel a fake.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use http_body_util::BodyExt as _;
+use rlxc_container::cgroup::Layout;
+use rlxc_network::{Dnsmasq, DnsmasqDirs, FakeLinks, RecordingFirewall};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::app::network::Networking;
+use crate::app::pool::Pools;
+use crate::clock::{Clock, SystemClock};
+use crate::context::App;
+use crate::db::Db;
+use crate::events::Events;
+use crate::http;
+use crate::instance::Registry;
+use crate::keyed::KeyedMutex;
+use crate::operation::Operations;
+use crate::places::Places;
+use crate::plan::start::HostFacts;
+use crate::runtime::fake::FakeRuntime;
+
+/// The daemon, and its directory, which goes with it.
+#[derive(Debug)]
+pub(crate) struct TestDaemon {
+    /// What handlers get.
+    pub(crate) app: Arc<App>,
+    directory: tempfile::TempDir,
+}
+
+impl TestDaemon {
+    /// One with a pool `default` of the driver `dir`, and a root disk in the profile `default`.
+    pub(crate) async fn with_pool() -> Self {
+        let daemon = Self::new();
+        daemon
+            .ok(
+                Method::POST,
+                "/1.0/storage-pools",
+                json!({"name": "default", "driver": "dir"}),
+            )
+            .await;
+        let root = json!({"root": {"type": "disk", "path": "/", "pool": "default"}});
+        daemon
+            .ok(
+                Method::PATCH,
+                "/1.0/profiles/default",
+                json!({"devices": root}),
+            )
+            .await;
+        daemon
+    }
+
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path());
+        for path in [
+            places.images(),
+            places.scratch(),
+            places.dir().join("storage-pools"),
+        ] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let app = build(places);
+        Self { app, directory }
+    }
+
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What is in one of its directories, sorted.
+    pub(crate) fn list(&self, directory: &str) -> Vec<String> {
+        let names = std::fs::read_dir(self.path().join(directory)).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Sends a request as root on the unix socket; gives back the HTTP status, the headers and the body.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Body>,
+    ) -> (u16, axum::http::HeaderMap, Vec<u8>) {
+        request.extensions_mut().insert(http::root_peer());
+        let response = http::router(&self.app).oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, body.to_vec())
+    }
+
+    /// Sends JSON and gives back the status and the reply.
+    pub(crate) async fn call(&self, method: Method, url: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .body(body)
+            .unwrap();
+        self.reply(request).await
+    }
+
+    /// Sends a request and waits for its operation, which stands in place of the metadata then.
+    pub(crate) async fn reply(&self, request: Request<Body>) -> (u16, Value) {
+        let (status, _, body) = self.send(request).await;
+        let mut reply: Value = serde_json::from_slice(&body).unwrap();
+        if let Some(id) = reply["metadata"]["id"].as_str().filter(|_| status == 202) {
+            let ended = self.app.operations.wait(id, None).await.unwrap();
+            reply["metadata"] = serde_json::to_value(ended).unwrap();
+        }
+        (status, reply)
+    }
+
+    /// Sends JSON and gives back the metadata of a success, or of the operation, which must succeed.
+    pub(crate) async fn ok(&self, method: Method, url: &str, body: Value) -> Value {
+        let (status, mut reply) = self.call(method, url, body).await;
+        assert!((200..300).contains(&status), "{url}: {reply}");
+        if status == 202 {
+            assert_eq!(reply["metadata"]["err"], "", "{url}");
+        }
+        reply["metadata"].take()
+    }
+
+    /// Sends JSON and gives back the error of the reply or of its operation.
+    pub(crate) async fn refused(&self, method: Method, url: &str, body: Value) -> String {
+        let (status, reply) = self.call(method, url, body).await;
+        let text = if status == 202 {
+            &reply["metadata"]["err"]
+        } else {
+            &reply["error"]
+        };
+        let text = text.as_str().unwrap_or_default().to_owned();
+        assert!(!text.is_empty(), "{url}: {reply}");
+        text
+    }
+}
+
+impl Drop for TestDaemon {
+    fn drop(&mut self) {
+        // Only what was started leaves something there.
+        drop(std::fs::remove_dir_all(self.app.places.run()));
+    }
+}
+
+fn build(places: Places) -> Arc<App> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let db = Db::in_memory().unwrap();
+    let events = Events::new(Arc::clone(&clock));
+    let tasks = TaskTracker::new();
+    let (exits, _ended) = mpsc::unbounded_channel();
+    let operations = Operations::new(
+        db.clone(),
+        events.clone(),
+        Arc::clone(&clock),
+        tasks.clone(),
+    );
+    let dirs = DnsmasqDirs {
+        state: places.networks(),
+        run: places.networks_run(),
+    };
+    Arc::new(App {
+        runtime: Arc::new(FakeRuntime::new()),
+        cgroups: Layout {
+            unified: places.dir().join("cgroup"),
+            legacy: BTreeMap::new(),
+        },
+        host: HostFacts {
+            memory: 8 << 30,
+            cpus: 4,
+        },
+        id_ranges: vec![(1_000_000, 65_536 * 100)],
+        instances: Registry::new(exits),
+        pools: Pools::default(),
+        image_locks: KeyedMutex::default(),
+        roots: crate::files::Roots::default(),
+        image_checks: crate::app::image::Checks::default(),
+        shutdown: CancellationToken::new(),
+        networking: Networking {
+            links: Arc::new(FakeLinks::default()),
+            firewall: Arc::new(RecordingFirewall::default()),
+            dnsmasq: Dnsmasq::new(dirs),
+        },
+        places,
+        db,
+        clock,
+        events,
+        operations,
+        tasks,
+    })
+}
