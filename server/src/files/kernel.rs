@@ -39,7 +39,7 @@ pub(super) fn refuse(fd: impl AsFd, path: &Path) -> Result<(), FileError> {
     // Magic numbers have 32 bits; the field's type differs between architectures.
     let kernel = MAGIC
         .iter()
-        .any(|magic| i64::from(*magic) == i64::from(facts.f_type) & 0xffff_ffff);
+        .any(|magic| i128::from(*magic) == i128::from(facts.f_type) & 0xffff_ffff);
     if kernel {
         return Err(FileError::new(
             "open a file of the kernel's,",

@@ -34,7 +34,7 @@ impl Tree {
         let _identity = self.become_guest_root()?;
         for _ in 0..PATIENCE {
             if let Some(found) = self.follow(path, OFlags::empty())? {
-                return self.write_to(&found, path, push, owner);
+                return write_to(&found, path, push, owner);
             }
             if let Some(file) = self.make_file(path, push.attributes, owner)? {
                 return Ok(file);
@@ -123,20 +123,6 @@ impl Tree {
         }
     }
 
-    fn write_to(&self, found: &Found, path: &Path, push: &Push, owner: (u32, u32)) -> Result<File> {
-        if found.facts.kind != Kind::File {
-            let (path, kind) = (path.display(), found.facts.kind.text());
-            return Err(Error::Conflict(format!("`{path}` is a {kind}, not a file")));
-        }
-        let flags = match push.write {
-            WriteMode::Overwrite => OFlags::TRUNC,
-            WriteMode::Append => OFlags::APPEND,
-        };
-        let file = reopen(&found.fd, OFlags::WRONLY | flags, path)?;
-        change(&found.fd, path, push, owner)?;
-        Ok(file)
-    }
-
     /// `None` if something is there by now.
     fn make_file(
         &self,
@@ -192,6 +178,20 @@ impl Tree {
             .map(Some)
             .map_err(|error| Error::failed("act as the root of the instance", error))
     }
+}
+
+fn write_to(found: &Found, path: &Path, push: &Push, owner: (u32, u32)) -> Result<File> {
+    if found.facts.kind != Kind::File {
+        let (path, kind) = (path.display(), found.facts.kind.text());
+        return Err(Error::Conflict(format!("`{path}` is a {kind}, not a file")));
+    }
+    let flags = match push.write {
+        WriteMode::Overwrite => OFlags::TRUNC,
+        WriteMode::Append => OFlags::APPEND,
+    };
+    let file = reopen(&found.fd, OFlags::WRONLY | flags, path)?;
+    change(&found.fd, path, push, owner)?;
+    Ok(file)
 }
 
 /// Changes what a request says should be changed of a file that is there already.

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as Stream;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 
+use super::error::ApiError;
 use super::extract::Params;
 use super::identity::Identity;
 use super::render::{Reply, done, sync};
@@ -38,24 +40,36 @@ struct FileParams {
     path: String,
 }
 
-fn place(params: Params, instance: String, file: FileParams) -> Result<Place> {
-    if file.path.is_empty() {
-        return Err(Error::Invalid("the query needs `path`".to_owned()));
+/// Which file of which instance.
+#[derive(Debug)]
+struct At(Place);
+
+impl<S: Send + Sync> FromRequestParts<S> for At {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = Params::from_request_parts(parts, state).await?;
+        let unreadable =
+            |what: &str, text: String| Error::Invalid(format!("the {what} can't be read: {text}"));
+        let Path(instance) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| unreadable("name", rejection.body_text()))?;
+        let Query(file) = Query::<FileParams>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| unreadable("query", rejection.body_text()))?;
+        if file.path.is_empty() {
+            return Err(Error::Invalid("the query needs `path`".to_owned()).into());
+        }
+        Ok(Self(Place {
+            project: params.project,
+            instance,
+            path: PathBuf::from(file.path),
+        }))
     }
-    Ok(Place {
-        project: params.project,
-        instance,
-        path: PathBuf::from(file.path),
-    })
 }
 
-async fn look(
-    State(app): Daemon,
-    Path(name): Path<String>,
-    params: Params,
-    Query(file): Query<FileParams>,
-) -> Reply {
-    let facts = files::look(&app, &place(params, name, file)?).await?;
+async fn look(State(app): Daemon, At(place): At) -> Reply {
+    let facts = files::look(&app, &place).await?;
     let mut response = ([(CONTENT_TYPE, BYTES)]).into_response();
     if facts.kind == Kind::File {
         let length = HeaderValue::from(facts.size);
@@ -64,14 +78,8 @@ async fn look(
     Ok(with_facts(response, &facts))
 }
 
-async fn pull(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Query(file): Query<FileParams>,
-) -> Reply {
-    let (facts, pulled) = files::pull(&app, &who, &place(params, name, file)?).await?;
+async fn pull(State(app): Daemon, Identity(who): Identity, At(place): At) -> Reply {
+    let (facts, pulled) = files::pull(&app, &who, &place).await?;
     let response = match pulled {
         Pulled::Directory(names) => sync(names)?,
         Pulled::Symlink(target) => ([(CONTENT_TYPE, BYTES)], target).into_response(),
@@ -90,9 +98,7 @@ async fn pull(
 async fn push(
     State(app): Daemon,
     Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Query(file): Query<FileParams>,
+    At(place): At,
     headers: HeaderMap,
     body: Stream,
 ) -> Reply {
@@ -100,21 +106,19 @@ async fn push(
     let chunks = body
         .into_data_stream()
         .map(|chunk| chunk.map_err(|error| Error::failed("read the body of the request", error)));
-    files::push(&app, &who, &place(params, name, file)?, push, chunks).await?;
+    files::push(&app, &who, &place, push, chunks).await?;
     done()
 }
 
 async fn delete(
     State(app): Daemon,
     Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Query(file): Query<FileParams>,
+    At(place): At,
     headers: HeaderMap,
 ) -> Reply {
     let force = header(&headers, "force")
         .is_some_and(|text| crate::plan::keys::parse_bool(text) == Some(true));
-    files::delete(&app, &who, &place(params, name, file)?, force).await?;
+    files::delete(&app, &who, &place, force).await?;
     done()
 }
 

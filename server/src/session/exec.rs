@@ -44,14 +44,7 @@ pub async fn exec(
     name: &str,
     post: InstanceExecPost,
 ) -> Result<Operation> {
-    if post.command.is_empty() {
-        return Err(Error::Invalid("the command is empty".to_owned()));
-    }
-    if post.record_output && (post.wait_for_websocket || post.interactive) {
-        return Err(Error::Invalid(
-            "record-output goes without websockets and without a terminal".to_owned(),
-        ));
-    }
+    check(&post)?;
     let row = instance::find(app, project, name).await?;
     let status = app.instances.status(row.id);
     if status.state == State::Frozen {
@@ -104,6 +97,18 @@ pub async fn exec(
             let expected = secrets.expect(&operation);
             async move { run(session, expected, &operation).await }
         }))
+}
+
+fn check(post: &InstanceExecPost) -> Result<()> {
+    if post.command.is_empty() {
+        return Err(Error::Invalid("the command is empty".to_owned()));
+    }
+    if post.record_output && (post.wait_for_websocket || post.interactive) {
+        return Err(Error::Invalid(
+            "record-output goes without websockets and without a terminal".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn metadata(
@@ -230,8 +235,8 @@ async fn run_with_pipes(session: Session, mut expected: Expected) -> Result<i32>
         Pipe::new().map_err(failed)?,
         Pipe::new().map_err(failed)?,
     );
-    let stdio = vec![stdin.reader, stdout.writer, stderr.writer];
-    let command = started(session.running.exec(session.request, stdio).await)?;
+    let ends = vec![stdin.reader, stdout.writer, stderr.writer];
+    let command = started(session.running.exec(session.request, ends).await)?;
     let (end, ended) = watch::channel(false);
     // Input ends with the client or with the command, whichever is first.
     let feeding = tokio::spawn(feed(input, stdin.writer));
