@@ -69,16 +69,26 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
         tracing::warn!("operations were still under way; they are undone at the next start");
     }
-    remove_empty_cgroups(&app);
+    remove_what_is_empty(&app);
     api.await.map_err(Error::internal)?
 }
 
-/// The cgroups that all instances shared go with the last of them: a directory that is still in use stays.
-fn remove_empty_cgroups(app: &App) {
-    let ours = app.cgroups.unified.join(app.places.prefix());
-    for directory in [ours.join("monitor"), ours] {
+/// What all instances shared goes with the last of them: cgroups and directories of `/run`. What is still in use stays.
+fn remove_what_is_empty(app: &App) {
+    let prefix = app.places.prefix();
+    let ours = app.cgroups.unified.join(prefix);
+    let legacy = app.cgroups.legacy.values().map(|mount| mount.join(prefix));
+    let run = app.places.run();
+    let directories = [
+        ours.join("monitor"),
+        ours,
+        run.join("instances"),
+        app.places.networks_run(),
+        run.to_owned(),
+    ];
+    for directory in directories.into_iter().chain(legacy) {
         if let Err(error) = std::fs::remove_dir(&directory) {
-            tracing::debug!(directory = %directory.display(), %error, "a cgroup stays");
+            tracing::debug!(directory = %directory.display(), %error, "a directory stays");
         }
     }
 }

@@ -62,8 +62,8 @@ fn start_logging(args: &Args) {
         .with_writer(std::io::stderr)
         .with_ansi(false);
     if args.log_json {
-        builder.json().init()
+        builder.json().init();
     } else {
-        builder.with_target(false).init()
+        builder.with_target(false).init();
     }
 }

@@ -127,7 +127,10 @@ pub struct Network {
 
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent properties of an image")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent properties of an image"
+)]
 pub struct Image {
     /// Its row.
     pub id: i64,

@@ -7,3 +7,4 @@ pub mod pool;
 pub mod profile;
 pub mod server;
 pub mod template;
+pub mod volume;

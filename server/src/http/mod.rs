@@ -23,6 +23,7 @@ mod render;
 mod server;
 mod sessions;
 mod snapshots;
+mod volumes;
 mod warnings;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(images::routes())
         .merge(networks::routes())
         .merge(pools::routes())
+        .merge(volumes::routes())
         .merge(profiles::routes())
         .merge(projects::routes())
         .merge(operations::routes())

@@ -85,13 +85,13 @@ pub enum RuntimeError {
         errno: i32,
     },
     /// There is no such command in the container.
-    #[error("command not found: {detail}")]
+    #[error("{detail}")]
     CommandNotFound {
         /// What was tried.
         detail: String,
     },
     /// The command can't be executed.
-    #[error("command can't be executed: {detail}")]
+    #[error("{detail}")]
     CommandNotExecutable {
         /// What was tried.
         detail: String,

@@ -232,6 +232,20 @@ impl<R: Read> Archive<R> {
         Ok(())
     }
 
+    /// An owner: what an extension tells, or the header's field. Some writers leave that empty where they mean root.
+    fn owner(
+        &self,
+        told: Option<u64>,
+        bytes: &[u8],
+        parsed: io::Result<u64>,
+    ) -> Result<u32, ImageError> {
+        let empty = bytes.iter().all(|byte| matches!(byte, 0 | b' '));
+        let field = if empty { Some(0) } else { parsed.ok() };
+        let id = told.or(field).and_then(|id| u32::try_from(id).ok());
+        id.filter(|id| *id != u32::MAX)
+            .ok_or_else(|| self.malformed("an owner that makes no sense"))
+    }
+
     fn entry(&mut self, header: &Header, extensions: Extensions) -> Result<Entry, ImageError> {
         if let Some(size) = extensions.size {
             self.set_size(size)?;
@@ -269,12 +283,6 @@ impl<R: Read> Archive<R> {
                 let problem = format!("an entry of the unknown type {:#04x}", other.as_byte());
                 return Err(self.malformed(problem));
             }
-        };
-        let owner = |told: Option<u64>, field: io::Result<u64>| -> Result<u32, ImageError> {
-            let id = told.map_or(field, Ok).ok();
-            let id = id.and_then(|id| u32::try_from(id).ok());
-            id.filter(|id| *id != u32::MAX)
-                .ok_or_else(|| self.malformed("an owner that makes no sense"))
         };
         let mode = header.mode();
         let attributes = Attributes {
@@ -452,14 +460,6 @@ fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
         return Some((seconds - 1, 1_000_000_000 - nanoseconds));
     }
     Some((seconds, nanoseconds))
-}
-
-/// Some writers leave the field of an owner empty where they mean root.
-fn owner_field(bytes: &[u8], parsed: io::Result<u64>) -> io::Result<u64> {
-    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
-        return Ok(0);
-    }
-    parsed
 }
 
 #[cfg(test)]

@@ -38,6 +38,15 @@ impl Checks {
             .is_some_and(|when| when.elapsed() < FRESH)
     }
 
+    /// As if no server was ever asked.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     fn note(&self, wanted: &Wanted) {
         let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         checks.retain(|_, when| when.elapsed() < FRESH);
@@ -61,7 +70,11 @@ impl Wanted {
 
     /// Where an image came from, to look there again.
     pub(super) fn again(origin: &ImageOrigin) -> Result<Self> {
-        Self::new(&origin.protocol, &origin.server, [origin.alias.as_str(), ""])
+        Self::new(
+            &origin.protocol,
+            &origin.server,
+            [origin.alias.as_str(), ""],
+        )
     }
 
     fn new(protocol: &str, server: &str, names: [&str; 2]) -> Result<Self> {

@@ -1,5 +1,6 @@
 //! Images through the API, on a real store.
 
+mod fetch;
 mod instances;
 
 use std::io::Write as _;

@@ -88,13 +88,8 @@ pub async fn change_all(
         .db
         .read(move |tx| crate::db::instances::list(tx, Some(id)))
         .await?;
-    let spec = OperationSpec::task(
-        description,
-        project,
-        "instances",
-        "/1.0/instances",
-    )
-    .requested_by(who);
+    let spec =
+        OperationSpec::task(description, project, "instances", "/1.0/instances").requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| async move {
         let mut failures = Vec::new();
