@@ -286,14 +286,8 @@ impl<R: Read> Archive<R> {
         };
         let mode = header.mode();
         let attributes = Attributes {
-            uid: owner(
-                extensions.uid,
-                owner_field(&header.as_old().uid, header.uid()),
-            )?,
-            gid: owner(
-                extensions.gid,
-                owner_field(&header.as_old().gid, header.gid()),
-            )?,
+            uid: self.owner(extensions.uid, &header.as_old().uid, header.uid())?,
+            gid: self.owner(extensions.gid, &header.as_old().gid, header.gid())?,
             mode: mode.map_err(|error| self.malformed(error.to_string()))? & 0o7777,
             // Base-256 numbers may be negative: two's complement, which the crate hands over as unsigned.
             mtime: extensions
