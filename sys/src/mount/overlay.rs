@@ -1,9 +1,11 @@
 //! Overlay mounts over idmapped layers, see Documentation/filesystems/overlayfs.rst.
 //!
 //! Overlay can't be idmapped itself; its layers can. They are handed over as file descriptors of detached mounts where
-//! the kernel takes them (6.13 and later); before that as paths, which must be attached somewhere: in a mount
-//! namespace that belongs to one short-lived thread.
+//! the kernel takes them (6.15 and later); before that as paths, which must be attached somewhere: in a mount
+//! namespace that belongs to one short-lived thread. There mount(2) does it, which every kernel understands: before
+//! 6.7 layers can't be named one by one, and fsconfig(2) takes no more than 255 characters for all of them together.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,8 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, MountFlags};
 
 use super::{Depth, MountError, attach, clone_tree, create, create_error, finish, open_context};
 use crate::identity::FsIdentity;
@@ -28,71 +29,33 @@ pub(super) struct Layers<'a> {
 
 impl Layers<'_> {
     pub(super) fn mount(&self, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, MountError> {
-        let Some(userns) = userns else {
-            return self.mount_paths();
+        let detached = Detached::open(self, userns)?;
+        let _identity = match userns {
+            Some(_) => Some(become_root_of_layers(&detached.work)?),
+            None => None,
         };
-        let shifted = Shifted::open(self, userns)?;
-        let _identity = become_root_of_layers(&shifted.work)?;
-        match shifted.mount_descriptors() {
+        match detached.mount_descriptors() {
             Err(MountError::Create { ref source, .. }) if is_unsupported(source) => {
-                shifted.mount_in_private_namespace()
+                detached.mount_in_private_namespace()
             }
             result => result,
         }
     }
-
-    /// Layers as they are on disk: their paths will do.
-    fn mount_paths(&self) -> Result<OwnedFd, MountError> {
-        mount_paths(self.lower, self.upper, self.work)
-    }
 }
 
-/// What a kernel says that doesn't know a layer by descriptor: the parameter is unknown, or wants a string.
+/// What a kernel says that doesn't know a layer by descriptor: the parameter is unknown, or wants a string, or
+/// (before 6.5) the file system takes nothing but strings, or (before 6.15) a mount that is attached.
 fn is_unsupported(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidInput
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
 }
 
-fn mount_paths(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<OwnedFd, MountError> {
-    let context = open_context(KIND)?;
-    let set = |key: &str, value: &str| {
-        rustix::mount::fsconfig_set_string(&context, key, value)
-            .map_err(|errno| create_error(KIND, key, &context, errno))
-    };
-    let mut one_by_one = Ok(());
-    for layer in lower {
-        one_by_one = rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer);
-        if one_by_one.is_err() {
-            break;
-        }
-    }
-    match one_by_one {
-        Ok(()) => {}
-        // Kernels before 6.7: one string, in which a colon parts layers.
-        Err(Errno::INVAL) => set("lowerdir", &join_escaped(lower))?,
-        Err(errno) => return Err(create_error(KIND, "lowerdir+", &context, errno)),
-    }
-    set("upperdir", &escape(upper, false))?;
-    set("workdir", &escape(work, false))?;
-    set("redirect_dir", "on")?;
-    finish(KIND, &context, MountAttrFlags::empty())
-}
-
-fn join_escaped(layers: &[PathBuf]) -> String {
-    let escaped: Vec<_> = layers.iter().map(|path| escape(path, true)).collect();
-    escaped.join(":")
-}
-
-fn escape(path: &Path, colon: bool) -> String {
-    let mut text = path.to_string_lossy().replace('\\', "\\\\");
-    if colon {
-        text = text.replace(':', "\\:");
-    }
-    text
-}
-
-/// Idmapped, detached mounts of the layers.
-struct Shifted<'a> {
+/// Detached mounts of the layers, idmapped or not.
+struct Detached<'a> {
     layers: &'a Layers<'a>,
+    userns: Option<BorrowedFd<'a>>,
     lower: Vec<OwnedFd>,
     /// One mount that holds `upper` and `work`: overlay wants both on the same.
     writable: OwnedFd,
@@ -100,15 +63,15 @@ struct Shifted<'a> {
     work: OwnedFd,
 }
 
-impl<'a> Shifted<'a> {
-    fn open(layers: &'a Layers<'a>, userns: BorrowedFd<'_>) -> Result<Self, MountError> {
+impl<'a> Detached<'a> {
+    fn open(layers: &'a Layers<'a>, userns: Option<BorrowedFd<'a>>) -> Result<Self, MountError> {
         let lower = layers
             .lower
             .iter()
-            .map(|path| clone_tree(path, Depth::One, Some(userns)))
+            .map(|path| clone_tree(path, Depth::One, userns))
             .collect::<Result<_, _>>()?;
         let parent = common_parent(layers.upper, layers.work);
-        let writable = clone_tree(parent, Depth::One, Some(userns))?;
+        let writable = clone_tree(parent, Depth::One, userns)?;
         let open = |path: &Path| {
             let relative = path.strip_prefix(parent).unwrap_or(path);
             rustix::fs::openat(
@@ -125,6 +88,7 @@ impl<'a> Shifted<'a> {
         let (upper, work) = (open(layers.upper)?, open(layers.work)?);
         Ok(Self {
             layers,
+            userns,
             lower,
             writable,
             upper,
@@ -154,7 +118,10 @@ impl<'a> Shifted<'a> {
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let _identity = become_root_of_layers(&self.work)?;
+                    let _identity = match self.userns {
+                        Some(_) => Some(become_root_of_layers(&self.work)?),
+                        None => None,
+                    };
                     crate::namespace::unshare_mounts().map_err(|source| MountError::Root {
                         step: "unshare the mount namespace of a thread",
                         source,
@@ -177,24 +144,59 @@ impl<'a> Shifted<'a> {
         let scratch = Path::new("/proc");
         let tmpfs = create("tmpfs", &[("mode", "0700")], MountAttrFlags::empty())?;
         attach_at(&tmpfs, scratch)?;
-        let place = |name: String, mount: &OwnedFd| -> Result<PathBuf, MountError> {
-            let path = scratch.join(name);
-            std::fs::create_dir(&path).map_err(|source| MountError::Open {
-                path: path.clone(),
-                source,
-            })?;
-            attach_at(mount, &path)?;
-            Ok(path)
-        };
+        // Relative names are short: all options of mount(2) have to fit into one page, with up to 500 layers.
+        rustix::process::chdir(scratch).map_err(|errno| MountError::Root {
+            step: "enter a scratch directory",
+            source: errno.into(),
+        })?;
         let mut lower = Vec::new();
         for (index, mount) in self.lower.iter().enumerate() {
-            lower.push(place(format!("l{index}"), mount)?);
+            let name = format!("l{index}");
+            attach_at(mount, &make_place(&name)?)?;
+            lower.push(name);
         }
-        let writable = place("w".to_owned(), &self.writable)?;
+        attach_at(&self.writable, &make_place("w")?)?;
         let parent = common_parent(self.layers.upper, self.layers.work);
-        let below = |path: &Path| writable.join(path.strip_prefix(parent).unwrap_or(path));
-        mount_paths(&lower, &below(self.layers.upper), &below(self.layers.work))
+        let below = |path: &Path| {
+            let relative = path.strip_prefix(parent).unwrap_or(path);
+            escape(&Path::new("w").join(relative))
+        };
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={},redirect_dir=on",
+            lower.join(":"),
+            below(self.layers.upper),
+            below(self.layers.work)
+        );
+        mount_by_name(&make_place("m")?, &options)
     }
+}
+
+/// By mount(2), made a detached mount again.
+fn mount_by_name(target: &Path, options: &str) -> Result<OwnedFd, MountError> {
+    let create_error = |source| MountError::Create {
+        kind: KIND.to_owned(),
+        step: "mount".to_owned(),
+        source,
+    };
+    let options = CString::new(options).map_err(|error| create_error(error.into()))?;
+    rustix::mount::mount(KIND, target, KIND, MountFlags::empty(), options.as_c_str())
+        .map_err(|errno| create_error(errno.into()))?;
+    clone_tree(target, Depth::One, None)
+}
+
+fn make_place(name: &str) -> Result<PathBuf, MountError> {
+    let path = PathBuf::from(name);
+    std::fs::create_dir(&path).map_err(|source| MountError::Open {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+/// A comma would end the option.
+fn escape(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    text.replace('\\', "\\\\").replace(',', "\\,")
 }
 
 fn attach_at(mount: &OwnedFd, path: &Path) -> Result<(), MountError> {
@@ -258,7 +260,7 @@ mod tests {
         Some((child, crate::namespace::open(pid, "user").ok()?))
     }
 
-    /// Both ways of handing layers over must give the same: the second is for kernels before 6.13.
+    /// Both ways of handing layers over must give the same: the second is for kernels before 6.15.
     #[test]
     fn shifted_layers_are_writable_by_the_root_of_the_container() {
         let Some((mut keeper, userns)) = user_namespace() else {
@@ -275,7 +277,7 @@ mod tests {
             upper: &dir.path().join("upper"),
             work: &dir.path().join("work"),
         };
-        let shifted = Shifted::open(&layers, userns.as_fd()).unwrap();
+        let shifted = Detached::open(&layers, Some(userns.as_fd())).unwrap();
         let mounts = [
             layers.mount(Some(userns.as_fd())).unwrap(),
             shifted.mount_in_private_namespace().unwrap(),
@@ -292,5 +294,37 @@ mod tests {
         drop((mounts, shifted));
         keeper.kill().unwrap();
         keeper.wait().unwrap();
+    }
+
+    /// As many as overlay takes, below a directory whose name needs care, as the host sees them.
+    #[test]
+    fn a_tall_stack_fits_into_one_call() {
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("RLXC_FORBID_SKIP").is_none());
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let lower: Vec<PathBuf> = (0..500)
+            .map(|number| dir.path().join(format!("a,b:{number}")))
+            .collect();
+        for (number, layer) in lower.iter().enumerate() {
+            fs::create_dir(layer).unwrap();
+            fs::write(layer.join(format!("file{number}")), "x").unwrap();
+        }
+        for part in ["u,p", "w\\k"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let layers = Layers {
+            lower: &lower,
+            upper: &dir.path().join("u,p"),
+            work: &dir.path().join("w\\k"),
+        };
+        let detached = Detached::open(&layers, None).unwrap();
+        let mount = detached.mount_in_private_namespace().unwrap();
+        let root = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 500);
+        fs::write(root.join("new"), "x").unwrap();
+        assert!(dir.path().join("u,p/new").is_file());
     }
 }
