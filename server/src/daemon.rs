@@ -149,15 +149,24 @@ fn prepare_directories(directory: &Path) -> Result<Places> {
     ];
     shared.iter().try_for_each(|path| make(path, 0o711))?;
     private.iter().try_for_each(|path| make(path, 0o700))?;
-    // Uploads and builds that a crash cut off are nobody's.
-    match std::fs::remove_dir_all(places.scratch()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failed(&places.scratch())(error));
-        }
-        _ => {}
-    }
+    empty_scratch(&places.scratch());
     make(&places.scratch(), 0o700)?;
     Ok(places)
+}
+
+/// Uploads and builds that a crash cut off are nobody's. What was killed with the daemon may still be ending: what can't be
+/// removed now is at the next start.
+fn empty_scratch(scratch: &Path) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    for _ in 0..10 {
+        match std::fs::remove_dir_all(scratch) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "unfinished images are not removed yet");
+                std::thread::sleep(PAUSE);
+            }
+            _ => return,
+        }
+    }
 }
 
 fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>> {

@@ -1,5 +1,5 @@
 //! Runs mmdebstrap: in a pid and mount namespace of its own, so that its end is the end of all that it started and of
-//! every mount that it made; its tarball is compressed while it comes.
+//! every mount that it made; its tarball is compressed while it comes. It ends with the daemon, however that ends.
 
 use std::fs::File;
 use std::path::Path;
@@ -50,7 +50,9 @@ pub(super) fn render_command(
     ];
     // Asked for early: `unshare` would tell it less clearly.
     Tool::new("mmdebstrap").command().map_err(tool_error)?;
-    let mut tool = Tool::new("unshare")
+    // The daemon may be killed: nobody would want the rest of the build, nor empty its directory.
+    let mut tool = Tool::new("setpriv")
+        .args(["--pdeathsig", "SIGKILL", "--", "unshare"])
         .args(namespaces)
         .args(bootstrap)
         .args(&mirror.lines)
