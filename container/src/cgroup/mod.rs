@@ -250,6 +250,17 @@ pub fn open_monitors(layout: &Layout, payload: &Path) -> Result<OwnedFd, CgroupE
     open_directory(&path)
 }
 
+/// Removes what monitors and payloads shared, if none is left: for a daemon that ends. Never waits, never fails.
+pub fn remove_empty(layout: &Layout, payload: &Path) {
+    let top = payload.parent().unwrap_or(payload);
+    let mounts = std::iter::once(&layout.unified).chain(layout.legacy.values());
+    for directory in mounts.map(|mount| mount.join(top)) {
+        // A group with processes or with groups of its own can't be removed, which is as it should be.
+        drop(std::fs::remove_dir(directory.join("monitor")));
+        drop(std::fs::remove_dir(directory));
+    }
+}
+
 fn open_directory(path: &Path) -> Result<OwnedFd, CgroupError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| CgroupError::Read {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rlxc_container::cgroup::{Cgroup, Layout};
+use rlxc_container::cgroup::{self, Cgroup, Layout};
 use rlxc_container::exit::ExitCause;
 use rlxc_container::protocol::{self, ExecRequest, Failure, Reply, Request};
 use rlxc_container::spec::{ContainerSpec, Limits, SeccompPolicy};
@@ -43,6 +43,20 @@ pub(crate) fn cannot_run() -> bool {
 pub(crate) struct Bed {
     dir: TempDir,
     pub(crate) spec: ContainerSpec,
+}
+
+impl Drop for Bed {
+    /// The last one takes the common group away, once the last monitor is gone.
+    fn drop(&mut self) {
+        let layout = Layout::detect().unwrap();
+        for _attempt in 0..20 {
+            cgroup::remove_empty(&layout, self.spec.cgroup.as_ref());
+            if !self.cgroup().path().exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// Inits to choose from.
