@@ -6,8 +6,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rlxc_sys::file::FileError;
-use rustix::io::Errno;
+use crate::error::{Error, Result};
 
 /// Of linux/magic.h, and what a distribution mounts of it.
 const MAGIC: [u32; 20] = [
@@ -34,18 +33,16 @@ const MAGIC: [u32; 20] = [
 ];
 
 /// Refuses what lies on such a file system.
-pub(super) fn refuse(fd: impl AsFd, path: &Path) -> Result<(), FileError> {
-    let facts = rustix::fs::fstatfs(fd).map_err(|errno| FileError::new("look at", path, errno))?;
-    // Magic numbers have 32 bits; the field's type differs between architectures.
-    let kernel = MAGIC
-        .iter()
-        .any(|magic| i128::from(*magic) == i128::from(facts.f_type) & 0xffff_ffff);
-    if kernel {
-        return Err(FileError::new(
-            "open a file of the kernel's,",
-            path,
-            Errno::PERM,
-        ));
+pub(super) fn refuse(fd: impl AsFd, path: &Path) -> Result<()> {
+    let facts = rustix::fs::fstatfs(fd)
+        .map_err(|errno| Error::failed(format!("look at `{}`", path.display()), errno))?;
+    // Magic numbers have 32 bits; the field has more or less, and a sign or none, as the architecture wants.
+    let kind = i128::from(facts.f_type) & 0xffff_ffff;
+    if MAGIC.iter().any(|magic| i128::from(*magic) == kind) {
+        return Err(Error::Invalid(format!(
+            "`{}` is a file of the kernel: read and write it with a command in the instance",
+            path.display()
+        )));
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ mod kernel;
 pub mod logs;
 mod owners;
 mod root;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

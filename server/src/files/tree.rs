@@ -69,7 +69,7 @@ impl Tree {
         };
         // Names in a directory tell nothing that the guest's own root may not know.
         if kind != Kind::Directory {
-            kernel::refuse(&fd, path).map_err(refine)?;
+            kernel::refuse(&fd, path)?;
         }
         let (uid, gid) = self.owners.in_guest(stat.st_uid, stat.st_gid);
         let facts = Facts {

@@ -144,7 +144,7 @@ impl Tree {
 
     fn parent(&self, path: &Path) -> Result<(OwnedFd, OsString)> {
         let (above, name) = parent(&self.root, path, Resolve::InRoot).map_err(refine)?;
-        kernel::refuse(&above, path).map_err(refine)?;
+        kernel::refuse(&above, path)?;
         Ok((above, name))
     }
 
