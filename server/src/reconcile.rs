@@ -8,7 +8,7 @@ use std::time::Duration;
 use rlxc_network::plan_ruleset;
 use rlxc_sys::chain::chain;
 
-use crate::app::network;
+use crate::app::{image, network};
 use crate::context::App;
 use crate::db::{networks, operations};
 use crate::error::{Error, Result};
@@ -33,7 +33,9 @@ pub async fn run(app: Arc<App>) {
 
 async fn once(app: &App) -> Result<()> {
     prune_operations(app);
-    crate::app::image::sweep_pools(app).await?;
+    if let Err(error) = image::sweep_pools(app).await {
+        tracing::warn!(error = %chain(&error), "unpacked images that nobody needs stay");
+    }
     for row in app.db.read(networks::list).await? {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;

@@ -126,3 +126,20 @@ async fn a_broken_template_undoes_the_instance() {
         assert_eq!(all, json!([]));
     }
 }
+
+#[tokio::test]
+async fn unpacked_images_that_no_row_names_are_swept() {
+    let daemon = TestDaemon::with_pool().await;
+    let known = upload(&daemon, image("a")).await;
+    let source = json!({"type": "image", "fingerprint": known});
+    let post = json!({"name": "c1", "source": source});
+    daemon.ok(Method::POST, "/1.0/instances", post).await;
+    let driver = daemon.app.pools.get("default").unwrap();
+    let mut filler = |directory: &std::path::Path| {
+        std::fs::create_dir(directory.join("rootfs")).map_err(Into::into)
+    };
+    driver.create_image(&"ab".repeat(32), &mut filler).unwrap();
+    crate::app::image::sweep_pools(&daemon.app).await.unwrap();
+    let left = daemon.list("storage-pools/default/images");
+    assert_eq!(left, [known.as_str()]);
+}
