@@ -31,6 +31,8 @@ pub struct NewNamespaces(i32);
 impl NewNamespaces {
     /// None: the child shares all.
     pub const NONE: Self = Self(0);
+    /// Mount alone.
+    pub const MOUNT: Self = Self(libc::CLONE_NEWNS);
     /// Mount, PID, network, UTS and IPC. The cgroup namespace comes later, from inside the right cgroup.
     pub const PRIVILEGED: Self = Self(
         libc::CLONE_NEWNS
@@ -53,7 +55,7 @@ pub enum Parent {
 }
 
 /// What a child is to be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct CloneRequest<'a> {
     /// Its own namespaces.
     pub namespaces: NewNamespaces,

@@ -21,8 +21,9 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rlxc_sys::mount::{self, Depth};
 use rlxc_sys::{link, namespace, process};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,13 @@ pub(crate) struct Placement {
     pub(crate) target: PathBuf,
     /// Whether it is a file.
     pub(crate) file: bool,
+    /// Its number on the shelf, see [`crate::monitor`]; no descriptor comes with it then.
+    #[serde(default)]
+    pub(crate) shelf: Option<usize>,
 }
+
+/// Where the shelf of read-only mounts is, until the host's root is left.
+pub(crate) const SHELF: &str = "/dev";
 
 /// What init sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,11 +135,21 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
             detail: "no root file system came".to_owned(),
         });
     };
-    Ok(Supplied {
-        root,
-        dev,
-        rest: placements.into_iter().zip(descriptors).collect(),
-    })
+    let mut rest = Vec::new();
+    for placement in placements {
+        let mount = match placement.shelf {
+            Some(index) => Some(take_from_shelf(index)?),
+            None => descriptors.next(),
+        };
+        rest.extend(mount.map(|mount| (placement, mount)));
+    }
+    Ok(Supplied { root, dev, rest })
+}
+
+/// Recursive: a mount that has locked ones below it can't be copied without them.
+fn take_from_shelf(index: usize) -> Result<OwnedFd, Failure> {
+    let place = Path::new(SHELF).join(index.to_string());
+    mount::clone_tree(&place, Depth::Recursive, None).in_phase("mounts", String::new)
 }
 
 fn assume_identity(spec: &ContainerSpec) -> Result<(), Failure> {

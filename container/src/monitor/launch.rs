@@ -12,6 +12,7 @@ use rlxc_sys::{namespace, packet, pidfd};
 use rustix::event::{PollFd, PollFlags};
 
 use super::console::Console;
+use super::shelf::Shelf;
 use super::supplies::Mounts;
 use crate::cgroup::{Cgroup, Layout};
 use crate::confine::{Confinement, InPhase};
@@ -66,8 +67,8 @@ fn launch_in(
     cgroup: Cgroup,
     confinement: Confinement,
 ) -> Result<Container, Failure> {
-    let (child, socket) = clone_init(spec, &cgroup, &confinement)?;
-    let result = drive(daemon, spec, &child, &socket);
+    let (child, socket, shelf) = clone_init(spec, &cgroup, &confinement)?;
+    let result = drive(daemon, spec, (&child, &socket), shelf);
     let (netns, userns, console, listener) = match result {
         Ok(parts) => parts,
         Err(failure) => {
@@ -117,7 +118,7 @@ fn clone_init(
     spec: &ContainerSpec,
     cgroup: &Cgroup,
     confinement: &Confinement,
-) -> Result<(Child, OwnedFd), Failure> {
+) -> Result<(Child, OwnedFd, Option<Shelf>), Failure> {
     let (ours, theirs) = packet::pair().in_phase("clone", String::new)?;
     let directory = cgroup.open().in_phase("cgroup", String::new)?;
     let request = CloneRequest {
@@ -129,9 +130,13 @@ fn clone_init(
         cgroup: Some(directory.as_fd()),
         parent: Parent::Caller,
     };
-    let child = clone_child(&request, || init::run(&theirs, spec, confinement))
-        .in_phase("clone", String::new)?;
-    Ok((child, ours))
+    let init = || init::run(&theirs, spec, confinement);
+    if Shelf::is_needed(spec) {
+        let (child, shelf) = Shelf::clone_init(&request, theirs.as_fd(), spec, init)?;
+        return Ok((child, ours, Some(shelf)));
+    }
+    let child = clone_child(&request, init).in_phase("clone", String::new)?;
+    Ok((child, ours, None))
 }
 
 type Parts = (OwnedFd, Option<OwnedFd>, Console, OwnedFd);
@@ -139,8 +144,8 @@ type Parts = (OwnedFd, Option<OwnedFd>, Console, OwnedFd);
 fn drive(
     daemon: BorrowedFd<'_>,
     spec: &ContainerSpec,
-    child: &Child,
-    socket: &OwnedFd,
+    (child, socket): (&Child, &OwnedFd),
+    shelf: Option<Shelf>,
 ) -> Result<Parts, Failure> {
     settle(spec, child)?;
     let netns = namespace::open(child.pid, "net").in_phase("clone", String::new)?;
@@ -153,7 +158,7 @@ fn drive(
     protocol::send(daemon, &Reply::Cloned { pid: child.pid }, &handles)
         .in_phase("daemon", || "tell of the clone".into())?;
     // While the daemon plugs the network.
-    let mounts = Mounts::open(spec, userns.as_ref().map(AsFd::as_fd))?;
+    let mounts = Mounts::open(spec, userns.as_ref().map(AsFd::as_fd), shelf)?;
     ExitRecord::remove(&spec.runtime_dir)
         .in_phase("monitor", || "remove the last exit record".into())?;
     let listener = packet::listen(&spec.runtime_dir, SOCKET)

@@ -15,6 +15,7 @@ mod devices;
 mod exec;
 mod launch;
 mod serve;
+mod shelf;
 mod shutdown;
 mod supplies;
 

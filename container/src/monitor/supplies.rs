@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
 use super::devices;
+use super::shelf::Shelf;
 use crate::confine::InPhase;
 use crate::init::{Placement, Supplies};
 use crate::protocol::{self, Failure};
@@ -21,7 +22,8 @@ const BATCH: usize = 64;
 pub(super) struct Mounts {
     root: OwnedFd,
     dev: OwnedFd,
-    rest: Vec<(Placement, OwnedFd)>,
+    /// Those on the shelf have no descriptor.
+    rest: Vec<(Placement, Option<OwnedFd>)>,
 }
 
 impl Mounts {
@@ -29,6 +31,7 @@ impl Mounts {
     pub(super) fn open(
         spec: &ContainerSpec,
         userns: Option<BorrowedFd<'_>>,
+        shelf: Option<Shelf>,
     ) -> Result<Self, Failure> {
         let root = mount::assemble(&spec.rootfs, userns).in_phase(PHASE, String::new)?;
         // An image may hold device nodes; whatever they are, the container's devices are in /dev.
@@ -43,14 +46,27 @@ impl Mounts {
         for device in bound {
             rest.extend(bind_device(device)?);
         }
+        let shelved = shelf.map_or(Ok(Vec::new()), |shelf| shelf.fill(userns))?;
+        let mut shelved = shelved.into_iter().enumerate();
         for order in &spec.mounts {
-            if let Some(mount) = open_mount(order, userns).in_phase("mounts", String::new)? {
-                let placement = Placement {
-                    target: order.target.clone(),
-                    file: order.file || !is_directory(&mount),
-                };
-                rest.push((placement, mount));
-            }
+            let (file, shelf, mount) = if order.readonly {
+                match shelved.next() {
+                    Some((index, Some(file))) => (file, Some(index), None),
+                    _ => continue,
+                }
+            } else {
+                match open_mount(order, userns).in_phase("mounts", String::new)? {
+                    Some(mount) => (order.file || !is_directory(&mount), None, Some(mount)),
+                    None => continue,
+                }
+            };
+            let target = order.target.clone();
+            let placement = Placement {
+                target,
+                file,
+                shelf,
+            };
+            rest.push((placement, mount));
         }
         Ok(Self { root, dev, rest })
     }
@@ -61,7 +77,12 @@ impl Mounts {
         let mut batches = self.rest.chunks(BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
-            descriptors.extend(batch.iter().map(|(_, mount)| mount.as_fd()));
+            descriptors.extend(
+                batch
+                    .iter()
+                    .filter_map(|(_, mount)| mount.as_ref())
+                    .map(AsFd::as_fd),
+            );
             let supplies = Supplies {
                 placements: batch
                     .iter()
@@ -78,16 +99,21 @@ impl Mounts {
     }
 }
 
-fn bind_device(device: DeviceSpec) -> Result<Option<(Placement, OwnedFd)>, Failure> {
-    let target = device.path;
+fn bind_device(device: DeviceSpec) -> Result<Option<(Placement, Option<OwnedFd>)>, Failure> {
+    let placement = Placement {
+        target: device.path,
+        file: true,
+        shelf: None,
+    };
     match mount::clone_tree(&device.source, Depth::One, None) {
-        Ok(mount) => Ok(Some((Placement { target, file: true }, mount))),
+        Ok(mount) => Ok(Some((placement, Some(mount)))),
         Err(error) if device.optional && is_missing(&error) => Ok(None),
         Err(error) => Err(error).in_phase("devices", String::new),
     }
 }
 
-fn open_mount(
+/// A mount as ordered; none if its source is optional and missing.
+pub(super) fn open_mount(
     order: &MountSpec,
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<Option<OwnedFd>, MountError> {
@@ -112,7 +138,7 @@ fn open_mount(
     Ok(Some(mount))
 }
 
-fn is_directory(mount: &OwnedFd) -> bool {
+pub(super) fn is_directory(mount: &OwnedFd) -> bool {
     rustix::fs::fstat(mount)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }

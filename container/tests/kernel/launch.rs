@@ -222,6 +222,11 @@ fn mounts_show_what_they_should() {
     let (output, _) = shell(&bed, script);
     assert_eq!(output, "content0\nreadonly\nreadonly\nshared\n");
     assert_eq!(fs::read(bed.path().join("shared/new")).unwrap(), b"new\n");
+    // What the host made read-only stays so, whatever the container's root tries.
+    let script = "mount -o remount,rw,bind /srv/readonly 2>/dev/null || echo refused; \
+                  touch /srv/readonly/y 2>/dev/null || echo readonly; \
+                  umount /srv/readonly && mount -o bind /srv/shared /srv/readonly && echo free";
+    assert_eq!(shell(&bed, script).0, "refused\nreadonly\nfree\n");
     // On disk the owner is the container's id, whatever range it runs with.
     let stat = rustix::fs::stat(bed.path().join("shared/new")).unwrap();
     assert_eq!(stat.st_uid, 0);
