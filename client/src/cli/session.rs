@@ -117,7 +117,7 @@ pub(crate) enum FileVerb {
 /// `file push`.
 #[derive(Debug, Args)]
 pub(crate) struct FilePushArgs {
-    /// Files, then INSTANCE/PATH.
+    /// Files, `-` for stdin, then INSTANCE/PATH.
     #[arg(required = true, num_args = 2.., value_name = "FILE… INSTANCE/PATH")]
     pub(crate) paths: Vec<String>,
     /// Directories with all that is in them.
@@ -126,10 +126,10 @@ pub(crate) struct FilePushArgs {
     /// Make the directories above it.
     #[arg(short = 'p', long)]
     pub(crate) create_dirs: bool,
-    /// Owner [default: 0].
+    /// Owner [default: 0; with --recursive, the file's].
     #[arg(long)]
     pub(crate) uid: Option<u32>,
-    /// Group [default: 0].
+    /// Group [default: 0; with --recursive, the file's].
     #[arg(long)]
     pub(crate) gid: Option<u32>,
     /// Mode, octal [default: the file's].
@@ -164,6 +164,9 @@ pub(crate) struct FilePathsArgs {
     /// INSTANCE/PATH.
     #[arg(required = true, value_name = "INSTANCE/PATH")]
     pub(crate) paths: Vec<String>,
+    /// Directories with all that is in them.
+    #[arg(short = 'r', long, visible_short_alias = 'f', visible_alias = "force")]
+    pub(crate) recursive: bool,
 }
 
 /// `file create`.

@@ -1,16 +1,20 @@
 //! Files of instances.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bytes::Bytes;
-use futures_util::stream::TryStreamExt;
+use futures_util::stream::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::Method;
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Response as HttpResponse};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::io::ReaderStream;
 
-use super::{open, reply};
-use crate::connection::{Connection, Reply, collect, request};
+use super::{CHUNK, Chunks, open, reply};
+use crate::connection::{Connection, Reply, broken, collect, request};
 use crate::error::ClientError;
 use crate::http::{Body, full};
 use crate::url;
@@ -28,18 +32,57 @@ pub struct FileInfo {
     pub mode: String,
 }
 
+/// What a file gets.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// Nothing: it is empty, or a directory.
+    Empty,
+    /// The content of a file here.
+    File(&'a Path),
+    /// What comes on stdin.
+    Stdin,
+    /// The target of a symlink.
+    Target(&'a OsStr),
+}
+
+/// A file that is being pulled.
+#[derive(Debug)]
+pub struct PulledFile {
+    path: String,
+    response: HttpResponse<Incoming>,
+}
+
+impl PulledFile {
+    /// All of it.
+    pub async fn bytes(self) -> Result<Bytes, ClientError> {
+        collect(Method::GET, &self.path, self.response).await
+    }
+
+    /// Writes it to `target`, a chunk in memory at a time.
+    pub async fn write_to(
+        self,
+        mut target: impl AsyncWrite + Unpin,
+        name: &str,
+    ) -> Result<(), ClientError> {
+        let fail = || ClientError::io(format!("write {name}"));
+        let mut body = self.response.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.map_err(broken(&Method::GET, &self.path))?.into_data() {
+                target.write_all(&data).await.map_err(fail())?;
+            }
+        }
+        target.flush().await.map_err(fail())
+    }
+}
+
 impl Connection {
     /// A file in an instance, or the list of a directory as the JSON of a reply.
     pub async fn pull_file(
         &self,
         instance: &str,
         file: &str,
-    ) -> Result<(FileInfo, Bytes), ClientError> {
-        let path = self.scoped(&url::with_query(
-            &format!("{}/files", url::instance(instance)),
-            "path",
-            file,
-        ));
+    ) -> Result<(FileInfo, PulledFile), ClientError> {
+        let path = self.scoped(&place(instance, file));
         let response = self.download(&path).await?;
         let head = |key: &str| {
             response
@@ -55,23 +98,18 @@ impl Connection {
             gid: head("X-LXD-gid"),
             mode: head("X-LXD-mode"),
         };
-        Ok((info, collect(Method::GET, &path, response).await?))
+        Ok((info, PulledFile { path, response }))
     }
 
-    /// Writes a file, a symlink (its target is the content) or a directory into an instance; empty fields of `info`
-    /// leave it to the daemon.
+    /// Writes a file, a symlink or a directory into an instance; empty fields of `info` leave it to the daemon.
     pub async fn push_file(
         &self,
         instance: &str,
         file: &str,
         info: &FileInfo,
-        content: Option<&Path>,
+        source: Source<'_>,
     ) -> Result<Reply, ClientError> {
-        let path = self.scoped(&url::with_query(
-            &format!("{}/files", url::instance(instance)),
-            "path",
-            file,
-        ));
+        let path = self.scoped(&place(instance, file));
         let mut head = request(Method::POST, &path);
         let fields = [
             ("type", &info.kind),
@@ -82,18 +120,12 @@ impl Connection {
         for (key, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             head = head.header(format!("X-LXD-{key}"), value);
         }
-        let body: Body = match content {
-            None => full(Bytes::new()),
-            Some(local) if info.kind == "symlink" => {
-                let target = tokio::fs::read_link(local)
-                    .await
-                    .map_err(ClientError::io(local.display().to_string()))?;
-                full(Bytes::from(target.to_string_lossy().into_owned()))
-            }
-            Some(local) => {
-                let (chunks, _) = open(local).await?;
-                StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
-            }
+        let stream = |chunks: Chunks| StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync();
+        let body: Body = match source {
+            Source::Empty => full(Bytes::new()),
+            Source::Target(target) => full(Bytes::copy_from_slice(target.as_bytes())),
+            Source::File(local) => stream(open(local).await?.0),
+            Source::Stdin => stream(ReaderStream::with_capacity(tokio::io::stdin(), CHUNK).boxed()),
         };
         let request = head
             .header(CONTENT_TYPE, "application/octet-stream")
@@ -105,4 +137,30 @@ impl Connection {
         let response = self.send_streaming(request).await?;
         reply(&path, response).await
     }
+
+    /// Removes a file or an empty directory; with `force`, a directory with all that is in it.
+    pub async fn delete_file(
+        &self,
+        instance: &str,
+        file: &str,
+        force: bool,
+    ) -> Result<Reply, ClientError> {
+        let path = self.scoped(&place(instance, file));
+        let mut head = request(Method::DELETE, &path);
+        if force {
+            head = head.header("X-Incus-force", "true");
+        }
+        let request = head
+            .body(full(Bytes::new()))
+            .map_err(|source| ClientError::Request {
+                path: path.clone(),
+                source,
+            })?;
+        let response = self.send_streaming(request).await?;
+        reply(&path, response).await
+    }
+}
+
+fn place(instance: &str, file: &str) -> String {
+    url::with_query(&format!("{}/files", url::instance(instance)), "path", file)
 }

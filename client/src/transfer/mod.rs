@@ -17,7 +17,7 @@ use crate::connection::{Connection, Reply, collect, parse, request};
 use crate::error::ClientError;
 use crate::http::full;
 
-pub use file::FileInfo;
+pub use file::{FileInfo, PulledFile, Source};
 
 /// How much is read from a file at once.
 const CHUNK: usize = 256 * 1024;
