@@ -9,9 +9,13 @@ use crate::error::{Error, Result};
 use crate::instance::state::State;
 use crate::instance::{InstanceHandle, Permit};
 use crate::model::Instance;
+use crate::runtime::{Running, RuntimeError};
 
 /// How long init gets when nobody says: `boot.host_shutdown_timeout` of LXD.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an init that was asked to shut down is left alone.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// How an instance is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,18 +65,28 @@ pub(super) async fn stop(
             handle.stopped().await;
         }
         Manner::Clean(limit) => {
-            running.shutdown().await.map_err(failed)?;
-            tokio::time::timeout(limit, handle.stopped()).await.map_err(|_elapsed| {
+            let asking = ask_until_stopped(running.as_ref(), handle);
+            tokio::time::timeout(limit, asking).await.map_err(|_elapsed| {
                 Error::Conflict(format!(
                     "instance `{}` did not shut down within {} s: use `--force`, or a longer `--timeout`",
                     instance.name,
                     limit.as_secs()
                 ))
-            })?;
+            })?.map_err(failed)?;
         }
     }
     note_stopped(app, instance.id);
     Ok(())
+}
+
+/// Asks init to shut down, and again: one that has just been started does not listen yet.
+async fn ask_until_stopped(running: &dyn Running, handle: &InstanceHandle) -> Result<(), RuntimeError> {
+    loop {
+        running.shutdown().await?;
+        if tokio::time::timeout(ASK_AGAIN, handle.stopped()).await.is_ok() {
+            return Ok(());
+        }
+    }
 }
 
 /// Records that an instance is meant to be stopped.
