@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body as Stream;
+use axum::body::{Body as Stream, Bytes};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -26,6 +27,8 @@ type Daemon = State<Arc<App>>;
 
 const PREFIXES: [&str; 2] = ["x-lxd-", "x-incus-"];
 const BYTES: &str = "application/octet-stream";
+/// How long a client may go on sending what nobody wants.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route(
@@ -102,12 +105,25 @@ async fn push(
     headers: HeaderMap,
     body: Stream,
 ) -> Reply {
-    let push = parse_push(&headers)?;
-    let chunks = body
+    let mut chunks = body
         .into_data_stream()
         .map(|chunk| chunk.map_err(|error| Error::failed("read the body of the request", error)));
-    files::push(&app, &who, &place, push, chunks).await?;
+    let pushed = match parse_push(&headers) {
+        Ok(push) => files::push(&app, &who, &place, push, &mut chunks).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = pushed {
+        read_to_end(&mut chunks).await;
+        return Err(error.into());
+    }
     done()
+}
+
+/// A client that still sends would see a broken connection instead of the reply.
+async fn read_to_end(chunks: &mut (impl futures_util::Stream<Item = Result<Bytes>> + Unpin)) {
+    let all = async { while let Some(Ok(_)) = chunks.next().await {} };
+    // One that sends for too long does not deserve better.
+    drop(tokio::time::timeout(PATIENCE, all).await);
 }
 
 async fn delete(

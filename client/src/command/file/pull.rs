@@ -101,6 +101,9 @@ async fn pull_tree(
             "symlink" => {
                 let link = pulled.bytes().await?;
                 let link = String::from_utf8_lossy(&link).trim_end().to_owned();
+                if std::fs::read_link(&target).is_ok_and(|there| there == Path::new(&link)) {
+                    continue;
+                }
                 symlink(link, &target).with_context(write)?;
                 own(&info, &target)?;
             }
