@@ -23,8 +23,14 @@ impl MonitorBinary {
     pub(super) fn open() -> Result<Self, RuntimeError> {
         let own = std::env::current_exe().ok();
         let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        // As `make install` lays them out below any prefix: bin/rlxcd, libexec/rlxc/rlxc-monitor.
+        let below_prefix = beside
+            .as_deref()
+            .and_then(Path::parent)
+            .map(|prefix| prefix.join("libexec/rlxc"));
         let directories: Vec<PathBuf> = beside
             .into_iter()
+            .chain(below_prefix)
             .chain(DIRECTORIES.map(PathBuf::from))
             .collect();
         for directory in &directories {
