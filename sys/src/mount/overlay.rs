@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountFlags};
 
 use super::{Depth, MountError, attach, clone_tree, create, create_error, finish, open_context};
@@ -43,13 +44,12 @@ impl Layers<'_> {
     }
 }
 
-/// What a kernel says that doesn't know a layer by descriptor: the parameter is unknown, or wants a string, or
-/// (before 6.5) the file system takes nothing but strings, or (before 6.15) a mount that is attached.
+/// What a kernel says that can't take such layers by descriptor: the parameter is unknown or wants a string or an attached
+/// mount (`EINVAL`), the file system takes nothing but strings (before 6.5, `EOPNOTSUPP`), or fsconfig(2) takes no
+/// descriptors of `O_PATH` (before 6.13, `EBADF`).
 fn is_unsupported(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-    )
+    let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(Errno::BADF.raw_os_error())
 }
 
 /// Detached mounts of the layers, idmapped or not.
@@ -258,6 +258,19 @@ mod tests {
         }
         let pid = child.id().try_into().ok()?;
         Some((child, crate::namespace::open(pid, "user").ok()?))
+    }
+
+    #[test]
+    fn what_older_kernels_say_is_known() {
+        // 6.12, 6.1, 6.13, in this order; the last is a real failure.
+        for (errno, expected) in [
+            (Errno::BADF, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::INVAL, true),
+            (Errno::PERM, false),
+        ] {
+            assert_eq!(is_unsupported(&errno.into()), expected, "{errno}");
+        }
     }
 
     /// Both ways of handing layers over must give the same: the second is for kernels before 6.15.
