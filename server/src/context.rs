@@ -112,6 +112,13 @@ impl App {
     /// Tells listeners that something happened to an instance.
     pub fn instance_event(
         &self,
+    /// What a warning told of is mended.
+    pub fn resolve(&self, kind: &str, entity_url: &str) {
+        let (kind, entity_url) = (kind.to_owned(), entity_url.to_owned());
+        self.db
+            .post(move |tx| db::warnings::resolve(tx, &kind, &entity_url));
+    }
+
         action: &str,
         project: &str,
         name: &str,

@@ -93,7 +93,8 @@ fn remove_what_is_empty(app: &App) {
     }
 }
 
-async fn recover(app: &Arc<App>) -> Result<()> {
+/// Undoes what a crash left, and brings up what is there without instances.
+pub(crate) async fn recover(app: &Arc<App>) -> Result<()> {
     let now = app.now();
     let orphans = app
         .db
@@ -187,7 +188,8 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
     let networking = Networking {
         links: Arc::new(RtnetlinkLinks),
         firewall: Arc::new(Nftables::new(places.prefix())),
-        dnsmasq: Dnsmasq::new(dirs),
+        names: Arc::new(Dnsmasq::new(dirs)),
+        turn: tokio::sync::Mutex::default(),
     };
     Ok(Arc::new(App {
         runtime: Arc::new(

@@ -1,6 +1,12 @@
 //! A daemon without a host for tests: a real store on a temporary directory, the inventory in memory, everything that would
 //! touch the kernel a fake.
 
+mod every_step;
+mod faults;
+mod seams;
+mod storage;
+mod world;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,17 +29,31 @@ use crate::context::App;
 use crate::db::Db;
 use crate::events::Events;
 use crate::http;
-use crate::instance::Registry;
+use crate::instance::{Exit, Registry};
 use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
 use crate::plan::start::HostFacts;
-use crate::runtime::fake::FakeRuntime;
+use crate::reconcile;
+
+pub(crate) use every_step::{EveryStep, Request as Call};
+pub(crate) use faults::{Fault, Faults};
+pub(crate) use seams::FakeHost;
+pub(crate) use world::World;
+
+use seams::Life;
+use storage::FaultyOpener;
 
 /// The daemon, and its directory, which goes with it.
 #[derive(Debug)]
 pub(crate) struct TestDaemon {
     /// What handlers get.
+    /// What is there without it too.
+    pub(crate) host: Arc<FakeHost>,
+    /// What goes wrong in this life of it.
+    pub(crate) faults: Arc<Faults>,
+    /// Ends of init that nobody asked for.
+    pub(crate) ended: mpsc::UnboundedReceiver<Exit>,
     pub(crate) app: Arc<App>,
     directory: tempfile::TempDir,
 }
@@ -159,24 +179,29 @@ impl Drop for TestDaemon {
     }
 }
 
-fn build(places: Places) -> Arc<App> {
+fn build(
+    places: Places,
+    host: &Arc<FakeHost>,
+) -> (Arc<App>, Arc<Faults>, mpsc::UnboundedReceiver<Exit>) {
+    let faults = Arc::new(Faults::default());
+    let life = Arc::new(Life {
+        host: Arc::clone(host),
+        faults: Arc::clone(&faults),
+    });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let db = Db::in_memory().unwrap();
+    let db = Db::open(&places.database()).unwrap();
+    faults::guard(&db, &faults);
     let events = Events::new(Arc::clone(&clock));
     let tasks = TaskTracker::new();
-    let (exits, _ended) = mpsc::unbounded_channel();
+    let (exits, ended) = mpsc::unbounded_channel();
     let operations = Operations::new(
         db.clone(),
         events.clone(),
         Arc::clone(&clock),
         tasks.clone(),
     );
-    let dirs = DnsmasqDirs {
-        state: places.networks(),
-        run: places.networks_run(),
-    };
-    Arc::new(App {
-        runtime: Arc::new(FakeRuntime::new()),
+    let app = Arc::new(App {
+        runtime: Arc::<Life>::clone(&life),
         cgroups: Layout {
             unified: places.dir().join("cgroup"),
             legacy: BTreeMap::new(),
@@ -187,15 +212,16 @@ fn build(places: Places) -> Arc<App> {
         },
         id_ranges: vec![(1_000_000, 65_536 * 100)],
         instances: Registry::new(exits),
-        pools: Pools::default(),
+        pools: Pools::new(Arc::new(FaultyOpener(Arc::clone(&faults)))),
         image_locks: KeyedMutex::default(),
         roots: crate::files::Roots::default(),
         image_checks: crate::app::image::Checks::default(),
         shutdown: CancellationToken::new(),
         networking: Networking {
-            links: Arc::new(FakeLinks::default()),
-            firewall: Arc::new(RecordingFirewall::default()),
-            dnsmasq: Dnsmasq::new(dirs),
+            links: Arc::<Life>::clone(&life),
+            firewall: Arc::<Life>::clone(&life),
+            names: life,
+            turn: tokio::sync::Mutex::default(),
         },
         places,
         db,
@@ -203,5 +229,6 @@ fn build(places: Places) -> Arc<App> {
         events,
         operations,
         tasks,
-    })
+    });
+    (app, faults, ended)
 }

@@ -55,6 +55,24 @@ pub(super) fn remove(files: &Files, hwaddr: Mac) -> Result<(), Error> {
     }
 }
 
+/// All hosts that have a file; what is not named like one is somebody else's.
+pub(super) fn list(files: &Files) -> Result<Vec<Mac>, Error> {
+    let names = match file::list_dir(&files.dhcp) {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let address = |name: &std::ffi::OsString| parse_file_name(name.to_str()?);
+    Ok(names.iter().filter_map(address).collect())
+}
+
+fn parse_file_name(name: &str) -> Option<Mac> {
+    let pairs: Vec<&str> = (0..6)
+        .map(|pair| name.get(2 * pair..2 * pair + 2))
+        .collect::<Option<_>>()?;
+    let hwaddr: Mac = pairs.join(":").parse().ok()?;
+    (file_name(hwaddr) == name).then_some(hwaddr)
+}
+
 /// The Ethernet address without colons: dnsmasq skips names with some marks, and renames of instances don't matter.
 fn file_name(hwaddr: Mac) -> String {
     hwaddr.to_string().replace(':', "")

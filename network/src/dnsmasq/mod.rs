@@ -133,6 +133,12 @@ impl Dnsmasq {
 fn ensure(files: &Files, spec: &BridgeSpec) -> Result<(), Error> {
     if !spec.needs_dnsmasq() {
         return process::stop(&files.pid, &files.config);
+    /// The hosts that a network knows.
+    pub async fn hosts(&self, network: &str) -> Result<Vec<Mac>, Error> {
+        let files = self.files(network);
+        blocking(move || host::list(&files)).await
+    }
+
     }
     for dir in [&files.dir, &files.dhcp, &files.hosts] {
         file::ensure_dir(dir, 0o755)?;

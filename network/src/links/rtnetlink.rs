@@ -26,6 +26,7 @@ pub struct RtnetlinkLinks;
 #[async_trait]
 impl Links for RtnetlinkLinks {
     async fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(), Error> {
+        sysctl::setup_sysctls(spec).await?;
         let spec = spec.clone();
         blocking(move || ensure_bridge(&spec)).await
     }

@@ -24,3 +24,17 @@ pub fn list(tx: &Transaction<'_>) -> Result<Vec<(i64, String)>, DbError> {
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+/// Marks an entry whose undo failed: nobody is at work on it.
+pub fn abandon(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
+    tx.execute("UPDATE journal SET operation_id = '' WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// The entries whose undo failed, the newest first.
+pub fn abandoned(tx: &Transaction<'_>) -> Result<Vec<(i64, String)>, DbError> {
+    let mut statement = tx
+        .prepare_cached("SELECT id, entry FROM journal WHERE operation_id = '' ORDER BY id DESC")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -22,6 +22,8 @@ use std::path::PathBuf;
 pub use migrate::MIGRATIONS;
 pub use thread::{Db, Durability};
 
+#[cfg(test)]
+pub(crate) use thread::Access;
 /// The id of the project that always exists.
 pub const DEFAULT_PROJECT: i64 = 1;
 

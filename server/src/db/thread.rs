@@ -31,7 +31,22 @@ pub struct Db {
 struct Writer {
     connection: Connection,
     durability: Durability,
+    #[cfg(test)]
+    gate: Option<Gate>,
 }
+
+/// What a transaction is about to do, for tests that let it fail.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Look.
+    Read,
+    /// Make its changes last.
+    Commit,
+}
+
+#[cfg(test)]
+type Gate = Box<dyn FnMut(Access) -> bool + Send>;
 
 impl Db {
     /// Opens (or makes) the database, migrates it and starts its thread.
@@ -58,6 +73,8 @@ impl Db {
         let mut writer = Writer {
             connection,
             durability: Durability::Relaxed,
+            #[cfg(test)]
+            gate: None,
         };
         std::thread::Builder::new()
             .name("rlxc-db".to_owned())
@@ -94,6 +111,10 @@ impl Db {
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         self.submit(move |writer| {
+            #[cfg(test)]
+            if !asked(&mut writer.gate, Access::Read) {
+                return Err(DbError::Closed.into());
+            }
             let tx = writer.connection.transaction().map_err(DbError::from)?;
             query(&tx)
         })
@@ -113,6 +134,13 @@ impl Db {
         if self.jobs.send(job).is_err() {
             tracing::error!("a note to the database is lost: it is closed");
         }
+    }
+
+    /// Asks `gate` before each access from now on; what it forbids fails.
+    #[cfg(test)]
+    pub(crate) fn set_gate(&self, gate: impl FnMut(Access) -> bool + Send + 'static) {
+        let job: Job = Box::new(move |writer| writer.gate = Some(Box::new(gate)));
+        drop(self.jobs.send(job));
     }
 
     async fn transact<T, E, F>(&self, durability: Durability, change: F) -> Result<T, E>
@@ -153,6 +181,10 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(DbError::from)?;
         let value = change(&tx)?;
+        #[cfg(test)]
+        if !asked(&mut self.gate, Access::Commit) {
+            return Err(DbError::Closed.into());
+        }
         tx.commit().map_err(DbError::from)?;
         Ok(value)
     }
@@ -168,6 +200,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+#[cfg(test)]
+fn asked(gate: &mut Option<Gate>, access: Access) -> bool {
+    gate.as_mut().is_none_or(|gate| gate(access))
 }
 
 fn configure(connection: &Connection) -> Result<(), DbError> {

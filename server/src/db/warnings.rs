@@ -84,3 +84,14 @@ pub fn resolve(tx: &Transaction<'_>, kind: &str, entity_url: &str) -> Result<(),
     )?;
     Ok(())
 }
+
+/// Marks as resolved what is of this kind and about nothing in `present`.
+pub fn resolve_except(tx: &Transaction<'_>, kind: &str, present: &[String]) -> Result<(), DbError> {
+    let present = super::keys::to_json("a list of URLs", &present)?;
+    tx.execute(
+        "UPDATE warnings SET status = 'resolved' WHERE type = ?1 AND status <> 'resolved'
+         AND entity_url NOT IN (SELECT value FROM json_each(?2))",
+        params![kind, present],
+    )?;
+    Ok(())
+}

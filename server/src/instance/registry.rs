@@ -61,6 +61,21 @@ impl InstanceHandle {
         }
     }
 
+    /// Begins a verb once all that is under way has ended.
+    pub async fn begin_after_others(
+        &self,
+        verb: Verb,
+        name: &str,
+        operation: &str,
+    ) -> Result<Permit> {
+        loop {
+            match self.try_begin(verb, name, operation).await {
+                Err(Error::Busy { .. }) => sleep(FILE_PAUSE).await,
+                other => return other,
+            }
+        }
+    }
+
     async fn try_begin(&self, verb: Verb, name: &str, operation: &str) -> Result<Permit> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Begin {
@@ -135,6 +150,14 @@ impl Registry {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id);
+    }
+
+    /// The instances that have an actor, in order.
+    pub fn ids(&self) -> Vec<i64> {
+        let actors = self.actors.read().unwrap_or_else(PoisonError::into_inner);
+        let mut ids: Vec<i64> = actors.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The actor of an instance.

@@ -10,9 +10,11 @@ mod record;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rlxc_api::{Operation, Requestor, StatusCode};
 use rlxc_sys::chain::chain;
 use serde_json::Value;
@@ -143,21 +145,36 @@ impl Operations {
         W: FnOnce(Handle) -> F,
         F: Future<Output = Result<BTreeMap<String, Value>>> + Send + 'static,
     {
+        self.spawn_as(self.next_id(), spec, work)
+    }
+
+    /// The id of an operation to come, for what must name it before it begins.
+    pub fn next_id(&self) -> String {
+        self.inner.clock.uuid().to_string()
+    }
+
+    /// The same as [`Self::spawn`], under an id of [`Self::next_id`].
+    pub fn spawn_as<F, W>(&self, id: String, spec: OperationSpec, work: W) -> Operation
+    where
+        W: FnOnce(Handle) -> F,
+        F: Future<Output = Result<BTreeMap<String, Value>>> + Send + 'static,
+    {
         let durability = spec.durability;
-        let handle = self.register(spec);
+        let handle = self.register(id, spec);
         let view = handle.view();
         let future = work(handle.clone());
         let this = self.clone();
         self.inner.tasks.spawn(async move {
-            let result = future.await;
+            // What panics has dropped what it held on its way up; its operation must not stay open for ever.
+            let result = AssertUnwindSafe(future).catch_unwind().await;
+            let result = result.unwrap_or_else(|_panic| Err(Error::internal("it panicked")));
             this.finish(&handle, durability, result).await;
         });
         view
     }
 
-    fn register(&self, spec: OperationSpec) -> Handle {
+    fn register(&self, id: String, spec: OperationSpec) -> Handle {
         let inner = &self.inner;
-        let id = inner.clock.uuid().to_string();
         let handle = Handle::new(
             id.clone(),
             spec,

@@ -54,6 +54,20 @@ pub enum JournalEntry {
         /// Where it is.
         source: std::path::PathBuf,
     },
+    /// An instance's processes, stopped for the moment in which a snapshot is taken.
+    Frozen {
+        /// The instance's id.
+        instance: i64,
+    },
+    /// A root volume that is put back to a snapshot. From the middle of it there is no way back: undone, it is done.
+    Restore {
+        /// The pool's name.
+        pool: String,
+        /// The instance's id.
+        instance: i64,
+        /// The snapshot's id.
+        snapshot: i64,
+    },
     /// The bridge, rules and DHCP server of a network.
     Network {
         /// Its name.
@@ -77,8 +91,72 @@ impl JournalEntry {
                 driver,
                 source,
             } => crate::app::pool::undo_create(app, name, driver, source).await,
+            Self::Frozen { instance } => undo_frozen(app, *instance).await,
+            Self::Restore {
+                pool,
+                instance,
+                snapshot,
+            } => finish_restore(app, pool, *instance, *snapshot).await,
             Self::Network { name } => crate::app::network::undo_create(app, name).await,
         }
+    }
+
+    /// What must be held while this is undone later, by somebody else than its saga.
+    pub(super) async fn turn<'a>(&self, app: &'a App) -> Option<Box<dyn Send + 'a>> {
+        match self {
+            Self::ImageFiles { fingerprint } => {
+                let key = format!("image/{fingerprint}");
+                Some(Box::new(app.image_locks.lock(&key).await))
+            }
+            Self::PoolImage { pool, fingerprint } => {
+                let key = format!("{pool}/{fingerprint}");
+                Some(Box::new(app.image_locks.lock(&key).await))
+            }
+            Self::Pool { .. } => Some(Box::new(app.pools.turn().await)),
+            Self::Network { .. } => Some(Box::new(app.networking.turn.lock().await)),
+            Self::Instance { .. }
+            | Self::Volume { .. }
+            | Self::Snapshot { .. }
+            | Self::Frozen { .. }
+            | Self::Restore { .. } => None,
+        }
+    }
+
+    /// Whether undoing it later is right too: its object must still be what it was.
+    pub(super) fn can_wait(&self) -> bool {
+        match self {
+            // The instance may have run, or been frozen by its user, since then.
+            Self::Restore { .. } | Self::Frozen { .. } => false,
+            Self::Instance { .. }
+            | Self::Volume { .. }
+            | Self::Snapshot { .. }
+            | Self::ImageFiles { .. }
+            | Self::PoolImage { .. }
+            | Self::Pool { .. }
+            | Self::Network { .. } => true,
+        }
+    }
+}
+
+async fn undo_frozen(app: &App, instance: i64) -> Result<()> {
+    let cgroup = app.cgroup(instance);
+    blocking(move || match cgroup.path().exists() {
+        true => cgroup.thaw(),
+        false => Ok(()),
+    })
+    .await
+    .map_err(|error| Error::failed(format!("thaw instance {instance}"), error))
+}
+
+async fn finish_restore(app: &App, pool: &str, instance: i64, snapshot: i64) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let (volume, wanted) = (instance_volume(instance), snapshot_id(snapshot));
+    match blocking(move || driver.restore_snapshot(volume, wanted)).await {
+        Err(error) if !error.is_not_found() => Err(Error::failed(
+            format!("restore snapshot {snapshot} of instance {instance}"),
+            error,
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,8 @@
 //! only from the entry, since it may run for an effect that never happened.
 
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use rlxc_sys::chain::chain;
 
@@ -12,7 +14,11 @@ pub use entry::{JournalEntry, instance_volume, snapshot_id};
 
 use crate::context::App;
 use crate::db;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// The kind of warning that tells of it, and what it is about.
+const UNDO_FAILED: &str = "Undo failed";
+const ENTITY: &str = "/1.0";
 
 /// The journalled effects of one operation, so far.
 #[derive(Debug)]
@@ -39,14 +45,30 @@ impl<'a> Saga<'a> {
 
     /// Records what the caller does next.
     pub async fn intend(&mut self, entry: JournalEntry) -> Result<()> {
-        let (operation, text) = (
-            self.operation.clone(),
-            db::keys::to_json("a journal entry", &entry)?,
-        );
+        let (operation, text) = (self.operation.clone(), encode(&entry)?);
         let id = self
             .app
             .db
             .note(move |tx| db::journal::append(tx, &operation, &text))
+            .await?;
+        self.entries.push((id, entry));
+        Ok(())
+    }
+
+    /// Records what the caller does next, and changes rows in the same transaction: both are there or none. On disk when
+    /// this returns, since there is no way back from it.
+    pub async fn intend_with<F>(&mut self, entry: JournalEntry, change: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static,
+    {
+        let (operation, text) = (self.operation.clone(), encode(&entry)?);
+        let id = self
+            .app
+            .db
+            .write(move |tx| {
+                change(tx)?;
+                db::journal::append(tx, &operation, &text).map_err(Error::from)
+            })
             .await?;
         self.entries.push((id, entry));
         Ok(())
@@ -57,13 +79,49 @@ impl<'a> Saga<'a> {
         self.entries.push((id, entry));
     }
 
-    /// Keeps what this saga did: the journal forgets it. Queued before the operation's own end, so it is on disk no later
-    /// than what is reported.
-    pub fn commit(self) {
-        let ids: Vec<i64> = self.entries.iter().map(|(id, _)| *id).collect();
-        self.app
-            .db
-            .post(move |tx| ids.iter().try_for_each(|id| db::journal::remove(tx, *id)));
+    /// Keeps what this saga did: the journal forgets it. Before the operation's own end, so it is on disk no later than
+    /// what is reported. If it can't be kept it is undone, or the next start would undo what was reported as done.
+    pub async fn commit(self) -> Result<()> {
+        let ids = self.ids();
+        let forgotten = self.app.db.note(move |tx| forget(tx, &ids)).await;
+        self.unless_failed(forgotten).await
+    }
+
+    /// The same for what becomes true by its rows: they are written in the transaction in which the journal forgets.
+    pub async fn commit_with<T, F>(self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
+    {
+        let ids = self.ids();
+        let changed = move |tx: &rusqlite::Transaction<'_>| {
+            let value = change(tx)?;
+            forget(tx, &ids).map(|()| value)
+        };
+        let changed = self.app.db.write(changed).await;
+        self.unless_failed(changed).await
+    }
+
+    /// Keeps what there is no way back from: if the journal can't forget it at once, it is told and tried again.
+    pub async fn keep(self) {
+        let ids = self.ids();
+        if let Err(error) = self.app.db.note(move |tx| forget(tx, &ids)).await {
+            for (id, entry) in &self.entries {
+                let message = format!("{entry:?} was done: {}", chain(&error));
+                abandon(self.app, *id, &message).await;
+            }
+        }
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.entries.iter().map(|(id, _)| *id).collect()
+    }
+
+    async fn unless_failed<T>(self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.unwind().await;
+        }
+        result
     }
 
     /// Undoes everything, the last first. What can't be undone stays in the journal and becomes a warning.
@@ -76,49 +134,93 @@ impl<'a> Saga<'a> {
     /// Commits or unwinds, as `result` demands, and passes it on.
     pub async fn settle<T>(self, result: Result<T>) -> Result<T> {
         match result {
-            Ok(value) => {
-                self.commit();
-                Ok(value)
-            }
-            Err(error) => {
-                self.unwind().await;
-                Err(error)
-            }
+            Ok(value) => self.commit().await.map(|()| value),
+            failed @ Err(_) => self.unless_failed(failed).await,
         }
     }
 }
 
+fn forget(tx: &rusqlite::Transaction<'_>, ids: &[i64]) -> Result<()> {
+    Ok(ids.iter().try_for_each(|id| db::journal::remove(tx, *id))?)
+}
+
 /// Unwinds what a crash left in the journal. Runs before the API opens.
 pub async fn recover(app: &App) -> Result<()> {
+    retry(app).await?;
     let left = app.db.read(db::journal::list).await?;
     for (id, text) in left {
-        match serde_json::from_str::<JournalEntry>(&text) {
-            Ok(entry) => {
-                tracing::info!(?entry, "undoing what was under way when the daemon ended");
-                undo(app, id, &entry).await;
-            }
-            Err(error) => tracing::error!(entry = text, %error, "a journal entry can't be read"),
+        if let Some(entry) = decode(app, id, &text).await {
+            tracing::info!(?entry, "undoing what was under way when the daemon ended");
+            undo(app, id, &entry).await;
         }
     }
+    settle_warning(app).await
+}
+
+/// Tries again what could not be undone when it should have been.
+pub async fn retry(app: &App) -> Result<()> {
+    let left = app.db.read(db::journal::abandoned).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    for (id, text) in left {
+        if let Some(entry) = decode(app, id, &text).await {
+            if entry.can_wait() {
+                let _turn = entry.turn(app).await;
+                undo(app, id, &entry).await;
+            } else {
+                app.db.note(move |tx| forget(tx, &[id])).await?;
+            }
+        }
+    }
+    settle_warning(app).await
+}
+
+async fn settle_warning(app: &App) -> Result<()> {
+    if app.db.read(db::journal::abandoned).await?.is_empty() {
+        app.resolve(UNDO_FAILED, ENTITY);
+    }
     Ok(())
+}
+
+fn encode(entry: &JournalEntry) -> Result<String> {
+    Ok(db::keys::to_json("a journal entry", entry)?)
+}
+
+async fn decode(app: &App, id: i64, text: &str) -> Option<JournalEntry> {
+    match serde_json::from_str(text) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            let message = format!("journal entry {id} can't be read: {error}");
+            abandon(app, id, &message).await;
+            None
+        }
+    }
 }
 
 async fn undo(app: &App, id: i64, entry: &JournalEntry) {
     let result = match entry.undo(app).await {
         Ok(()) => {
             app.db
-                .note::<_, crate::error::Error, _>(move |tx| Ok(db::journal::remove(tx, id)?))
+                .note::<_, Error, _>(move |tx| Ok(db::journal::remove(tx, id)?))
                 .await
         }
         Err(error) => Err(error),
     };
     if let Err(error) = result {
-        tracing::error!(?entry, error = %chain(&error), "undo failed");
-        app.warn(
-            "Undo failed",
-            "/1.0",
-            &format!("{entry:?}: {}", chain(&error)),
-        )
-        .await;
+        abandon(app, id, &format!("{entry:?}: {}", chain(&error))).await;
     }
+}
+
+/// What can't be undone now stays in the journal, for [`retry`] and for the next start.
+async fn abandon(app: &App, id: i64, message: &str) {
+    tracing::error!(message, "undo failed");
+    let marked: Result<()> = app
+        .db
+        .note(move |tx| Ok(db::journal::abandon(tx, id)?))
+        .await;
+    if let Err(error) = marked {
+        tracing::error!(error = %chain(&error), "a journal entry waits for the next start");
+    }
+    app.warn(UNDO_FAILED, ENTITY, message).await;
 }

@@ -74,13 +74,18 @@ pub(super) async fn import(
             Error::failed(format!("import image {short}"), error)
         })?;
     let image = describe(app, &incoming, &draft, metadata)?;
+    let id = app.project(project).await?;
     let mut saga = Saga::new(app, operation);
     saga.intend(JournalEntry::ImageFiles {
         fingerprint: image.fingerprint.clone(),
     })
     .await?;
-    let result = store(app, project, &incoming, image, draft).await;
-    saga.settle(result).await
+    if let Err(error) = store(app, &incoming, &image).await {
+        saga.unwind().await;
+        return Err(error);
+    }
+    saga.commit_with(move |tx| insert(tx, id, image, &draft))
+        .await
 }
 
 /// Refuses an image that the project has.
@@ -150,22 +155,14 @@ fn time(seconds: i64) -> Result<String> {
         .map_err(|error| Error::failed("read the dates in `metadata.yaml` of the image", error))
 }
 
-async fn store(
-    app: &App,
-    project: &str,
-    incoming: &Incoming,
-    image: Image,
-    draft: Draft,
-) -> Result<Image> {
+async fn store(app: &App, incoming: &Incoming, image: &Image) -> Result<()> {
     let (from, to) = (
         incoming.files.clone(),
         files(&app.places, &image.fingerprint, image.split),
     );
     blocking(move || put_in_place(&from, &to))
         .await
-        .map_err(|error| Error::failed("store an image", error))?;
-    let id = app.project(project).await?;
-    app.db.write(move |tx| insert(tx, id, image, &draft)).await
+        .map_err(|error| Error::failed("store an image", error))
 }
 
 /// Puts image files where they belong, so that they survive power loss.

@@ -36,8 +36,17 @@ pub async fn ensure_on_pool(
         fingerprint: image.fingerprint.clone(),
     })
     .await?;
-    let result = unpack_on(app, pool, image, operation).await;
-    saga.settle(result).await
+    if let Err(error) = unpack_on(app, pool, image, operation).await {
+        saga.unwind().await;
+        return Err(error);
+    }
+    let (name, fingerprint, now) = (pool.to_owned(), image.fingerprint.clone(), app.now());
+    saga.commit_with(move |tx| {
+        let pool =
+            pools::find(tx, &name)?.ok_or_else(|| Error::not_found("storage pool", &name))?;
+        Ok(pools::add_image(tx, pool.id, &fingerprint, &now)?)
+    })
+    .await
 }
 
 async fn unpack_on(app: &App, pool: &str, image: &Image, operation: &Handle) -> Result<()> {
@@ -71,13 +80,5 @@ async fn unpack_on(app: &App, pool: &str, image: &Image, operation: &Handle) -> 
             ),
             error,
         )
-    })?;
-    let (name, fingerprint, now) = (pool.to_owned(), image.fingerprint.clone(), app.now());
-    app.db
-        .note(move |tx| {
-            let pool =
-                pools::find(tx, &name)?.ok_or_else(|| Error::not_found("storage pool", &name))?;
-            pools::add_image(tx, pool.id, &fingerprint, &now).map_err(Error::from)
-        })
-        .await
+    })
 }

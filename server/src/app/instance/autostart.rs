@@ -128,9 +128,8 @@ async fn start_one(app: &Arc<App>, instance: Instance) -> Result<Operation> {
         .instances
         .get(instance.id)
         .ok_or_else(|| crate::error::Error::not_found("instance", &instance.name))?;
-    let permit = handle
-        .begin(Verb::Start, &instance.name, "autostart")
-        .await?;
+    let id = app.operations.next_id();
+    let permit = handle.begin(Verb::Start, &instance.name, &id).await?;
     let url = instance_url(&instance.project, &instance.name);
     let who = Requestor {
         username: "root".to_owned(),
@@ -140,7 +139,7 @@ async fn start_one(app: &Arc<App>, instance: Instance) -> Result<Operation> {
     let spec = OperationSpec::task("Starting instance", &instance.project, "instances", &url)
         .requested_by(&who);
     let app2 = Arc::clone(app);
-    Ok(app.operations.spawn(spec, move |_| async move {
+    Ok(app.operations.spawn_as(id, spec, move |_| async move {
         super::start(&app2, Started::Automatically, permit, instance.id).await?;
         Ok(std::collections::BTreeMap::new())
     }))

@@ -26,6 +26,7 @@ pub(super) async fn resolve(
     app: &Arc<App>,
     project: &str,
     source: &InstanceSource,
+    operation: &str,
 ) -> Result<CopySource> {
     let project = if source.project.is_empty() {
         project
@@ -41,7 +42,7 @@ pub(super) async fn resolve(
         .instances
         .get(instance.id)
         .ok_or_else(|| Error::not_found("instance", name))?;
-    let permit = handle.begin(Verb::Copy, name, "copy").await?;
+    let permit = handle.begin(Verb::Copy, name, operation).await?;
     let snapshot = snapshot
         .map(|wanted| {
             let found = instance

@@ -162,7 +162,7 @@ async fn resolve(
             image::resolve(app, who, &new.project, source, operation).await?,
         ))),
         "none" => Ok(Origin::Empty),
-        "copy" => super::copy::resolve(app, &new.project, source)
+        "copy" => super::copy::resolve(app, &new.project, source, operation.id())
             .await
             .map(|copy| Origin::Copy(Box::new(copy))),
         other => Err(Error::Invalid(format!(

@@ -34,7 +34,8 @@ pub async fn delete(
         .instances
         .get(instance.id)
         .ok_or_else(|| Error::not_found("instance", name))?;
-    let permit = handle.begin(Verb::Delete, name, "delete").await?;
+    let id = app.operations.next_id();
+    let permit = handle.begin(Verb::Delete, name, &id).await?;
     let spec = OperationSpec::task(
         "Deleting instance",
         project,
@@ -43,10 +44,12 @@ pub async fn delete(
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |operation| async move {
-        delete_now(&app2, Some(who), permit, instance, operation.id()).await?;
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(id, spec, move |operation| async move {
+            delete_now(&app2, Some(who), permit, instance, operation.id()).await?;
+            Ok(BTreeMap::new())
+        }))
 }
 
 /// Deletes an instance under a permit. Once its row is gone it is gone for its users; what is on disk follows, if need

@@ -50,7 +50,9 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
             return Ok(());
         }
     }
-    let permit = handle.begin(verb, &instance.name, description).await?;
+    let id = app.operations.next_id();
+    // A snapshot that is being taken, say, is no reason to forget about a reboot.
+    let permit = handle.begin_after_others(verb, &instance.name, &id).await?;
     let spec = OperationSpec::task(
         description,
         &instance.project,
@@ -58,15 +60,16 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
         &instance_url(&instance.project, &instance.name),
     );
     let app2 = Arc::clone(app);
-    app.operations.spawn(spec, move |operation| async move {
-        if verb == Verb::Start {
-            super::start(&app2, Started::Rebooted, permit, instance.id).await?;
-        } else if permit.running().is_some() {
-            permit.finish(Outcome::Unchanged);
-        } else {
-            delete_now(&app2, None, permit, instance, operation.id()).await?;
-        }
-        Ok(std::collections::BTreeMap::new())
-    });
+    app.operations
+        .spawn_as(id, spec, move |operation| async move {
+            if verb == Verb::Start {
+                super::start(&app2, Started::Rebooted, permit, instance.id).await?;
+            } else if permit.running().is_some() {
+                permit.finish(Outcome::Unchanged);
+            } else {
+                delete_now(&app2, None, permit, instance, operation.id()).await?;
+            }
+            Ok(std::collections::BTreeMap::new())
+        });
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::context::{App, instance_url};
 use crate::db::instances;
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
+use crate::model::Instance;
 use crate::operation::OperationSpec;
 
 /// Begins to rename an instance.
@@ -28,7 +29,8 @@ pub async fn rename(
         .instances
         .get(instance.id)
         .ok_or_else(|| Error::not_found("instance", name))?;
-    let permit = handle.begin(Verb::Update, name, "rename").await?;
+    let operation = app.operations.next_id();
+    let permit = handle.begin(Verb::Update, name, &operation).await?;
     let spec = OperationSpec::task(
         "Renaming instance",
         project,
@@ -37,23 +39,28 @@ pub async fn rename(
     )
     .requested_by(who);
     let (app2, who, new) = (Arc::clone(app), who.clone(), new.to_string());
-    Ok(app.operations.spawn(spec, move |_| async move {
-        let (id, key) = (instance.id, new.clone());
-        app2.db
-            .note(move |tx| {
-                instances::rename(tx, id, &key).map_err(|error| {
-                    if error.is_unique_violation() {
-                        Error::exists("instance", &key)
-                    } else {
-                        error.into()
-                    }
+    Ok(app
+        .operations
+        .spawn_as(operation, spec, move |_| async move {
+            let (id, key) = (instance.id, new.clone());
+            app2.db
+                .note(move |tx| {
+                    instances::rename(tx, id, &key).map_err(|error| {
+                        if error.is_unique_violation() {
+                            Error::exists("instance", &key)
+                        } else {
+                            error.into()
+                        }
+                    })
                 })
-            })
-            .await?;
-        drop(permit);
-        let renamed = super::find_by_id(&app2, id).await?;
-        network::rename_hosts(&app2, &instance, &renamed).await;
-        app2.instance_event("instance-renamed", &instance.project, &new, Some(who));
-        Ok(BTreeMap::new())
-    }))
+                .await?;
+            drop(permit);
+            let renamed = Instance {
+                name: new.clone(),
+                ..instance.clone()
+            };
+            network::rename_hosts(&app2, &instance, &renamed).await;
+            app2.instance_event("instance-renamed", &instance.project, &new, Some(who));
+            Ok(BTreeMap::new())
+        }))
 }

@@ -46,8 +46,9 @@ pub async fn create_snapshot(
     {
         return Err(Error::exists("snapshot", format!("{name}/{snapshot_name}")));
     }
+    let id = app.operations.next_id();
     let permit = handle(app, &instance)?
-        .begin(Verb::Snapshot, name, "snapshot")
+        .begin(Verb::Snapshot, name, &id)
         .await?;
     let snapshot = Snapshot {
         id: 0,
@@ -65,19 +66,21 @@ pub async fn create_snapshot(
     };
     let spec = spec("Snapshotting instance", &instance, &snapshot.name, who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |operation| async move {
-        let mut saga = Saga::new(&app2, operation.id());
-        let result = take(&app2, &mut saga, &instance, &snapshot, &permit).await;
-        saga.settle(result).await?;
-        event(
-            &app2,
-            "instance-snapshot-created",
-            &instance,
-            &snapshot.name,
-            who,
-        );
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(id, spec, move |operation| async move {
+            let mut saga = Saga::new(&app2, operation.id());
+            let result = take(&app2, &mut saga, &instance, &snapshot, &permit).await;
+            saga.settle(result).await?;
+            event(
+                &app2,
+                "instance-snapshot-created",
+                &instance,
+                &snapshot.name,
+                who,
+            );
+            Ok(BTreeMap::new())
+        }))
 }
 
 fn next_name(instance: &Instance) -> String {
@@ -100,6 +103,11 @@ async fn take(
     let (volume, wanted) = (instance_volume(instance.id), snapshot_id(id));
     let must_freeze = permit.before().state == State::Running;
     if must_freeze {
+        // Whoever dies in between leaves it frozen.
+        saga.intend(JournalEntry::Frozen {
+            instance: instance.id,
+        })
+        .await?;
         freeze_cgroup(app, instance.id).await?;
     }
     let volume_state = if permit.running().is_some() {
@@ -154,33 +162,34 @@ pub async fn delete_snapshot(
 ) -> Result<Operation> {
     let instance = find(app, project, name).await?;
     let found = find_snapshot(&instance, snapshot)?.clone();
+    let id = app.operations.next_id();
     let permit = handle(app, &instance)?
-        .begin(Verb::Snapshot, name, "delete snapshot")
+        .begin(Verb::Snapshot, name, &id)
         .await?;
     let spec = spec("Deleting snapshot", &instance, snapshot, who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |operation| async move {
-        let mut saga = Saga::new(&app2, operation.id());
-        let entry = JournalEntry::Snapshot {
-            pool: instance.pool.clone(),
-            instance: instance.id,
-            id: found.id,
-        };
-        saga.intend(entry).await?;
-        app2.db
-            .note(move |tx| snapshots::delete(tx, found.id).map_err(Error::from))
-            .await?;
-        saga.unwind().await;
-        event(
-            &app2,
-            "instance-snapshot-deleted",
-            &instance,
-            &found.name,
-            who,
-        );
-        drop(permit);
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(id, spec, move |operation| async move {
+            let mut saga = Saga::new(&app2, operation.id());
+            let entry = JournalEntry::Snapshot {
+                pool: instance.pool.clone(),
+                instance: instance.id,
+                id: found.id,
+            };
+            saga.intend_with(entry, move |tx| Ok(snapshots::delete(tx, found.id)?))
+                .await?;
+            saga.unwind().await;
+            event(
+                &app2,
+                "instance-snapshot-deleted",
+                &instance,
+                &found.name,
+                who,
+            );
+            drop(permit);
+            Ok(BTreeMap::new())
+        }))
 }
 
 /// Begins to rename a snapshot.
@@ -194,17 +203,18 @@ pub async fn rename_snapshot(
     let (name, snapshot) = path;
     let new: SnapshotName = new.parse()?;
     let instance = find(app, project, name).await?;
-    let id = find_snapshot(&instance, snapshot)?.id;
+    let row = find_snapshot(&instance, snapshot)?.id;
+    let id = app.operations.next_id();
     let permit = handle(app, &instance)?
-        .begin(Verb::Snapshot, name, "rename snapshot")
+        .begin(Verb::Snapshot, name, &id)
         .await?;
     let spec = spec("Renaming snapshot", &instance, snapshot, who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |_| async move {
+    Ok(app.operations.spawn_as(id, spec, move |_| async move {
         let text = new.to_string();
         app2.db
             .note(move |tx| {
-                snapshots::rename(tx, id, &text).map_err(|error| {
+                snapshots::rename(tx, row, &text).map_err(|error| {
                     if error.is_unique_violation() {
                         Error::exists("snapshot", &text)
                     } else {

@@ -55,7 +55,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
             return Err(error);
         }
     };
-    permit.finish(Outcome::Started(running));
+    // Before the permit is given back: whoever gets it next reads rows that are up to date.
     let now = app.now();
     app.db.post(move |tx| {
         instances::touch(tx, id, &now)?;
@@ -65,6 +65,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
             &[("volatile.last_state.power", "RUNNING".to_owned())],
         )
     });
+    permit.finish(Outcome::Started(running));
     let (action, who) = why.event();
     app.instance_event(action, &instance.project, &instance.name, who);
     Ok(())

@@ -52,7 +52,8 @@ pub async fn change_state(
         .instances
         .get(instance.id)
         .ok_or_else(|| Error::not_found("instance", name))?;
-    let permit = handle.begin(verb, name, description).await?;
+    let id = app.operations.next_id();
+    let permit = handle.begin(verb, name, &id).await?;
     let spec = OperationSpec::task(
         description,
         project,
@@ -69,10 +70,12 @@ pub async fn change_state(
         who: who.clone(),
     };
     let app2 = Arc::clone(app);
-    Ok(app.operations.spawn(spec, move |operation| async move {
-        carry_out(&app2, change, &operation).await?;
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(id, spec, move |operation| async move {
+            carry_out(&app2, change, &operation).await?;
+            Ok(BTreeMap::new())
+        }))
 }
 
 /// Begins to change the state of all instances of a project, as far as the change makes sense for each.

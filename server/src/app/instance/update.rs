@@ -14,11 +14,11 @@ use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
 use crate::instance::Outcome;
 use crate::instance::state::Verb;
-use crate::model::{Config, Instance};
+use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::plan::expand::{expand, root_disk};
 use crate::plan::keys;
-use crate::saga::{instance_volume, snapshot_id};
+use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Keys that belong to the daemon: a client may change them but not take them away.
 const KEPT: &[&str] = &[
@@ -41,10 +41,10 @@ pub async fn update(
     keys::check_instance(&put.config).map_err(Error::Invalid)?;
     keys::check_devices(&put.devices).map_err(Error::Invalid)?;
     let instance = find(app, project, name).await?;
+    let operation = app.operations.next_id();
     let permit = handle(app, &instance)?
-        .begin(Verb::Update, name, "update")
+        .begin(Verb::Update, name, &operation)
         .await?;
-    let changed = apply(&instance, put);
     let id = app.project(project).await?;
     let spec = OperationSpec::task(
         "Updating instance",
@@ -54,13 +54,29 @@ pub async fn update(
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |_| async move {
-        let (project, name) = (changed.project.clone(), changed.name.clone());
-        app2.db.note(move |tx| write(tx, id, &changed)).await?;
-        app2.instance_event("instance-updated", &project, &name, Some(who));
-        drop(permit);
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(operation, spec, move |_| async move {
+            let row = instance.id;
+            let changed = app2
+                .db
+                .note(move |tx| {
+                    // What the daemon noted of it meanwhile is in the row, not in what was read before the permit.
+                    let current = instances::find_by_id(tx, row)?
+                        .ok_or_else(|| Error::not_found("instance", &instance.name))?;
+                    let changed = apply(&current, put);
+                    write(tx, id, &changed).map(|()| changed)
+                })
+                .await?;
+            app2.instance_event(
+                "instance-updated",
+                &changed.project,
+                &changed.name,
+                Some(who),
+            );
+            drop(permit);
+            Ok(BTreeMap::new())
+        }))
 }
 
 fn apply(instance: &Instance, put: InstancePut) -> Instance {
@@ -130,7 +146,8 @@ pub async fn restore(
     let snapshot =
         find_snapshot(&instance, snapshot.rsplit('/').next().unwrap_or(snapshot))?.clone();
     let actor = handle(app, &instance)?;
-    let permit = actor.begin(Verb::Restore, name, "restore").await?;
+    let operation = app.operations.next_id();
+    let permit = actor.begin(Verb::Restore, name, &operation).await?;
     let id = app.project(project).await?;
     let spec = OperationSpec::task(
         "Restoring snapshot",
@@ -140,46 +157,65 @@ pub async fn restore(
     )
     .requested_by(who);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |_| async move {
-        let ran = permit.running().is_some();
-        stop(&app2, &actor, &permit, &instance, Manner::Force).await?;
-        let result = put_back(&app2, &instance, &snapshot, id).await;
-        if ran {
-            // Whether or not it could be put back: it ran before.
-            super::start(&app2, Started::Again(who.clone()), permit, instance.id).await?;
-        } else {
-            permit.finish(Outcome::Unchanged);
-        }
-        result?;
-        app2.instance_event(
-            "instance-restored",
-            &instance.project,
-            &instance.name,
-            Some(who),
-        );
-        Ok(BTreeMap::new())
-    }))
+    Ok(app
+        .operations
+        .spawn_as(operation, spec, move |operation| async move {
+            let ran = permit.running().is_some();
+            stop(&app2, &actor, &permit, &instance, Manner::Force).await?;
+            let result = put_back(&app2, operation.id(), (&instance, &snapshot), id).await;
+            if ran {
+                // Whether or not it could be put back: it ran before.
+                super::start(&app2, Started::Again(who.clone()), permit, instance.id).await?;
+            } else {
+                permit.finish(Outcome::Unchanged);
+            }
+            result?;
+            app2.instance_event(
+                "instance-restored",
+                &instance.project,
+                &instance.name,
+                Some(who),
+            );
+            Ok(BTreeMap::new())
+        }))
 }
 
+/// Rows first, and with them the decision: from then on it is restored, if need be by the next start of the daemon.
 async fn put_back(
     app: &App,
-    instance: &Instance,
-    snapshot: &crate::model::Snapshot,
+    operation: &str,
+    (instance, snapshot): (&Instance, &Snapshot),
     project: i64,
 ) -> Result<()> {
     let driver = app.pools.get(&instance.pool)?;
     let (volume, wanted) = (instance_volume(instance.id), snapshot_id(snapshot.id));
-    blocking(move || driver.restore_snapshot(volume, wanted))
-        .await
-        .map_err(|error| {
-            Error::failed(
-                format!(
-                    "restore snapshot `{}` of instance `{}`",
-                    snapshot.name, instance.name
-                ),
-                error,
-            )
-        })?;
+    let mut saga = Saga::new(app, operation);
+    let entry = JournalEntry::Restore {
+        pool: instance.pool.clone(),
+        instance: instance.id,
+        snapshot: snapshot.id,
+    };
+    let restored = restored(instance, snapshot);
+    saga.intend_with(entry, move |tx| write_restored(tx, project, restored))
+        .await?;
+    let Err(error) = blocking(move || driver.restore_snapshot(volume, wanted)).await else {
+        saga.keep().await;
+        return Ok(());
+    };
+    let before = instance.clone();
+    saga.commit_with(move |tx| Ok(instances::update(tx, project, &before)?))
+        .await?;
+    Err(Error::failed(
+        format!(
+            "restore snapshot `{}` of instance `{}`",
+            snapshot.name, instance.name
+        ),
+        error,
+    ))
+}
+
+/// What the instance is then.
+fn restored(instance: &Instance, snapshot: &Snapshot) -> Instance {
     let mut config = snapshot.config.clone();
     // What the daemon noted since then is still true.
     config.retain(|key, _| !key.starts_with("volatile.last_state"));
@@ -190,22 +226,24 @@ async fn put_back(
             .filter(|(key, _)| key.starts_with("volatile."))
             .map(|(k, v)| (k.clone(), v.clone())),
     );
-    let restored = Instance {
+    Instance {
         config,
         devices: snapshot.devices.clone(),
         ephemeral: snapshot.ephemeral,
         profiles: snapshot.profiles.clone(),
         ..instance.clone()
-    };
-    app.db
-        .note(move |tx| {
-            let known = profiles::list(tx, project)?;
-            let mut restored = restored;
-            // A profile that was deleted since then can't be given back.
-            restored
-                .profiles
-                .retain(|name| known.iter().any(|profile| profile.name == *name));
-            instances::update(tx, project, &restored).map_err(Error::from)
-        })
-        .await
+    }
+}
+
+fn write_restored(
+    tx: &rusqlite::Transaction<'_>,
+    project: i64,
+    mut restored: Instance,
+) -> Result<()> {
+    let known = profiles::list(tx, project)?;
+    // A profile that was deleted since then can't be given back.
+    restored
+        .profiles
+        .retain(|name| known.iter().any(|profile| profile.name == *name));
+    Ok(instances::update(tx, project, &restored)?)
 }

@@ -22,6 +22,7 @@ pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()
             post.kind
         )));
     }
+    let _turn = app.networking.turn.lock().await;
     let key = name.to_string();
     if app
         .db
@@ -46,18 +47,13 @@ pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()
         name: network.name.clone(),
     })
     .await?;
-    let result = make(app, &network).await;
-    saga.settle(result).await?;
-    app.resource_event("network-created", url(&name), &name, who);
-    Ok(())
-}
-
-async fn make(app: &App, network: &Network) -> Result<()> {
-    bring_up(app, network).await?;
-    let row = network.clone();
-    app.db
-        .write(move |tx| networks::insert(tx, &row).map_err(Error::from))
+    if let Err(error) = bring_up(app, &network).await {
+        saga.unwind().await;
+        return Err(error);
+    }
+    saga.commit_with(move |tx| Ok(networks::insert(tx, &network)?))
         .await?;
+    app.resource_event("network-created", url(&name), &name, who);
     Ok(())
 }
 
@@ -145,7 +141,9 @@ async fn check_subnets(app: &App, network: &Network) -> Result<()> {
 
 /// Replaces description and keys, and makes the network be so.
 pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> Result<()> {
-    let mut network = find(app, name).await?;
+    let _turn = app.networking.turn.lock().await;
+    let before = find(app, name).await?;
+    let mut network = before.clone();
     network.config = put
         .config
         .into_iter()
@@ -154,12 +152,29 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> 
     network.config = choose_only_auto(app, name, network.config).await?;
     network.description = put.description;
     check_subnets(app, &network).await?;
-    bring_up(app, &network).await?;
-    app.db
-        .write(move |tx| networks::update(tx, &network).map_err(Error::from))
-        .await?;
+    let result = match bring_up(app, &network).await {
+        Ok(()) => {
+            app.db
+                .write(move |tx| networks::update(tx, &network).map_err(Error::from))
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = result {
+        // A daemon that dies before this brings up what its rows say.
+        bring_back(app, &before).await;
+        return Err(error);
+    }
     app.resource_event("network-updated", url(name), name, who);
     Ok(())
+}
+
+async fn bring_back(app: &App, network: &Network) {
+    if let Err(error) = bring_up(app, network).await {
+        let text = rlxc_sys::chain::chain(&error).to_string();
+        app.warn(super::UNAVAILABLE, &url(&network.name), &text)
+            .await;
+    }
 }
 
 async fn choose_only_auto(app: &App, name: &str, config: Config) -> Result<Config> {
@@ -174,6 +189,7 @@ async fn choose_only_auto(app: &App, name: &str, config: Config) -> Result<Confi
 
 /// Deletes a network that nobody uses.
 pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
+    let _turn = app.networking.turn.lock().await;
     let network = find(app, name).await?;
     let users = used_by(app, name).await?;
     if !users.is_empty() {
@@ -184,12 +200,10 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     }
     // It goes by the undo of its creation: whoever dies in between, it is taken down at the next start.
     let mut saga = Saga::new(app, &app.clock.uuid().to_string());
-    saga.intend(JournalEntry::Network {
+    let entry = JournalEntry::Network {
         name: network.name.clone(),
-    })
-    .await?;
-    app.db
-        .write(move |tx| networks::delete(tx, network.id).map_err(Error::from))
+    };
+    saga.intend_with(entry, move |tx| Ok(networks::delete(tx, network.id)?))
         .await?;
     saga.unwind().await;
     app.resource_event("network-deleted", url(name), name, who);

@@ -2,15 +2,17 @@
 //! instances are plugged in is in the files below.
 
 mod change;
+mod names;
 mod nics;
 mod view;
 
 use std::sync::Arc;
 
-use rlxc_network::{BridgeSpec, Dnsmasq, Firewall, Links, plan_ruleset, setup_sysctls};
+use rlxc_network::{BridgeSpec, Firewall, Links, plan_ruleset};
 use rlxc_sys::chain::chain;
 
 pub use change::{create, delete, undo_create, update};
+pub use names::Names;
 pub use nics::{attach, check_nics, forget_hosts, rename_hosts};
 pub use view::{get, leases, list, state};
 
@@ -28,37 +30,40 @@ pub struct Networking {
     /// Rules.
     pub firewall: Arc<dyn Firewall>,
     /// DHCP and DNS.
-    pub dnsmasq: Dnsmasq,
+    pub names: Arc<dyn Names>,
+    /// Held by whoever makes, changes or deletes a network: subnets must not meet.
+    pub turn: tokio::sync::Mutex<()>,
 }
 
 impl Networking {
     /// Makes a network be what its specification says; doing it twice changes nothing.
     pub async fn bring_up(&self, spec: &BridgeSpec) -> Result<(), rlxc_network::Error> {
-        setup_sysctls(spec).await?;
         self.links.ensure_bridge(spec).await?;
         self.firewall.apply(&spec.name, &plan_ruleset(spec)).await?;
-        self.dnsmasq.ensure(spec).await
+        self.names.ensure(spec).await
     }
 
     /// Takes a network away; doing it twice is fine.
     pub async fn take_down(&self, name: &str) -> Result<(), rlxc_network::Error> {
-        self.dnsmasq.stop(name).await?;
+        self.names.stop(name).await?;
         self.firewall.remove(name).await?;
         self.links.delete_bridge(name).await
     }
 }
 
+/// The kind of warning of a network that can't be brought up.
+pub const UNAVAILABLE: &str = "Network unavailable";
+
 /// Brings up all networks. One that can't be leaves a warning.
 pub async fn bring_up_all(app: &App) -> Result<()> {
     for network in app.db.read(networks::list).await? {
-        if let Err(error) = bring_up(app, &network).await {
-            tracing::error!(network = network.name, error = %chain(&error), "a network can't be brought up");
-            app.warn(
-                "Network unavailable",
-                &url(&network.name),
-                &chain(&error).to_string(),
-            )
-            .await;
+        match bring_up(app, &network).await {
+            Ok(()) => app.resolve(UNAVAILABLE, &url(&network.name)),
+            Err(error) => {
+                tracing::error!(network = network.name, error = %chain(&error), "a network can't be brought up");
+                let text = chain(&error).to_string();
+                app.warn(UNAVAILABLE, &url(&network.name), &text).await;
+            }
         }
     }
     Ok(())

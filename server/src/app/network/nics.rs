@@ -47,7 +47,7 @@ pub async fn attach(
     let hwaddr = parse_mac(nic)?;
     if nic.managed {
         app.networking
-            .dnsmasq
+            .names
             .set_host(&nic.bridge, host(instance, nic, hwaddr)?)
             .await
             .map_err(failed)?;
@@ -126,12 +126,7 @@ pub async fn forget_hosts(app: &App, instance: &Instance) {
         let Ok(hwaddr) = parse_mac(&nic) else {
             continue;
         };
-        if let Err(error) = app
-            .networking
-            .dnsmasq
-            .remove_host(&nic.bridge, hwaddr)
-            .await
-        {
+        if let Err(error) = app.networking.names.remove_host(&nic.bridge, hwaddr).await {
             tracing::warn!(instance = instance.name, error = %chain(&error), "a name stays in DNS");
         }
     }
@@ -146,7 +141,7 @@ pub async fn rename_hosts(app: &App, before: &Instance, after: &Instance) {
         let Ok(entry) = host(after, &nic, hwaddr) else {
             continue;
         };
-        if let Err(error) = app.networking.dnsmasq.set_host(&nic.bridge, entry).await {
+        if let Err(error) = app.networking.names.set_host(&nic.bridge, entry).await {
             tracing::warn!(instance = after.name, error = %chain(&error), "DNS keeps the old name");
         }
     }

@@ -103,7 +103,7 @@ pub async fn leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
     find(app, name).await?;
     let leases = app
         .networking
-        .dnsmasq
+        .names
         .leases(name)
         .await
         .map_err(|error| Error::failed(format!("read the leases of `{name}`"), error))?;

@@ -1,16 +1,18 @@
 //! Storage pools: opening them, and the use cases of `/1.0/storage-pools`.
 
-use std::collections::HashMap;
+mod open;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use rlxc_api::name::PoolName;
 use rlxc_api::{
     Requestor, ResourcesStoragePool, ResourcesStoragePoolInodes, ResourcesStoragePoolSpace,
     StoragePool, StoragePoolPut, StoragePoolsPost,
 };
-use rlxc_storage::{Driver, PoolSpec};
+use rlxc_storage::PoolSpec;
 use rlxc_sys::chain::chain;
+
+pub use open::{HostOpener, Opener, Pools};
 
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, pools};
@@ -18,60 +20,25 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Pool};
 use crate::saga::{JournalEntry, Saga};
 
-/// The pools that are open.
-#[derive(Debug, Default)]
-pub struct Pools {
-    drivers: RwLock<HashMap<String, Arc<dyn Driver>>>,
-}
+const UNAVAILABLE: &str = "Storage pool unavailable";
 
-impl Pools {
-    /// The driver of an open pool.
-    pub fn get(&self, name: &str) -> Result<Arc<dyn Driver>> {
-        let drivers = self.drivers.read().unwrap_or_else(PoisonError::into_inner);
-        drivers.get(name).cloned().ok_or_else(|| {
-            Error::Unavailable(format!(
-                "storage pool `{name}` is not available: see `rlxc warning list` for the reason"
-            ))
-        })
-    }
-
-    /// Whether a pool is open.
-    pub fn is_open(&self, name: &str) -> bool {
-        self.drivers
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(name)
-    }
-
-    fn add(&self, name: &str, driver: Arc<dyn Driver>) {
-        self.drivers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), driver);
-    }
-
-    fn remove(&self, name: &str) {
-        self.drivers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
-    }
-}
-
-/// Opens all pools. One that is missing leaves its instances visible, and a warning.
+/// Opens all pools that are not open yet. One that can't be leaves its instances visible, and a warning.
 pub async fn open_all(app: &App) -> Result<()> {
     for pool in app.db.read(pools::list).await? {
-        let (name, spec) = (pool.name.clone(), spec(app, &pool));
-        match blocking(move || rlxc_storage::open(&spec)).await {
-            Ok(driver) => app.pools.add(&name, driver),
+        let _turn = app.pools.turn().await;
+        if app.pools.is_open(&pool.name) {
+            continue;
+        }
+        let (opener, spec) = (app.pools.opener(), spec(app, &pool));
+        match blocking(move || opener.open(&spec)).await {
+            Ok(driver) => {
+                app.pools.add(&pool.name, driver);
+                app.resolve(UNAVAILABLE, &url(&pool.name));
+            }
             Err(error) => {
-                tracing::error!(pool = name, error = %chain(&error), "a storage pool can't be opened");
-                app.warn(
-                    "Storage pool unavailable",
-                    &url(&name),
-                    &chain(&error).to_string(),
-                )
-                .await;
+                tracing::error!(pool = pool.name, error = %chain(&error), "a storage pool can't be opened");
+                let text = chain(&error).to_string();
+                app.warn(UNAVAILABLE, &url(&pool.name), &text).await;
             }
         }
     }
@@ -112,6 +79,7 @@ pub async fn create(app: &App, who: &Requestor, post: StoragePoolsPost) -> Resul
     };
     check_config(&pool.config)?;
     let path = source(app, &pool);
+    let _turn = app.pools.turn().await;
     check_source(app, &pool.name, &path).await?;
     pool.config
         .insert("source".to_owned(), path.display().to_string());
@@ -123,21 +91,22 @@ pub async fn create(app: &App, who: &Requestor, post: StoragePoolsPost) -> Resul
         source: path,
     };
     saga.intend(entry).await?;
-    let result = create_tree(app, &pool).await;
-    saga.settle(result).await?;
+    if let Err(error) = create_tree(app, &pool).await {
+        saga.unwind().await;
+        return Err(error);
+    }
+    let row = pool.clone();
+    saga.commit_with(move |tx| Ok(pools::insert(tx, &row)?))
+        .await?;
     app.resource_event("storage-pool-created", url(&pool.name), &pool.name, who);
     Ok(())
 }
 
 async fn create_tree(app: &App, pool: &Pool) -> Result<()> {
-    let spec = spec(app, pool);
-    let driver = blocking(move || rlxc_storage::create(&spec))
+    let (opener, spec) = (app.pools.opener(), spec(app, pool));
+    let driver = blocking(move || opener.create(&spec))
         .await
         .map_err(|error| Error::failed(format!("create storage pool `{}`", pool.name), error))?;
-    let row = pool.clone();
-    app.db
-        .write(move |tx| pools::insert(tx, &row).map_err(Error::from))
-        .await?;
     app.pools.add(&pool.name, driver);
     Ok(())
 }
@@ -149,21 +118,42 @@ pub async fn undo_create(app: &App, name: &str, driver: &str, source: &Path) -> 
     if known.is_some() {
         return Ok(());
     }
-    app.pools.remove(name);
     let spec = PoolSpec {
         name: name.to_owned(),
         driver: driver.to_owned(),
         source: source.to_owned(),
         config: Config::new(),
     };
-    let delete = move || match rlxc_storage::open(&spec) {
-        Ok(pool) => pool.delete_pool(),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
+    let (open, opener) = (app.pools.remove(name), app.pools.opener());
+    let own = app.places.pool(name);
+    let delete = move || {
+        let pool = match open {
+            Some(pool) => Ok(pool),
+            None => opener.open(&spec),
+        };
+        match pool {
+            Ok(pool) => pool.delete_pool()?,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        if own == spec.source {
+            remove_directory(&own);
+        }
+        Ok(())
     };
     blocking(delete)
         .await
         .map_err(|error| Error::failed(format!("delete storage pool `{name}`"), error))
+}
+
+/// What is left of the directory of a deleted pool: empty ones, unless something of it is still being removed.
+fn remove_directory(pool: &Path) {
+    let left = std::fs::read_dir(pool).into_iter().flatten().flatten();
+    for path in left.map(|entry| entry.path()).chain([pool.to_owned()]) {
+        if let Err(error) = std::fs::remove_dir(&path) {
+            tracing::debug!(path = %path.display(), %error, "a directory of a deleted pool stays");
+        }
+    }
 }
 
 fn check_driver(driver: &str) -> Result<()> {
@@ -236,6 +226,7 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: StoragePoolPut)
 
 /// Deletes a pool that nobody uses, and all that is on it.
 pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
+    let _turn = app.pools.turn().await;
     let pool = find(app, name).await?;
     let used_by = used_by(app, &pool).await?;
     let users: Vec<_> = used_by
@@ -256,9 +247,7 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
         driver: pool.driver.clone(),
         source: source(app, &pool),
     };
-    saga.intend(entry).await?;
-    app.db
-        .write(move |tx| pools::delete(tx, pool.id).map_err(Error::from))
+    saga.intend_with(entry, move |tx| Ok(pools::delete(tx, pool.id)?))
         .await?;
     saga.unwind().await;
     app.resource_event("storage-pool-deleted", url(name), name, who);

@@ -1,0 +1,144 @@
+//! Networks: bridges, rules and dnsmasq as the rows say, and nothing of ours beside them.
+
+use std::collections::BTreeSet;
+
+use rlxc_network::{BridgeSpec, Mac, plan_ruleset};
+use rlxc_sys::chain::chain;
+
+use crate::app::network;
+use crate::context::App;
+use crate::db::{self, networks};
+use crate::error::{Error, Result};
+use crate::plan::bridge::bridge_spec;
+
+const MENDED: &str = "Network mended";
+
+/// Brings up what has lost something: others flush rules, delete bridges, and end processes.
+pub(super) async fn mend(app: &App) -> Result<()> {
+    let _turn = app.networking.turn.lock().await;
+    for row in app.db.read(networks::list).await? {
+        let Ok(spec) = bridge_spec(&row.name, &row.config) else {
+            continue;
+        };
+        let url = network::url(&row.name);
+        let Some(lost) = lost(app, &spec).await? else {
+            app.resolve(MENDED, &url);
+            app.resolve(network::UNAVAILABLE, &url);
+            continue;
+        };
+        tracing::warn!(network = row.name, lost, "mending a network");
+        match app.networking.bring_up(&spec).await {
+            Ok(()) => {
+                let text = format!("network `{}`: {lost}", row.name);
+                app.warn(MENDED, &url, &text).await;
+                app.resolve(network::UNAVAILABLE, &url);
+            }
+            Err(error) => {
+                let text = chain(&error).to_string();
+                app.warn(network::UNAVAILABLE, &url, &text).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a network should have and does not.
+async fn lost(app: &App, spec: &BridgeSpec) -> Result<Option<&'static str>> {
+    let failed = |error| Error::failed(format!("look at network `{}`", spec.name), error);
+    let networking = &app.networking;
+    let links = networking.links.list().await.map_err(failed)?;
+    if !links.iter().any(|link| link.name == spec.name) {
+        return Ok(Some("its bridge was gone"));
+    }
+    let ruled = !plan_ruleset(spec).needs_table()
+        || networking
+            .firewall
+            .verify(&spec.name)
+            .await
+            .map_err(failed)?;
+    if !ruled {
+        return Ok(Some("its firewall rules were gone"));
+    }
+    let answered = !spec.needs_dnsmasq()
+        || networking
+            .names
+            .is_running(&spec.name)
+            .await
+            .map_err(failed)?;
+    Ok((!answered).then_some("its dnsmasq had ended"))
+}
+
+/// Takes down networks that this daemon made, as its own rules or its own directory tell, and that no row names.
+///
+/// A bridge alone does not tell whose it is: daemons that run side by side mark theirs alike.
+pub(super) async fn take_down_unknown(app: &App) -> Result<()> {
+    let _turn = app.networking.turn.lock().await;
+    let failed = |error| Error::failed("list the networks that have rules", error);
+    let ruled = app.networking.firewall.networks().await.map_err(failed)?;
+    let mut names: BTreeSet<String> = ruled.into_iter().collect();
+    if let Ok(entries) = std::fs::read_dir(app.places.networks()) {
+        let directories = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        names.extend(directories);
+    }
+    for row in app.db.read(networks::list).await? {
+        names.remove(&row.name);
+    }
+    for name in names {
+        tracing::warn!(network = name, "taking down a network that nobody knows");
+        let taken = app.networking.take_down(&name).await;
+        taken.map_err(|error| Error::failed(format!("take down network `{name}`"), error))?;
+    }
+    Ok(())
+}
+
+/// Forgets names of NICs that no instance has any more.
+pub(super) async fn forget_unknown_hosts(app: &App) -> Result<()> {
+    for row in app.db.read(networks::list).await? {
+        let failed = |error| Error::failed(format!("look at the names on `{}`", row.name), error);
+        // Hosts before rows: who comes meanwhile has a row.
+        let hosts = app
+            .networking
+            .names
+            .hosts(&row.name)
+            .await
+            .map_err(failed)?;
+        if hosts.is_empty() {
+            continue;
+        }
+        let known = known_addresses(app).await?;
+        for hwaddr in hosts.into_iter().filter(|hwaddr| !known.contains(hwaddr)) {
+            tracing::info!(network = row.name, %hwaddr, "forgetting a name of nobody");
+            let names = &app.networking.names;
+            names.remove_host(&row.name, hwaddr).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every Ethernet address that any instance may have: its own devices', its profiles', and what was chosen for it.
+async fn known_addresses(app: &App) -> Result<Vec<Mac>> {
+    let (instances, profiles) = app
+        .db
+        .read(|tx| {
+            let profiles = db::profiles::list(tx, db::DEFAULT_PROJECT)?;
+            Ok::<_, Error>((db::instances::list(tx, None)?, profiles))
+        })
+        .await?;
+    let chosen = instances
+        .iter()
+        .flat_map(|instance| &instance.config)
+        .filter(|(key, _)| key.starts_with("volatile.") && key.ends_with(".hwaddr"))
+        .map(|(_, value)| value);
+    let own = instances.iter().map(|instance| &instance.devices);
+    let shared = profiles.iter().map(|profile| &profile.devices);
+    let fixed = own
+        .chain(shared)
+        .flat_map(|devices| devices.values())
+        .filter_map(|device| device.get("hwaddr"));
+    Ok(chosen
+        .chain(fixed)
+        .filter_map(|text| text.parse().ok())
+        .collect())
+}

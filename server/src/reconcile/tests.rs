@@ -1,0 +1,1 @@
+//! The reconciler against worlds that are not as they should be.

@@ -1,0 +1,201 @@
+//! The seams of the daemon, each with a place where it can break.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rlxc_container::spec::ContainerSpec;
+use rlxc_network::view::HostNetwork;
+use rlxc_network::{
+    BridgeSpec, Error as NetworkError, FakeLinks, Finding, Firewall, Host, Lease, LinkView, Links,
+    Mac, NicSpec, RecordingFirewall, Ruleset,
+};
+
+use super::faults::{Faults, Verdict};
+use crate::app::network::Names;
+use crate::runtime::fake::FakeRuntime;
+use crate::runtime::{Attached, Prepared, Runtime, RuntimeError};
+
+/// What outlives a daemon: the kernel and the processes of the host, as fakes.
+#[derive(Debug, Default)]
+pub(crate) struct FakeHost {
+    pub(crate) links: FakeLinks,
+    pub(crate) firewall: RecordingFirewall,
+    pub(crate) runtime: FakeRuntime,
+    pub(crate) names: FakeNames,
+}
+
+/// One life of the daemon on a host.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) host: Arc<FakeHost>,
+    pub(super) faults: Arc<Faults>,
+}
+
+/// What networks answer: the hosts of each.
+#[derive(Debug, Default)]
+pub(crate) struct FakeNames {
+    networks: Mutex<BTreeMap<String, BTreeMap<Mac, String>>>,
+}
+
+impl FakeNames {
+    /// All hosts by network and address.
+    pub(crate) fn all(&self) -> BTreeMap<String, BTreeMap<Mac, String>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Mac, String>>> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn network_error() -> NetworkError {
+    NetworkError::NoLink("injected".to_owned())
+}
+
+impl Life {
+    async fn network<T>(
+        &self,
+        what: &'static str,
+        effect: impl Future<Output = Result<T, NetworkError>> + Send,
+    ) -> Result<T, NetworkError> {
+        match self.faults.step(what) {
+            Verdict::Go => effect.await,
+            Verdict::Refuse => Err(network_error()),
+            Verdict::GoAndFail => {
+                effect.await?;
+                Err(network_error())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Links for Life {
+    async fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+        self.network("make bridge", self.host.links.ensure_bridge(spec))
+            .await
+    }
+
+    async fn delete_bridge(&self, name: &str) -> Result<(), NetworkError> {
+        self.network("delete bridge", self.host.links.delete_bridge(name))
+            .await
+    }
+
+    async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
+        self.network("attach NIC", self.host.links.attach_nic(nic, netns))
+            .await
+    }
+
+    async fn detach_nic(&self, host_name: &str) -> Result<(), NetworkError> {
+        self.network("detach NIC", self.host.links.detach_nic(host_name))
+            .await
+    }
+
+    async fn list(&self) -> Result<Vec<LinkView>, NetworkError> {
+        self.host.links.list().await
+    }
+
+    async fn host(&self) -> Result<HostNetwork, NetworkError> {
+        self.host.links.host().await
+    }
+}
+
+#[async_trait]
+impl Firewall for Life {
+    async fn apply(&self, network: &str, ruleset: &Ruleset) -> Result<(), NetworkError> {
+        self.network("apply rules", self.host.firewall.apply(network, ruleset))
+            .await
+    }
+
+    async fn remove(&self, network: &str) -> Result<(), NetworkError> {
+        self.network("remove rules", self.host.firewall.remove(network))
+            .await
+    }
+
+    async fn verify(&self, network: &str) -> Result<bool, NetworkError> {
+        self.host.firewall.verify(network).await
+    }
+
+    async fn networks(&self) -> Result<Vec<String>, NetworkError> {
+        self.host.firewall.networks().await
+    }
+
+    async fn findings(&self) -> Result<Vec<Finding>, NetworkError> {
+        self.host.firewall.findings().await
+    }
+}
+
+#[async_trait]
+impl Names for Life {
+    async fn ensure(&self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+        let wanted = spec.needs_dnsmasq();
+        self.network("start dnsmasq", async {
+            let mut networks = self.host.names.lock();
+            if wanted {
+                networks.entry(spec.name.clone()).or_default();
+            } else {
+                networks.remove(&spec.name);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stop(&self, network: &str) -> Result<(), NetworkError> {
+        self.network("stop dnsmasq", async {
+            self.host.names.lock().remove(network);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_running(&self, network: &str) -> Result<bool, NetworkError> {
+        Ok(self.host.names.lock().contains_key(network))
+    }
+
+    async fn set_host(&self, network: &str, host: Host) -> Result<(), NetworkError> {
+        self.network("set host", async {
+            let mut networks = self.host.names.lock();
+            let hosts = networks.entry(network.to_owned()).or_default();
+            hosts.insert(host.hwaddr, host.name);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_host(&self, network: &str, hwaddr: Mac) -> Result<(), NetworkError> {
+        self.network("remove host", async {
+            if let Some(hosts) = self.host.names.lock().get_mut(network) {
+                hosts.remove(&hwaddr);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn hosts(&self, network: &str) -> Result<Vec<Mac>, NetworkError> {
+        let hosts = self.host.names.lock().get(network).cloned();
+        Ok(hosts.unwrap_or_default().into_keys().collect())
+    }
+
+    async fn leases(&self, _network: &str) -> Result<Vec<Lease>, NetworkError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Runtime for Life {
+    async fn prepare(&self, spec: ContainerSpec) -> Result<Box<dyn Prepared>, RuntimeError> {
+        if self.faults.step("prepare container") == Verdict::Go {
+            return self.host.runtime.prepare(spec).await;
+        }
+        Err(RuntimeError::HungUp { what: "injected" })
+    }
+
+    async fn attach(&self, runtime_dir: &Path) -> Result<Attached, RuntimeError> {
+        self.host.runtime.attach(runtime_dir).await
+    }
+}
