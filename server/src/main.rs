@@ -1,4 +1,5 @@
 //! The entry point of `rlxcd`.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
