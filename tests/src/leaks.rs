@@ -1,6 +1,6 @@
 //! What a test leaves behind: everything of the daemon's world, before and after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,35 +9,30 @@ use crate::daemon::Daemon;
 /// How long the daemon may take to tidy up behind a verb that has already answered.
 const SETTLE: Duration = Duration::from_secs(8);
 
-/// One look at the world: lines of text, so that a difference reads by itself.
+/// One look at the world: what is there, as lines of text, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaks {
-    seen: BTreeSet<String>,
+    seen: BTreeMap<String, usize>,
 }
 
 impl Leaks {
     /// Looks at mounts, links, firewall, processes, cgroups, files and the daemon's descriptors.
     #[track_caller]
     pub fn look(daemon: &Daemon) -> Self {
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeMap::new();
         let mut note = |kind: &str, items: Vec<String>| {
-            let mut counted = std::collections::BTreeMap::<String, usize>::new();
             for item in items {
-                *counted.entry(item).or_default() += 1;
+                *seen.entry(format!("{kind} {item}")).or_default() += 1;
             }
-            seen.extend(
-                counted
-                    .into_iter()
-                    .map(|(item, n)| format!("{kind} {item} ×{n}")),
-            );
         };
         note("mount", mounts(daemon));
         note("link", links(daemon));
         note("nft", firewall(daemon));
         note("process", processes(daemon));
+        let groups = cgroups(&daemon.prefix());
         note(
             "cgroup",
-            cgroups(&daemon.prefix())
+            groups
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect(),
@@ -47,23 +42,44 @@ impl Leaks {
         Self { seen }
     }
 
-    /// Looks again until all is as before; panics with the difference when it stays.
+    /// Looks again until nothing is there that was not before; panics with what is left when it stays.
     #[track_caller]
     pub fn assert_none(&self, daemon: &Daemon) {
+        Self::wait(daemon, |now| now.beyond(self), "left behind");
+    }
+
+    /// The same the other way round: nothing of what was there before may be gone.
+    #[track_caller]
+    pub fn assert_all(&self, daemon: &Daemon) {
+        Self::wait(daemon, |now| self.beyond(now), "gone");
+    }
+
+    #[track_caller]
+    fn wait(daemon: &Daemon, difference: impl Fn(&Self) -> Vec<String>, what: &str) {
         let end = Instant::now() + SETTLE;
         loop {
-            let now = Self::look(daemon);
-            let more: Vec<_> = now.seen.difference(&self.seen).collect();
-            let less: Vec<_> = self.seen.difference(&now.seen).collect();
-            if more.is_empty() && less.is_empty() {
+            let found = difference(&Self::look(daemon));
+            if found.is_empty() {
                 return;
             }
-            assert!(
-                Instant::now() < end,
-                "left behind: {more:#?}\ngone or fewer: {less:#?}"
-            );
+            assert!(Instant::now() < end, "{what}: {found:#?}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// What is here and not there, or more often here.
+    fn beyond(&self, other: &Self) -> Vec<String> {
+        let more = |(item, count): (&String, &usize)| {
+            let extra = count
+                - other
+                    .seen
+                    .get(item)
+                    .copied()
+                    .unwrap_or_default()
+                    .min(*count);
+            (extra > 0).then(|| format!("{item} ×{extra}"))
+        };
+        self.seen.iter().filter_map(more).collect()
     }
 }
 

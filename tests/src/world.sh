@@ -2,8 +2,15 @@
 # Ends when its stdin does, and takes everything with it.
 set -e
 [ -e /run/systemd/resolve/resolv.conf ] && resolv=$(cat /run/systemd/resolve/resolv.conf) || resolv=$(cat /etc/resolv.conf 2>/dev/null || true)
+# What the host has mounted below /run would come and go under our eyes.
+grep -o ' /run/[^ ]*' /proc/self/mountinfo | sort -ru | while read -r place; do umount -l "$place" 2>/dev/null || true; done
 mount -t tmpfs -o mode=755 run /run
-printf '%s\n' "$resolv" > /run/resolv.conf
+# Names are looked up where the host does it; where its file leads into /run, that is empty now.
+target=$(readlink -m /etc/resolv.conf)
+case "$target" in
+/run/*) mkdir -p "${target%/*}" && printf '%s\n' "$resolv" > "$target" ;;
+*) [ ! -e "$target" ] || { printf '%s\n' "$resolv" > /run/resolv.conf && mount --bind /run/resolv.conf "$target"; } ;;
+esac
 if [ "$1" != shared ]; then
     ip link set lo up
     # /sys shows the links of the namespace that mounted it; cgroups stay the host's.
@@ -11,7 +18,6 @@ if [ "$1" != shared ]; then
     mount -t sysfs sysfs /sys
     mount --rbind /run/sys/fs/cgroup /sys/fs/cgroup
     umount -l /run/sys && rmdir /run/sys
-    [ -e /etc/resolv.conf ] && mount --bind /run/resolv.conf "$(readlink -f /etc/resolv.conf)" 2>/dev/null || true
 fi
 if [ "$1" = isolated ]; then
     # A way out that leads nowhere: daemons look for a default route.

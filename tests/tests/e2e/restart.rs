@@ -127,4 +127,5 @@ fn an_idle_restart_changes_nothing() {
     daemon.stop();
     daemon.start();
     before.assert_none(&daemon);
+    before.assert_all(&daemon);
 }
