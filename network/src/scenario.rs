@@ -293,6 +293,32 @@ fn a_namespace_of_an_unprivileged_user_gets_its_nic() {
 }
 
 #[test]
+fn dnsmasq_goes_to_a_control_group_of_its_own() {
+    if !has_tools() {
+        return;
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let unified = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|fields| fields[2] == "cgroup2");
+    let Some(unified) = unified else {
+        testing::skip("no cgroup2 is mounted");
+        return;
+    };
+    let name = format!("rlxc-test-{}", std::process::id());
+    let group = std::path::Path::new(unified[1]).join(&name);
+    testing::in_fresh_netns(|| async {
+        let network = Network::up_in(&spec(), Some(group.clone())).await;
+        let pid = std::fs::read_to_string(network.dir.path().join("run/dnsmasq-br0.pid")).unwrap();
+        let own = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).unwrap();
+        assert!(own.contains(&format!("0::/{name}")), "{own}");
+        network.down(&spec()).await;
+    });
+    assert!(!group.exists());
+}
+
+#[test]
 fn tells_who_holds_the_address() {
     if !has_tools() {
         return;

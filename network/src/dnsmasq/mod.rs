@@ -7,6 +7,7 @@
 //! Layout, for the network with bridge `br0`: `STATE/br0/{dnsmasq.conf,leases,dnsmasq.log,dhcp/,hosts/}`, `RUN/dnsmasq-br0.pid`.
 
 mod config;
+mod group;
 mod host;
 mod lease;
 mod process;
@@ -37,6 +38,7 @@ pub struct DnsmasqDirs {
 #[derive(Debug, Clone)]
 pub struct Dnsmasq {
     dirs: Arc<DnsmasqDirs>,
+    group: Option<Arc<Path>>,
 }
 
 /// The files of one network.
@@ -58,6 +60,17 @@ impl Dnsmasq {
     pub fn new(dirs: DnsmasqDirs) -> Self {
         Self {
             dirs: Arc::new(dirs),
+            group: None,
+        }
+    }
+
+    /// The directory of the control group that processes which are started from now on go to, made when it is needed;
+    /// without one they stay in the daemon's.
+    #[must_use]
+    pub fn in_group(self, group: Option<PathBuf>) -> Self {
+        Self {
+            group: group.map(Into::into),
+            ..self
         }
     }
 
@@ -65,8 +78,15 @@ impl Dnsmasq {
     ///
     /// The bridge must exist already. A spec without any address stops dnsmasq.
     pub async fn ensure(&self, spec: &BridgeSpec) -> Result<(), Error> {
-        let (files, spec) = (self.files(&spec.name), spec.clone());
-        blocking(move || ensure(&files, &spec)).await
+        let (files, spec, group) = (self.files(&spec.name), spec.clone(), self.group.clone());
+        blocking(move || {
+            let started = ensure(&files, &spec)?;
+            if let Some(group) = group.filter(|_| started) {
+                group::enter(&group, &files);
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Stops the dnsmasq of a network and forgets its leases and hosts; fine if there is none.
@@ -79,6 +99,9 @@ impl Dnsmasq {
     pub(crate) fn stop_now(&self, network: &str) -> Result<(), Error> {
         let files = self.files(network);
         process::stop(&files.pid, &files.config)?;
+        if let Some(group) = &self.group {
+            group::leave(group);
+        }
         file::remove(&files.pid)?;
         remove_tree(&files.dir)
     }
@@ -110,6 +133,12 @@ impl Dnsmasq {
         Ok(())
     }
 
+    /// The hosts that a network knows.
+    pub async fn hosts(&self, network: &str) -> Result<Vec<Mac>, Error> {
+        let files = self.files(network);
+        blocking(move || host::list(&files)).await
+    }
+
     /// The leases of a network.
     pub async fn leases(&self, network: &str) -> Result<Vec<Lease>, Error> {
         let files = self.files(network);
@@ -130,15 +159,10 @@ impl Dnsmasq {
     }
 }
 
-fn ensure(files: &Files, spec: &BridgeSpec) -> Result<(), Error> {
+/// Whether a process was started.
+fn ensure(files: &Files, spec: &BridgeSpec) -> Result<bool, Error> {
     if !spec.needs_dnsmasq() {
-        return process::stop(&files.pid, &files.config);
-    /// The hosts that a network knows.
-    pub async fn hosts(&self, network: &str) -> Result<Vec<Mac>, Error> {
-        let files = self.files(network);
-        blocking(move || host::list(&files)).await
-    }
-
+        return process::stop(&files.pid, &files.config).map(|()| false);
     }
     for dir in [&files.dir, &files.dhcp, &files.hosts] {
         file::ensure_dir(dir, 0o755)?;
@@ -149,7 +173,7 @@ fn ensure(files: &Files, spec: &BridgeSpec) -> Result<(), Error> {
     let config = config::render(spec, files, &settings(files, spec)?);
     let is_same = file::read_text(&files.config).is_ok_and(|present| present == config);
     if is_same && process::find(&files.pid, &files.config).is_some() {
-        return Ok(());
+        return Ok(false);
     }
     process::stop(&files.pid, &files.config)?;
     file::write_atomic(
@@ -162,7 +186,7 @@ fn ensure(files: &Files, spec: &BridgeSpec) -> Result<(), Error> {
     Tool::new("dnsmasq")
         .args([config::file_argument(&files.config)])
         .run()
-        .map(drop)
+        .map(|_output| true)
         .map_err(|source| Error::Dnsmasq {
             network: spec.name.clone(),
             source,

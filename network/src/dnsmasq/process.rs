@@ -61,6 +61,11 @@ pub(super) fn stop(pid_file: &Path, config: &Path) -> Result<(), Error> {
 }
 
 impl Running {
+    /// Its process id.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
     fn signal(&self, signal: i32) -> Result<(), Error> {
         match pidfd::send_signal(self.pidfd.as_fd(), signal) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {

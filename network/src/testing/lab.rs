@@ -39,6 +39,11 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) async fn up(spec: &BridgeSpec) -> Self {
+        Self::up_in(spec, None).await
+    }
+
+    /// With dnsmasq in a control group.
+    pub(crate) async fn up_in(spec: &BridgeSpec, group: Option<std::path::PathBuf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // As /var/lib/rlxc is: not readable, but passable.
         std::fs::set_permissions(
@@ -52,7 +57,7 @@ impl Network {
         };
         let network = Self {
             dir,
-            dnsmasq: Dnsmasq::new(dirs),
+            dnsmasq: Dnsmasq::new(dirs).in_group(group),
             firewall: Nftables::new("rlxc"),
         };
         ip("link set lo up");
