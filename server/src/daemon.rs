@@ -35,8 +35,10 @@ use crate::operation::Operations;
 use crate::places::Places;
 use crate::plan::start::HostFacts;
 use crate::runtime::MonitorRuntime;
-use crate::{reconcile, saga};
+use crate::{reconcile, saga, service};
 
+/// "Power failure": shut all instances down, then end. LXD takes it so too.
+const SIGPWR: i32 = 30;
 /// How long operations may take to end when the daemon is asked to.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -62,8 +64,11 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
     let starter = Arc::clone(&app);
     app.tasks
         .spawn(async move { instance::start_all(&starter, to_start).await });
-    wait_for_end(&app).await?;
+    let cause = wait_for_end(&app).await?;
     notify("STOPPING=1");
+    if cause == End::Host {
+        instance::shut_down_all(&app).await;
+    }
     app.shutdown.cancel();
     app.tasks.close();
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
@@ -108,16 +113,30 @@ pub(crate) async fn recover(app: &Arc<App>) -> Result<()> {
     network::bring_up_all(app).await
 }
 
-async fn wait_for_end(app: &App) -> Result<()> {
+/// What ends with the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing else: instances run on.
+    Daemon,
+    /// The host.
+    Host,
+}
+
+async fn wait_for_end(app: &App) -> Result<End> {
     let failed = |error| Error::failed("listen for signals", error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut power = signal(SignalKind::from_raw(SIGPWR)).map_err(failed)?;
     tokio::select! {
+        _ = power.recv() => {
+            tracing::info!("the host goes down; instances are shut down");
+            return Ok(End::Host);
+        }
         _ = terminate.recv() => tracing::info!("asked to end; instances run on"),
         _ = interrupt.recv() => tracing::info!("interrupted; instances run on"),
         () = app.shutdown.cancelled() => {}
     }
-    Ok(())
+    Ok(End::Daemon)
 }
 
 fn prepare_directories(directory: &Path) -> Result<Places> {
@@ -185,18 +204,19 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
         state: places.networks(),
         run: places.networks_run(),
     };
+    let cgroups =
+        Layout::detect().map_err(|error| Error::failed("look at the host's cgroups", error))?;
     let networking = Networking {
         links: Arc::new(RtnetlinkLinks),
         firewall: Arc::new(Nftables::new(places.prefix())),
-        names: Arc::new(Dnsmasq::new(dirs)),
+        names: Arc::new(Dnsmasq::new(dirs).in_group(service::helpers(&cgroups, &places))),
         turn: tokio::sync::Mutex::default(),
     };
     Ok(Arc::new(App {
         runtime: Arc::new(
             MonitorRuntime::open().map_err(|error| Error::failed("find rlxc-monitor", error))?,
         ),
-        cgroups: Layout::detect()
-            .map_err(|error| Error::failed("look at the host's cgroups", error))?,
+        cgroups,
         host: host_facts(),
         id_ranges: id_ranges()?,
         instances: Registry::new(exits),

@@ -27,6 +27,7 @@ mod readiness;
 pub mod reconcile;
 pub mod runtime;
 pub mod saga;
+mod service;
 pub mod session;
 pub mod simplestreams;
 #[cfg(test)]
