@@ -17,13 +17,21 @@ use crate::render::{self, Table};
 pub(crate) struct Context {
     pub(crate) client: Connection,
     pub(crate) printer: Printer,
+    /// Name of the remote that the command is about.
+    pub(crate) remote: String,
 }
 
 impl Context {
-    pub(crate) fn new(project: Option<String>, printer: Printer) -> Self {
+    pub(crate) fn new(
+        remote: String,
+        endpoint: Endpoint,
+        project: Option<String>,
+        printer: Printer,
+    ) -> Self {
         Self {
-            client: Connection::new(Endpoint::local(), project),
+            client: Connection::new(endpoint, project),
             printer,
+            remote,
         }
     }
 

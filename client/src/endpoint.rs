@@ -1,20 +1,26 @@
 //! Where a daemon listens.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::net::UnixStream;
 
 use crate::error::ClientError;
+use crate::stream::Stream;
+use crate::tls::Server;
 
 /// Default of `RLXC_DIR`.
 const DEFAULT_DIR: &str = "/var/lib/rlxc";
 
 /// Where a daemon listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Endpoint {
     /// A unix socket.
     Unix(PathBuf),
+    /// Another host, over TLS.
+    Tls(Arc<Server>),
 }
 
 impl Endpoint {
@@ -28,19 +34,30 @@ impl Endpoint {
         Self::Unix(dir.join("unix.socket"))
     }
 
-    /// The socket's path.
-    pub fn path(&self) -> &Path {
-        let Self::Unix(path) = self;
-        path
+    pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {
+        match self {
+            Self::Unix(path) => {
+                UnixStream::connect(path)
+                    .await
+                    .map(Stream::Unix)
+                    .map_err(|source| ClientError::Connect {
+                        path: path.clone(),
+                        source,
+                    })
+            }
+            Self::Tls(server) => server
+                .connect()
+                .await
+                .map(|stream| Stream::Tls(Box::new(stream))),
+        }
     }
+}
 
-    pub(crate) async fn connect(&self) -> Result<UnixStream, ClientError> {
-        let Self::Unix(path) = self;
-        UnixStream::connect(path)
-            .await
-            .map_err(|source| ClientError::Connect {
-                path: path.clone(),
-                source,
-            })
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tls(server) => write!(f, "https://{}", server.address()),
+        }
     }
 }

@@ -15,6 +15,39 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// Another host can't be reached.
+    #[error("connect to {address}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS does not come about.
+    #[error("shake hands with {address}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server shows another certificate than the one that was accepted.
+    #[error("{address} shows another certificate than the one that was accepted for it")]
+    OtherCertificate {
+        /// Host and port.
+        address: String,
+    },
+    /// The client's own certificate.
+    #[error("{what}")]
+    Identity {
+        /// What we were doing, and with which file.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The connection broke.
     #[error("{method} {path}")]
     Http {

@@ -39,6 +39,20 @@ pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String
             }
             | ClientError::Operation { message, .. },
         ) => refused(message),
+        Some(ClientError::Unreachable { .. }) => vec![
+            "is the host up, and does its daemon listen? There: `rlxc config get core.https_address`, here: `rlxc remote list`"
+                .to_owned(),
+        ],
+        Some(ClientError::OtherCertificate { .. }) => vec![
+            "if the server was set up anew, remove the remote and add it again; if not, somebody else answers in its place"
+                .to_owned(),
+        ],
+        Some(ClientError::Refused { code: 403, .. }) if context.remote != crate::remote::LOCAL => {
+            vec![format!(
+                "`{}` does not trust this client, or not for this: `rlxc config trust list` there shows whom it trusts",
+                context.remote
+            )]
+        }
         Some(ClientError::Http { .. }) => {
             vec!["the daemon ended meanwhile: instances run on, `rlxc list` shows them once it is back".to_owned()]
         }

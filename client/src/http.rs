@@ -34,7 +34,7 @@ impl Channel {
             .await
             .map_err(|source| ClientError::Http {
                 method: "CONNECT".to_owned(),
-                path: endpoint.path().display().to_string(),
+                path: endpoint.to_string(),
                 source,
             })?;
         // An error of the driver is the error of the request that it carries, and is reported there.

@@ -1,4 +1,4 @@
-//! Client library of `rlxcd`: the LXD 1.0 REST API over its unix socket.
+//! Client library of `rlxcd`: the LXD 1.0 REST API over its unix socket or TLS.
 //!
 //! [`Connection`] sends requests and follows operations; [`session`] carries the streams of exec and console;
 //! [`transfer`] moves images and files. All of it runs on one thread and opens no connection that it does not need.
@@ -12,6 +12,8 @@ mod http;
 mod multipart;
 mod operation;
 pub mod session;
+mod stream;
+pub mod tls;
 pub mod transfer;
 pub mod url;
 mod websocket;

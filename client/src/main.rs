@@ -17,9 +17,11 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rlxc_client::Endpoint;
 
 use crate::context::Context;
 use crate::printer::Printer;
+use crate::remote::Remotes;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
@@ -41,12 +43,19 @@ fn main() -> ExitCode {
     code
 }
 
-async fn run(arguments: cli::Cli, printer: Printer) -> ExitCode {
+async fn run(mut arguments: cli::Cli, printer: Printer) -> ExitCode {
     let project = arguments
         .project
         .or_else(|| std::env::var("RLXC_PROJECT").ok())
         .filter(|project| !project.is_empty());
-    let context = Context::new(project, printer);
+    let (remote, endpoint) = match choose(&mut arguments.verb) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            printer.error(&error, &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    let context = Context::new(remote, endpoint, project, printer);
     match Box::pin(command::run(&context, arguments.verb)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -56,4 +65,20 @@ async fn run(arguments: cli::Cli, printer: Printer) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The remote that a command is about; its name is taken off the words of the command.
+fn choose(verb: &mut cli::Verb) -> anyhow::Result<(String, Endpoint)> {
+    let remotes = Remotes::load()?;
+    let chosen = std::env::var("RLXC_REMOTE")
+        .ok()
+        .filter(|name| !name.is_empty());
+    let default = chosen.as_deref().unwrap_or_else(|| remotes.default_name());
+    let remote = remote::take(verb.names(), default)?;
+    // These are about the file itself, or about nothing: they work whatever the file says.
+    let endpoint = match verb {
+        cli::Verb::Remote(_) | cli::Verb::Completion(_) => Endpoint::local(),
+        _ => remotes.endpoint(&remote)?,
+    };
+    Ok((remote, endpoint))
 }

@@ -1,10 +1,16 @@
-//! Remotes: image servers that are known by name. Most commands never read their file.
+//! Remotes: daemons and image servers that are known by name, in a file of the form that LXD's clients have.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
+use rlxc_client::Endpoint;
+use rlxc_client::tls::{Address, Identity, Server, Trust};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::Word;
 
 /// The daemon of this host.
 pub(crate) const LOCAL: &str = "local";
@@ -15,6 +21,9 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) struct Remotes {
     pub(crate) default_remote: String,
     pub(crate) remotes: BTreeMap<String, Remote>,
+    /// What other clients keep here.
+    #[serde(flatten)]
+    pub(crate) others: BTreeMap<String, Value>,
 }
 
 /// A remote.
@@ -22,8 +31,20 @@ pub(crate) struct Remotes {
 #[serde(default)]
 pub(crate) struct Remote {
     pub(crate) addr: String,
+    /// `lxd` or `incus` (a daemon), `simplestreams` (an image server); nothing means a daemon.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) protocol: String,
     pub(crate) public: bool,
+    /// What other clients keep here.
+    #[serde(flatten)]
+    pub(crate) others: BTreeMap<String, Value>,
+}
+
+impl Remote {
+    /// Whether it keeps instances, not only images.
+    pub(crate) fn is_daemon(&self) -> bool {
+        !self.public && matches!(self.protocol.as_str(), "" | "lxd" | "incus")
+    }
 }
 
 impl Default for Remotes {
@@ -32,25 +53,43 @@ impl Default for Remotes {
             addr: "https://images.linuxcontainers.org".to_owned(),
             protocol: "simplestreams".to_owned(),
             public: true,
+            ..Remote::default()
         };
         Self {
             default_remote: LOCAL.to_owned(),
             remotes: [("images".to_owned(), images)].into(),
+            others: BTreeMap::new(),
         }
     }
 }
 
+/// Where all that belongs to the client is.
+pub(crate) fn directory() -> Option<PathBuf> {
+    let set = |key| {
+        std::env::var_os(key)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("RLXC_CONF")
+        .or_else(|| set("XDG_CONFIG_HOME").map(|config| config.join("rlxc")))
+        .or_else(|| set("HOME").map(|home| home.join(".config/rlxc")))
+}
+
+/// The same, where there must be one.
+pub(crate) fn needed_directory() -> Result<PathBuf> {
+    directory().context("neither RLXC_CONF nor HOME is set")
+}
+
+/// The certificate that was accepted for a remote.
+pub(crate) fn pinned_path(name: &str) -> Result<PathBuf> {
+    Ok(needed_directory()?
+        .join("servercerts")
+        .join(format!("{name}.crt")))
+}
+
 impl Remotes {
     fn path() -> Option<PathBuf> {
-        let set = |key| {
-            std::env::var_os(key)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let directory = set("RLXC_CONF")
-            .or_else(|| set("XDG_CONFIG_HOME").map(|config| config.join("rlxc")))
-            .or_else(|| set("HOME").map(|home| home.join(".config/rlxc")))?;
-        Some(directory.join("config.yml"))
+        Some(directory()?.join("config.yml"))
     }
 
     /// Reads the file; the defaults where there is none.
@@ -90,34 +129,142 @@ impl Remotes {
             .filter(|(_, remote)| remote.protocol == "simplestreams")
             .map(|(name, remote)| (name.as_str(), remote))
     }
+
+    /// The remote that is meant where none is named.
+    pub(crate) fn default_name(&self) -> &str {
+        if self.default_remote.is_empty() {
+            LOCAL
+        } else {
+            &self.default_remote
+        }
+    }
+
+    /// Whether a name is taken.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        name == LOCAL || self.remotes.contains_key(name)
+    }
+
+    /// Where the daemon `name` listens.
+    pub(crate) fn endpoint(&self, name: &str) -> Result<Endpoint> {
+        let Some(remote) = self.remotes.get(name) else {
+            ensure!(
+                name == LOCAL,
+                "there is no remote `{name}`{}",
+                self.near(name)
+            );
+            return Ok(Endpoint::local());
+        };
+        if let Some(socket) = remote.addr.strip_prefix("unix:") {
+            let socket = socket.trim_start_matches("//");
+            // LXD's clients write nothing for the usual socket.
+            return Ok(if socket.is_empty() {
+                Endpoint::local()
+            } else {
+                Endpoint::Unix(socket.into())
+            });
+        }
+        if !remote.is_daemon() {
+            bail!("remote `{name}` is an image server: it has images, not instances");
+        }
+        let address: Address = remote.addr.parse().map_err(anyhow::Error::msg)?;
+        let path = pinned_path(name)?;
+        let trust = match std::fs::read(&path) {
+            Ok(pem) => Trust::Pinned(pem),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Trust::Authorities,
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        };
+        let identity = Identity::find(&needed_directory()?);
+        Ok(Endpoint::Tls(Arc::new(Server::new(
+            address, trust, identity,
+        ))))
+    }
+
+    /// What may have been meant, as a sentence that follows.
+    pub(crate) fn near(&self, name: &str) -> String {
+        let names = self.remotes.keys().map(String::as_str).chain([LOCAL]);
+        crate::hint::did_you_mean(name, names).map_or_else(
+            || ": see `rlxc remote list`".to_owned(),
+            |near| format!(": {near}"),
+        )
+    }
 }
 
-/// A name of an instance or another object of this host; `local:` before it is taken off.
-pub(crate) fn local_name(name: &str) -> Result<String, String> {
-    match name.split_once(':') {
-        None => Ok(name.to_owned()),
-        Some((LOCAL, "")) => Err("a name must follow `local:`".to_owned()),
-        Some((LOCAL, name)) => Ok(name.to_owned()),
-        Some((remote, _)) => Err(format!(
-            "there is no daemon `{remote}`: only `local` is known"
-        )),
+/// Takes the remote off a word: `box:c1`, `box:` and `box:c1/etc/hosts`, but not `c1/a:b`.
+pub(crate) fn split(word: &str) -> (Option<&str>, &str) {
+    match word.split_once(':') {
+        Some((remote, rest)) if !remote.is_empty() && !remote.contains(['/', '=']) => {
+            (Some(remote), rest)
+        }
+        _ => (None, word),
     }
+}
+
+/// Takes the remote off all words of a command and gives it back; the words must agree. `default` is meant where none is named.
+pub(crate) fn take(words: Vec<Word<'_>>, default: &str) -> Result<String> {
+    let mut chosen: Option<(String, String)> = None;
+    for Word { text, may_be_bare } in words {
+        let (remote, rest) = split(text);
+        ensure!(
+            may_be_bare || remote.is_none() || !rest.is_empty(),
+            "a name must follow `{text}`"
+        );
+        let remote = remote.unwrap_or(default).to_owned();
+        if let Some((first, of)) = &chosen {
+            ensure!(
+                *first == remote,
+                "`{of}` is on `{first}` and `{text}` on `{remote}`: one command is for one remote"
+            );
+        } else {
+            chosen = Some((remote, text.clone()));
+        }
+        *text = rest.to_owned();
+    }
+    Ok(chosen.map_or_else(|| default.to_owned(), |(remote, _)| remote))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn local_is_taken_off() {
-        assert_eq!(local_name("local:c1").as_deref(), Ok("c1"));
-        assert_eq!(local_name("c1").as_deref(), Ok("c1"));
-        assert!(local_name("far:c1").is_err());
+    fn taken(words: &[&str]) -> Result<(String, Vec<String>)> {
+        let mut words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        let parts = words.iter_mut().map(|text| Word {
+            text,
+            may_be_bare: false,
+        });
+        let remote = take(parts.collect(), LOCAL)?;
+        Ok((remote, words))
     }
 
     #[test]
-    fn a_file_of_lxds_form_is_read() {
-        let text = "default-remote: local\nremotes:\n  ours:\n    addr: https://a.example\n    protocol: simplestreams\n    public: true\n";
+    fn the_remote_is_taken_off_all_words() {
+        let plain = |words: &[&str]| {
+            words
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            taken(&["local:c1"]).unwrap(),
+            ("local".into(), plain(&["c1"]))
+        );
+        assert_eq!(
+            taken(&["box:a", "box:b"]).unwrap(),
+            ("box".into(), plain(&["a", "b"]))
+        );
+        assert!(taken(&["box:"]).is_err());
+        assert_eq!(
+            taken(&["c1/a:b"]).unwrap(),
+            ("local".into(), plain(&["c1/a:b"]))
+        );
+        assert_eq!(taken(&[]).unwrap(), ("local".into(), Vec::new()));
+        let error = taken(&["box:a", "b"]).unwrap_err().to_string();
+        assert!(error.contains("one command is for one remote"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_lxds_form_is_read_and_kept() {
+        let text = "default-remote: box\nremotes:\n  box:\n    addr: https://a.example:8443\n    protocol: lxd\n    public: false\n    project: team\n    auth_type: tls\n  ours:\n    addr: https://a.example\n    protocol: simplestreams\n    public: true\naliases:\n  ls: list\n";
         let remotes: Remotes = serde_norway::from_str(text).unwrap();
         assert_eq!(
             remotes
@@ -125,6 +272,19 @@ mod tests {
                 .map(|(name, _)| name)
                 .collect::<Vec<_>>(),
             ["ours"]
+        );
+        assert!(remotes.remotes["box"].is_daemon());
+        let again = serde_norway::to_string(&remotes).unwrap();
+        for kept in ["project: team", "auth_type: tls", "ls: list"] {
+            assert!(again.contains(kept), "{again}");
+        }
+        assert!(remotes.endpoint("ours").is_err());
+        assert!(
+            remotes
+                .endpoint("bax")
+                .unwrap_err()
+                .to_string()
+                .contains("`box`")
         );
     }
 }

@@ -1,14 +1,14 @@
-//! Websockets over the daemon's socket, RFC 6455.
+//! Websockets over a connection to the daemon, RFC 6455.
 
-use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
+use crate::stream::Stream;
 
 /// An open websocket.
-pub(crate) type Socket = WebSocketStream<UnixStream>;
+pub(crate) type Socket = WebSocketStream<Stream>;
 
 impl Connection {
     pub(crate) async fn websocket(&self, path: &str) -> Result<Socket, ClientError> {

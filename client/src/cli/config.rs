@@ -1,8 +1,8 @@
-//! `config` and `config device`; the device verbs serve profiles too.
+//! `config`, `config device`; the device verbs serve profiles too.
 
 use clap::{Args, Subcommand};
 
-use super::Pair;
+use super::{Pair, TrustVerb};
 
 /// `config`.
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,9 @@ pub(crate) enum ConfigVerb {
     /// Manage the devices of an instance.
     #[command(subcommand)]
     Device(DeviceVerb),
+    /// Manage who may use the daemon from other hosts.
+    #[command(subcommand)]
+    Trust(TrustVerb),
 }
 
 /// `config get` and `unset`.
@@ -55,7 +58,6 @@ pub(crate) struct ConfigSetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigShowArgs {
     /// Instance or INSTANCE/SNAPSHOT; the server if none is named.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: Option<String>,
     /// With the profiles applied.
     #[arg(short = 'e', long)]
@@ -66,7 +68,6 @@ pub(crate) struct ConfigShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigEditArgs {
     /// Instance; the server if none is named.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: Option<String>,
 }
 
@@ -186,7 +187,6 @@ pub(crate) struct KeyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// Name.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
 }
 
@@ -194,7 +194,7 @@ pub(crate) struct NameArgs {
 #[derive(Debug, Args)]
 pub(crate) struct NamesArgs {
     /// Names.
-    #[arg(required = true, value_parser = crate::remote::local_name)]
+    #[arg(required = true)]
     pub(crate) names: Vec<String>,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, NameArgs};
+use super::{FormatArg, ListOfArgs, NameArgs};
 
 /// `image`.
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,9 @@ pub(crate) struct ImageImportArgs {
     pub(crate) file: PathBuf,
     /// The root file system: a tarball or a squashfs.
     pub(crate) rootfs: Option<PathBuf>,
+    /// Remote to import it on, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: Option<String>,
     /// Alias, may be given more than once.
     #[arg(long = "alias", value_name = "ALIAS")]
     pub(crate) aliases: Vec<String>,
@@ -66,7 +69,6 @@ pub(crate) struct ImageImportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ImageExportArgs {
     /// Alias or fingerprint.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
     /// Directory, or name of the (first) file [default: the directory that we are in].
     pub(crate) target: Option<PathBuf>,
@@ -102,7 +104,7 @@ pub(crate) struct ImageBuildArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArgs {
     /// Aliases or fingerprints.
-    #[arg(required = true, value_parser = crate::remote::local_name)]
+    #[arg(required = true)]
     pub(crate) names: Vec<String>,
 }
 
@@ -111,7 +113,7 @@ pub(crate) struct ImagesArgs {
 pub(crate) enum ImageAliasVerb {
     /// List aliases.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Name an image.
     Create(ImageAliasCreateArgs),
     /// Delete aliases; the image stays.

@@ -104,7 +104,6 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     /// Instance; the server if none is named.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: Option<String>,
     /// Print its log instead.
     #[arg(long, requires = "name")]
@@ -115,7 +114,7 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
     /// Instances.
-    #[arg(required_unless_present = "all", value_parser = crate::remote::local_name)]
+    #[arg(required_unless_present = "all")]
     pub(crate) names: Vec<String>,
     /// All instances of the project.
     #[arg(long, conflicts_with = "names")]
@@ -135,7 +134,7 @@ pub(crate) struct StateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     /// Instances, or snapshots as INSTANCE/SNAPSHOT.
-    #[arg(required = true, value_parser = crate::remote::local_name)]
+    #[arg(required = true)]
     pub(crate) names: Vec<String>,
     /// Stop them first if they run.
     #[arg(short = 'f', long)]
@@ -149,7 +148,6 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RenameArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
     /// New name.
     pub(crate) new_name: String,
@@ -159,10 +157,8 @@ pub(crate) struct RenameArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) source: String,
     /// Name of the copy.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) target: Option<String>,
     /// Leave the snapshots.
     #[arg(long)]
@@ -191,10 +187,9 @@ pub(crate) struct CopyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MoveArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) source: String,
     /// New name.
-    #[arg(required_unless_present = "storage", value_parser = crate::remote::local_name)]
+    #[arg(required_unless_present = "storage")]
     pub(crate) target: Option<String>,
     /// Storage pool to move it to.
     #[arg(short = 's', long, value_name = "POOL")]
@@ -205,7 +200,6 @@ pub(crate) struct MoveArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) source: String,
     /// Properties of the image.
     #[arg(value_name = "KEY=VALUE")]

@@ -1,41 +1,15 @@
-//! `remote`, `operation`, `warning`, `monitor`, `query`, `completion`.
+//! `operation`, `warning`, `monitor`, `query`, `completion`.
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Format, FormatArg, NameArgs};
-
-/// `remote`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RemoteVerb {
-    /// List remotes.
-    #[command(visible_alias = "ls")]
-    List(FormatArg),
-    /// Add an image server.
-    #[command(after_help = "Example:\n  rlxc remote add ours https://images.example.org")]
-    Add(RemoteAddArgs),
-    /// Forget a remote.
-    #[command(visible_alias = "rm")]
-    Remove(NameArgs),
-}
-
-/// `remote add`.
-#[derive(Debug, Args)]
-pub(crate) struct RemoteAddArgs {
-    /// Name.
-    pub(crate) name: String,
-    /// Address, https://….
-    pub(crate) address: String,
-    /// Protocol.
-    #[arg(long, default_value = "simplestreams", value_parser = ["simplestreams"])]
-    pub(crate) protocol: String,
-}
+use super::{Format, FormatArg, ListOfArgs, NameArgs};
 
 /// `operation`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperationVerb {
     /// List operations.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Print an operation as YAML.
     Show(NameArgs),
     /// Cancel an operation.
@@ -64,6 +38,9 @@ pub(crate) enum WarningVerb {
 /// `warning list`.
 #[derive(Debug, Args)]
 pub(crate) struct WarningListArgs {
+    /// Remote, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: Option<String>,
     /// Acknowledged and resolved ones too.
     #[arg(short = 'a', long)]
     pub(crate) all: bool,
@@ -74,6 +51,9 @@ pub(crate) struct WarningListArgs {
 /// `monitor`.
 #[derive(Debug, Args)]
 pub(crate) struct MonitorArgs {
+    /// Remote, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: Option<String>,
     /// Kind of events, may be given more than once [default: all].
     #[arg(short = 't', long = "type", value_name = "KIND", value_parser = ["operation", "lifecycle", "logging"])]
     pub(crate) kinds: Vec<String>,
@@ -91,7 +71,7 @@ pub(crate) struct MonitorArgs {
     after_help = "Examples:\n  rlxc query /1.0\n  rlxc query -X PATCH -d '{\"config\":{\"user.a\":\"b\"}}' /1.0/instances/dev1"
 )]
 pub(crate) struct QueryArgs {
-    /// Path and query.
+    /// Path and query; a remote may stand before it, as in box:/1.0.
     pub(crate) path: String,
     /// Method.
     #[arg(

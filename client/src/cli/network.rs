@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
 /// `network`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkVerb {
     /// List networks.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Print a network as YAML.
     Show(NameArgs),
     /// Show the state of a network: addresses and traffic.

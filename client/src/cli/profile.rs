@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::{DeviceVerb, FormatArg, KeyArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{DeviceVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
 /// `profile`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileVerb {
     /// List profiles.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Print a profile as YAML.
     Show(NameArgs),
     /// Create a profile; its YAML may come from stdin.
@@ -57,7 +57,6 @@ pub(crate) struct ProfileCreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ProfileAddArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Profile.
     pub(crate) profile: String,
@@ -67,7 +66,6 @@ pub(crate) struct ProfileAddArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ProfileAssignArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Profiles, joined by commas; empty for none.
     pub(crate) profiles: String,
@@ -78,7 +76,7 @@ pub(crate) struct ProfileAssignArgs {
 pub(crate) enum ProjectVerb {
     /// List projects.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Print a project as YAML.
     Show(NameArgs),
     /// Create a project.

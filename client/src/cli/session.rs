@@ -20,7 +20,6 @@ Examples:
 #[command(after_help = EXEC)]
 pub(crate) struct ExecArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
     /// Command and its arguments; `--` before it keeps its options apart from ours.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
@@ -74,7 +73,6 @@ pub(crate) enum Mode {
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
     /// User to log in as.
     #[arg(long, default_value = "root")]
@@ -88,7 +86,6 @@ pub(crate) struct ShellArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConsoleArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) name: String,
     /// Print what was on the console so far, and end.
     #[arg(long)]

@@ -27,7 +27,6 @@ pub(crate) enum SnapshotVerb {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotCreateArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Name of the snapshot [default: snap0, snap1, …].
     pub(crate) name: Option<String>,
@@ -43,7 +42,6 @@ pub(crate) struct SnapshotCreateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotListArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     #[command(flatten)]
     pub(crate) format: FormatArg,
@@ -53,7 +51,6 @@ pub(crate) struct SnapshotListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotRestoreArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Snapshot.
     pub(crate) name: String,
@@ -66,7 +63,6 @@ pub(crate) struct SnapshotRestoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotDeleteArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Snapshots.
     #[arg(required = true)]
@@ -77,7 +73,6 @@ pub(crate) struct SnapshotDeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotRenameArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Snapshot.
     pub(crate) name: String,
@@ -89,7 +84,6 @@ pub(crate) struct SnapshotRenameArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotArgs {
     /// Instance.
-    #[arg(value_parser = crate::remote::local_name)]
     pub(crate) instance: String,
     /// Snapshot.
     pub(crate) name: String,

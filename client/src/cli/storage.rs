@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, NameArgs, NamesArgs, Pair, SetArgs};
+use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs};
 
 /// `storage`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StorageVerb {
     /// List pools.
     #[command(visible_alias = "ls")]
-    List(FormatArg),
+    List(ListOfArgs),
     /// Print a pool as YAML.
     Show(NameArgs),
     /// Show the space of a pool.

@@ -47,11 +47,48 @@ fn exec_leaves_the_commands_options_alone() {
 }
 
 #[test]
-fn only_local_instances_are_known() {
-    let error = Cli::try_parse_from(["rlxc", "start", "far:c1"]).unwrap_err();
-    assert!(
-        error.to_string().contains("there is no daemon `far`"),
-        "{error}"
-    );
-    assert_eq!(error.exit_code(), 2);
+fn every_verb_takes_a_remote_before_its_names() {
+    for line in [
+        "launch image box:c1",
+        "list box:",
+        "info box:",
+        "start box:a box:b",
+        "exec box:c1 -- ls",
+        "shell box:c1",
+        "console box:c1",
+        "delete -f box:c1/s0",
+        "copy box:a box:b",
+        "move box:a box:b",
+        "rename box:a b",
+        "file push /etc/hosts box:c1/etc/a:b",
+        "file pull box:c1/etc/hosts .",
+        "file delete box:c1/a box:c1/b",
+        "snapshot create box:c1 s0",
+        "publish box:c1",
+        "config set box: core.https_address=:8443",
+        "config set box:c1 limits.cpu=1",
+        "config get box:c1 limits.cpu",
+        "config show box:",
+        "config device add box:c1 data disk source=/a:b",
+        "config trust list box:",
+        "config trust add box:laptop",
+        "profile list box:",
+        "profile show box:default",
+        "image list box:",
+        "image import file box:",
+        "image alias list box:",
+        "image delete box:mine",
+        "network list box:",
+        "storage list box:",
+        "storage volume list box:default",
+        "operation list box:",
+        "warning list box:",
+        "monitor box:",
+        "query box:/1.0",
+    ] {
+        let words = std::iter::once("rlxc").chain(line.split(' '));
+        let mut cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let remote = crate::remote::take(cli.verb.names(), "local");
+        assert_eq!(remote.unwrap(), "box", "{line}");
+    }
 }

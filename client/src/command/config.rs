@@ -5,7 +5,7 @@ use rlxc_api::{Instance, InstancePut, Server, ServerPut};
 use rlxc_client::url;
 use serde_json::Value;
 
-use super::{device, instance_or_snapshot, keys};
+use super::{device, instance_or_snapshot, keys, trust};
 use crate::cli::ConfigVerb;
 use crate::context::Context;
 
@@ -30,8 +30,12 @@ pub(crate) async fn run(context: &Context, verb: ConfigVerb) -> Result<()> {
             let (path, words) = owner_and_pairs(&args.words)?;
             keys::set(context, &path, keys::pairs(words)?).await
         }
-        ConfigVerb::Show(args) => show(context, args.name.as_deref(), args.expanded).await,
-        ConfigVerb::Edit(args) => match args.name {
+        ConfigVerb::Show(args) => {
+            let name = args.name.filter(|name| !name.is_empty());
+            show(context, name.as_deref(), args.expanded).await
+        }
+        ConfigVerb::Trust(verb) => trust::run(context, verb).await,
+        ConfigVerb::Edit(args) => match args.name.filter(|name| !name.is_empty()) {
             Some(name) => {
                 let comment = "Configuration of the instance. Keys that are left out are unset.";
                 keys::edit::<InstancePut>(context, &url::instance(&name), comment).await
@@ -44,7 +48,8 @@ pub(crate) async fn run(context: &Context, verb: ConfigVerb) -> Result<()> {
 
 fn owner(words: &[String]) -> (String, &str) {
     match words {
-        [name, key] => (instance(name), key),
+        [name, key] if !name.is_empty() => (url::instance(name), key),
+        [_, key] => (SERVER.to_owned(), key),
         [key] => (SERVER.to_owned(), key),
         _ => (SERVER.to_owned(), ""),
     }
@@ -53,16 +58,14 @@ fn owner(words: &[String]) -> (String, &str) {
 /// The first word is an instance unless it is a key: keys have a dot or a value, instances neither.
 fn owner_and_pairs(words: &[String]) -> Result<(String, &[String])> {
     match words {
+        // What was `box:` is nothing now: the server of a remote.
+        [first, rest @ ..] if first.is_empty() && !rest.is_empty() => Ok((SERVER.to_owned(), rest)),
         [first, rest @ ..] if !rest.is_empty() && !first.contains(['=', '.']) => {
-            Ok((instance(first), rest))
+            Ok((url::instance(first), rest))
         }
         [only] if !only.contains('=') => anyhow::bail!("`{only}`: expected KEY=VALUE"),
         words => Ok((SERVER.to_owned(), words)),
     }
-}
-
-fn instance(name: &str) -> String {
-    url::instance(name.strip_prefix("local:").unwrap_or(name))
 }
 
 async fn show(context: &Context, name: Option<&str>, expanded: bool) -> Result<()> {

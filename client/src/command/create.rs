@@ -29,7 +29,9 @@ pub(crate) async fn create(context: &Context, args: CreateArgs) -> Result<()> {
 
 async fn make(context: &Context, args: CreateArgs, start: bool) -> Result<String> {
     let (image, name) = names(&args);
-    let wanted = image.map(|image| image_source::parse(&image)).transpose()?;
+    let wanted = image
+        .map(|image| image_source::parse(context, &image))
+        .transpose()?;
     let mut post = request(context, args, name, start).await?;
     let label = match post.name.as_str() {
         "" => "Creating".to_owned(),
@@ -133,7 +135,6 @@ async fn request(
         );
     }
     apply_devices(context, &mut put, &args.devices).await?;
-    let name = crate::remote::local_name(&name).map_err(anyhow::Error::msg)?;
     Ok(InstancesPost {
         put,
         name,

@@ -26,7 +26,6 @@ struct Owned {
 
 impl Owned {
     async fn get(context: &Context, owner: Owner, name: &str) -> Result<Self> {
-        let name = name.strip_prefix("local:").unwrap_or(name);
         let path = match owner {
             Owner::Instance => url::instance(name),
             Owner::Profile => object("profiles", name),

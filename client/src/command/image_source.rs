@@ -29,15 +29,21 @@ pub(crate) enum Wanted {
     },
 }
 
-/// Reads `NAME`, `local:NAME` and `SERVER:ALIAS`.
-pub(crate) fn parse(text: &str) -> Result<Wanted> {
+/// Reads `NAME`, `REMOTE:NAME` of the daemon that is meant, and `SERVER:ALIAS`.
+pub(crate) fn parse(context: &Context, text: &str) -> Result<Wanted> {
     let Some((server, alias)) = text.split_once(':') else {
         return Ok(Wanted::Here(text.to_owned()));
     };
-    if server == LOCAL {
+    if server == context.remote {
         return Ok(Wanted::Here(alias.to_owned()));
     }
     let remotes = Remotes::load()?;
+    if server == LOCAL || remotes.remotes.get(server).is_some_and(Remote::is_daemon) {
+        bail!(
+            "`{text}` is on `{server}`, and the instance would be on `{}`: export the image there and import it here first",
+            context.remote
+        );
+    }
     if let Some(remote) = remotes.remotes.get(server) {
         return Ok(Wanted::There {
             server: server.to_owned(),
@@ -267,10 +273,20 @@ mod tests {
 
     #[test]
     fn names_without_a_remote_are_looked_up_here() {
+        let context = Context::new(
+            "box".to_owned(),
+            rlxc_client::Endpoint::local(),
+            None,
+            crate::printer::Printer::new(true),
+        );
         assert_eq!(
-            parse("debian/12").unwrap(),
+            parse(&context, "debian/12").unwrap(),
             Wanted::Here("debian/12".into())
         );
-        assert_eq!(parse("local:mine").unwrap(), Wanted::Here("mine".into()));
+        assert_eq!(
+            parse(&context, "box:mine").unwrap(),
+            Wanted::Here("mine".into())
+        );
+        assert!(parse(&context, "local:mine").is_err());
     }
 }

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::render;
 
 pub(crate) async fn run(context: &Context, args: InfoArgs) -> Result<()> {
-    let Some(name) = args.name else {
+    let Some(name) = args.name.filter(|name| !name.is_empty()) else {
         return context.yaml(&context.client.get::<Server>("/1.0").await?);
     };
     let path = url::instance(&name);

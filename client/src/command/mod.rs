@@ -27,6 +27,7 @@ mod remote;
 mod snapshot;
 mod state;
 mod storage;
+mod trust;
 mod version;
 mod volume;
 mod warning;
@@ -68,7 +69,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<u8> {
         Verb::Image(verb) => image::run(context, verb).await,
         Verb::Network(verb) => network::run(context, verb).await,
         Verb::Storage(verb) => storage::run(context, verb).await,
-        Verb::Remote(verb) => remote::run(context, verb),
+        Verb::Remote(verb) => remote::run(context, verb).await,
         Verb::Operation(verb) => operation::run(context, verb).await,
         Verb::Warning(verb) => warning::run(context, verb).await,
         Verb::Monitor(args) => monitor::run(context, args).await,

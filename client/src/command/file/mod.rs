@@ -31,7 +31,6 @@ pub(crate) async fn run(context: &Context, verb: FileVerb) -> Result<()> {
 
 /// Reads INSTANCE/PATH.
 fn split(text: &str) -> Result<(String, String)> {
-    let text = text.strip_prefix("local:").unwrap_or(text);
     match text.split_once('/') {
         Some((instance, path)) if !instance.is_empty() => {
             Ok((instance.to_owned(), format!("/{path}")))

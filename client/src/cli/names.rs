@@ -1,0 +1,288 @@
+//! Which words of a command may begin with a remote, `box:` or `box:c1`.
+
+use super::{
+    ConfigVerb, DeviceVerb, FileVerb, ImageAliasVerb, ImageVerb, NetworkVerb, OperationVerb,
+    ProfileVerb, ProjectVerb, SnapshotVerb, StorageVerb, TrustVerb, Verb, VolumeVerb, WarningVerb,
+};
+
+/// A word of a command line.
+#[derive(Debug)]
+pub(crate) struct Word<'a> {
+    /// The word.
+    pub(crate) text: &'a mut String,
+    /// Whether a remote alone will do: `box:` for the server itself, or for all there is.
+    pub(crate) may_be_bare: bool,
+}
+
+type Words<'a> = Vec<Word<'a>>;
+
+fn one(text: &mut String) -> Words<'_> {
+    many(std::slice::from_mut(text))
+}
+
+fn many(words: &mut [String]) -> Words<'_> {
+    let word = |text| Word {
+        text,
+        may_be_bare: false,
+    };
+    words.iter_mut().map(word).collect()
+}
+
+fn bare(text: &mut String) -> Words<'_> {
+    vec![Word {
+        text,
+        may_be_bare: true,
+    }]
+}
+
+impl Verb {
+    /// The words that name what the command is about; all on the same remote.
+    pub(crate) fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::Launch(args) => created(&mut args.create),
+            Self::Create(args) => created(args),
+            Self::List(args) => leading(&mut args.filters),
+            Self::Info(args) => optional(&mut args.name),
+            Self::Start(args)
+            | Self::Stop(args)
+            | Self::Restart(args)
+            | Self::Pause(args)
+            | Self::Resume(args) => many(&mut args.names),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
+            Self::Copy(args) => both(&mut args.source, args.target.as_mut()),
+            Self::Move(args) => both(&mut args.source, args.target.as_mut()),
+            Self::Exec(args) => one(&mut args.name),
+            Self::Shell(args) => one(&mut args.name),
+            Self::Console(args) => one(&mut args.name),
+            Self::File(verb) => verb.names(),
+            Self::Snapshot(verb) => verb.names(),
+            Self::Restore(args) => one(&mut args.instance),
+            Self::Publish(args) => one(&mut args.source),
+            Self::Config(verb) => verb.names(),
+            Self::Profile(verb) => verb.names(),
+            Self::Project(verb) => verb.names(),
+            Self::Image(verb) => verb.names(),
+            Self::Network(verb) => verb.names(),
+            Self::Storage(verb) => verb.names(),
+            Self::Operation(verb) => verb.names(),
+            Self::Warning(verb) => verb.names(),
+            Self::Monitor(args) => optional(&mut args.remote),
+            Self::Query(args) => one(&mut args.path),
+            Self::Remote(_) | Self::Admin(_) | Self::Version | Self::Completion(_) => Vec::new(),
+        }
+    }
+}
+
+fn optional(word: &mut Option<String>) -> Words<'_> {
+    word.as_mut().map_or_else(Vec::new, bare)
+}
+
+fn both<'a>(source: &'a mut String, target: Option<&'a mut String>) -> Words<'a> {
+    let mut words = one(source);
+    words.extend(target.into_iter().flat_map(bare));
+    words
+}
+
+/// A new name without a remote is on that of the old one.
+fn renamed<'a>(name: &'a mut String, new_name: &'a mut String) -> Words<'a> {
+    if crate::remote::split(new_name).0.is_some() {
+        one(name).into_iter().chain(one(new_name)).collect()
+    } else {
+        one(name)
+    }
+}
+
+/// A filter that is nothing but a remote, or begins with one.
+fn leading(filters: &mut [String]) -> Words<'_> {
+    filters.first_mut().map_or_else(Vec::new, bare)
+}
+
+/// The image may be elsewhere.
+fn created(args: &mut super::CreateArgs) -> Words<'_> {
+    if args.empty && args.name.is_none() {
+        return optional(&mut args.image);
+    }
+    optional(&mut args.name)
+}
+
+/// `[INSTANCE] KEY…`: the first word, where it can be one.
+fn owner(words: &mut [String]) -> Words<'_> {
+    match words {
+        [first, _, ..] if !first.contains('=') => bare(first),
+        _ => Vec::new(),
+    }
+}
+
+impl FileVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::Push(args) => args.paths.last_mut().map_or_else(Vec::new, one),
+            Self::Pull(args) => one(&mut args.source),
+            Self::Edit(args) => one(&mut args.path),
+            Self::Delete(args) => many(&mut args.paths),
+            Self::Create(args) => one(&mut args.path),
+        }
+    }
+}
+
+impl SnapshotVerb {
+    fn names(&mut self) -> Words<'_> {
+        one(match self {
+            Self::Create(args) => &mut args.instance,
+            Self::List(args) => &mut args.instance,
+            Self::Restore(args) => &mut args.instance,
+            Self::Delete(args) => &mut args.instance,
+            Self::Rename(args) => &mut args.instance,
+            Self::Show(args) => &mut args.instance,
+        })
+    }
+}
+
+impl ConfigVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::Get(args) | Self::Unset(args) => owner(&mut args.words),
+            Self::Set(args) => owner(&mut args.words),
+            Self::Show(args) => optional(&mut args.name),
+            Self::Edit(args) => optional(&mut args.name),
+            Self::Device(verb) => verb.names(),
+            Self::Trust(verb) => verb.names(),
+        }
+    }
+}
+
+impl TrustVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::Add(args) => one(&mut args.name),
+            Self::AddCertificate(args) => optional(&mut args.remote),
+            Self::List(args) | Self::ListTokens(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) | Self::RevokeToken(args) => one(&mut args.name),
+            Self::Remove(args) => many(&mut args.names),
+        }
+    }
+}
+
+impl DeviceVerb {
+    fn names(&mut self) -> Words<'_> {
+        one(match self {
+            Self::Add(args) => &mut args.owner,
+            Self::Remove(args) => &mut args.owner,
+            Self::List(args) | Self::Show(args) => &mut args.owner,
+            Self::Get(args) | Self::Unset(args) => &mut args.owner,
+            Self::Set(args) => &mut args.owner,
+            Self::Override(args) => &mut args.owner,
+        })
+    }
+}
+
+impl ProfileVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Rename(args) | Self::Copy(args) => renamed(&mut args.name, &mut args.new_name),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+            Self::Add(args) | Self::Remove(args) => one(&mut args.instance),
+            Self::Assign(args) => one(&mut args.instance),
+            Self::Device(verb) => verb.names(),
+        }
+    }
+}
+
+impl ProjectVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+        }
+    }
+}
+
+impl ImageVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => leading(&mut args.filters),
+            Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Import(args) => {
+                // `image import FILE box:`
+                let last = args.rootfs.as_ref().and_then(|rootfs| rootfs.to_str());
+                if args.remote.is_none() && last.is_some_and(|last| last.ends_with(':')) {
+                    args.remote = last.map(str::to_owned);
+                    args.rootfs = None;
+                }
+                optional(&mut args.remote)
+            }
+            Self::Export(args) => one(&mut args.name),
+            Self::Build(args) => one(&mut args.release),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Alias(verb) => match verb {
+                ImageAliasVerb::List(args) => optional(&mut args.remote),
+                ImageAliasVerb::Create(args) => renamed(&mut args.alias, &mut args.image),
+                ImageAliasVerb::Delete(args) => many(&mut args.names),
+                ImageAliasVerb::Rename(args) => renamed(&mut args.alias, &mut args.new_name),
+            },
+        }
+    }
+}
+
+impl NetworkVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
+            Self::ListLeases(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+        }
+    }
+}
+
+impl StorageVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+            Self::Volume(verb) => one(match verb {
+                VolumeVerb::List(args) => &mut args.pool,
+                VolumeVerb::Show(args) | VolumeVerb::Info(args) | VolumeVerb::Delete(args) => {
+                    &mut args.pool
+                }
+                VolumeVerb::Create(args) => &mut args.pool,
+            }),
+        }
+    }
+}
+
+impl OperationVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Delete(args) | Self::Wait(args) => one(&mut args.name),
+        }
+    }
+}
+
+impl WarningVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Acknowledge(args) | Self::Delete(args) => one(&mut args.name),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! TLS to a daemon on another host: TLS 1.3, our certificate shown, theirs compared as a whole with the one that was accepted.
+
+mod address;
+mod identity;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+pub use address::{Address, DEFAULT_PORT};
+pub use identity::{Identity, read_certificate};
+
+use crate::error::ClientError;
+
+/// A host that does not answer within this is not there.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How the server proves that it is the one that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// It has this very certificate, PEM.
+    Pinned(Vec<u8>),
+    /// An authority that this host trusts has signed its certificate for its name.
+    Authorities,
+    /// Not at all: to look at its certificate, and for nothing else.
+    Nobody,
+}
+
+/// A server to connect to.
+#[derive(Debug)]
+pub struct Server {
+    address: Address,
+    trust: Trust,
+    identity: Option<Identity>,
+    context: OnceLock<SslContext>,
+}
+
+impl Server {
+    /// Nothing is read or sent yet.
+    pub fn new(address: Address, trust: Trust, identity: Option<Identity>) -> Self {
+        Self {
+            address,
+            trust,
+            identity,
+            context: OnceLock::new(),
+        }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The certificate that the server shows, whoever it is: to be compared or asked about.
+    pub async fn look(address: Address) -> Result<X509, ClientError> {
+        let server = Self::new(address, Trust::Nobody, None);
+        let stream = server.connect().await?;
+        stream
+            .ssl()
+            .peer_certificate()
+            .ok_or_else(|| server.failed("it showed no certificate".into()))
+    }
+
+    pub(crate) async fn connect(&self) -> Result<SslStream<TcpStream>, ClientError> {
+        match tokio::time::timeout(CONNECT_LIMIT, self.open()).await {
+            Ok(done) => done,
+            Err(_elapsed) => Err(ClientError::Unreachable {
+                address: self.address.to_string(),
+                source: std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    format!("no answer within {} s", CONNECT_LIMIT.as_secs()),
+                ),
+            }),
+        }
+    }
+
+    async fn open(&self) -> Result<SslStream<TcpStream>, ClientError> {
+        let unreachable = |source| ClientError::Unreachable {
+            address: self.address.to_string(),
+            source,
+        };
+        let host = self.address.host.as_str();
+        let stream = TcpStream::connect((host, self.address.port))
+            .await
+            .map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let session = self.session()?;
+        let mut stream =
+            SslStream::new(session, stream).map_err(|error| self.failed(error.into()))?;
+        Pin::new(&mut stream)
+            .connect()
+            .await
+            .map_err(|error| self.failed(error.into()))?;
+        if let Trust::Pinned(pem) = &self.trust {
+            let pinned = X509::from_pem(pem).and_then(|pinned| pinned.to_der());
+            let shown = stream.ssl().peer_certificate().map(|shown| shown.to_der());
+            let same = pinned
+                .ok()
+                .zip(shown.and_then(Result::ok))
+                .is_some_and(|(a, b)| a == b);
+            if !same {
+                return Err(ClientError::OtherCertificate {
+                    address: self.address.to_string(),
+                });
+            }
+        }
+        Ok(stream)
+    }
+
+    fn failed(&self, source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+        ClientError::Tls {
+            address: self.address.to_string(),
+            source,
+        }
+    }
+
+    fn session(&self) -> Result<Ssl, ClientError> {
+        let context = match self.context.get() {
+            Some(context) => context,
+            None => {
+                let made = self.make_context()?;
+                self.context.get_or_init(|| made)
+            }
+        };
+        self.name(context)
+            .map_err(|error| self.failed(error.into()))
+    }
+
+    fn name(&self, context: &SslContext) -> Result<Ssl, ErrorStack> {
+        let mut session = Ssl::new(context)?;
+        let host = self.address.host.as_str();
+        match host.parse::<IpAddr>() {
+            Ok(ip) => session.param_mut().set_ip(ip)?,
+            Err(_name) => {
+                session.set_hostname(host)?;
+                session.param_mut().set_host(host)?;
+            }
+        }
+        Ok(session)
+    }
+
+    fn make_context(&self) -> Result<SslContext, ClientError> {
+        let broken = |error: ErrorStack| self.failed(error.into());
+        let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
+        builder
+            .set_min_proto_version(Some(SslVersion::TLS1_3))
+            .map_err(broken)?;
+        if self.trust == Trust::Authorities {
+            builder.set_default_verify_paths().map_err(broken)?;
+            builder.set_verify(SslVerifyMode::PEER);
+        } else {
+            // A self-signed certificate proves nothing by its chain; it is compared as a whole once it is there.
+            builder.set_verify(SslVerifyMode::NONE);
+        }
+        if let Some(identity) = &self.identity {
+            identity.show(&mut builder)?;
+        }
+        Ok(builder.build())
+    }
+}
+
+/// SHA-256 of the DER, in hexadecimal: what people compare.
+pub fn fingerprint(certificate: &X509) -> Result<String, ErrorStack> {
+    let digest = certificate.digest(MessageDigest::sha256())?;
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Base64, as tokens are written.
+pub fn base64(bytes: &[u8]) -> String {
+    openssl::base64::encode_block(bytes)
+}
+
+/// Undoes [`base64`].
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    openssl::base64::decode_block(text.trim()).ok()
+}
