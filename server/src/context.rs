@@ -21,6 +21,7 @@ use crate::operation::Operations;
 use crate::places::Places;
 use crate::plan::start::HostFacts;
 use crate::runtime::Runtime;
+use crate::trust::Trust;
 
 /// The daemon, as its parts see it.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub struct App {
     pub image_checks: crate::app::image::Checks,
     /// Roots of stopped instances that files are read from and written to now.
     pub roots: crate::files::Roots,
+    /// Who may come in from outside, and where.
+    pub trust: Trust,
     /// Tasks that shutting down waits for.
     pub tasks: TaskTracker,
     /// Is cancelled when the daemon is to end.
@@ -109,9 +112,6 @@ impl App {
         }
     }
 
-    /// Tells listeners that something happened to an instance.
-    pub fn instance_event(
-        &self,
     /// What a warning told of is mended.
     pub fn resolve(&self, kind: &str, entity_url: &str) {
         let (kind, entity_url) = (kind.to_owned(), entity_url.to_owned());
@@ -119,6 +119,9 @@ impl App {
             .post(move |tx| db::warnings::resolve(tx, &kind, &entity_url));
     }
 
+    /// Tells listeners that something happened to an instance.
+    pub fn instance_event(
+        &self,
         action: &str,
         project: &str,
         name: &str,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rlxc_container::cgroup::Layout;
+use rlxc_container::cgroup::{self, Layout};
 use rlxc_network::{Dnsmasq, DnsmasqDirs, Nftables, RtnetlinkLinks};
 use rlxc_sys::idmap::IDS_PER_CONTAINER;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::network::Networking;
-use crate::app::{instance, network, pool};
+use crate::app::{self, instance, network, pool};
 use crate::clock::{Clock, SystemClock};
 use crate::context::App;
 use crate::db::{self, Db};
@@ -35,6 +35,7 @@ use crate::operation::Operations;
 use crate::places::Places;
 use crate::plan::start::HostFacts;
 use crate::runtime::MonitorRuntime;
+use crate::trust::Trust;
 use crate::{reconcile, saga, service};
 
 /// "Power failure": shut all instances down, then end. LXD takes it so too.
@@ -59,6 +60,10 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
         http::router(&app),
         app.shutdown.clone(),
     ));
+    let remote_api = app
+        .tasks
+        .spawn(http::serve_tls(Arc::clone(&app), http::router(&app)));
+    app::server::open_remote(&app).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
     notify("READY=1");
     let starter = Arc::clone(&app);
@@ -75,23 +80,19 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
         tracing::warn!("operations were still under way; they are undone at the next start");
     }
     remove_what_is_empty(&app);
+    remote_api.await.map_err(Error::internal)??;
     api.await.map_err(Error::internal)?
 }
 
-/// What all instances shared goes with the last of them: cgroups and directories of `/run`. What is still in use stays.
+/// What all instances shared goes with the last of them; what is still in use stays.
 fn remove_what_is_empty(app: &App) {
-    let prefix = app.places.prefix();
-    let ours = app.cgroups.unified.join(prefix);
-    let legacy = app.cgroups.legacy.values().map(|mount| mount.join(prefix));
+    cgroup::remove_empty(&app.cgroups, Path::new(&app.places.instance_cgroup(0)));
     let run = app.places.run();
-    let directories = [
-        ours.join("monitor"),
-        ours,
+    for directory in [
         run.join("instances"),
         app.places.networks_run(),
         run.to_owned(),
-    ];
-    for directory in directories.into_iter().chain(legacy) {
+    ] {
         if let Err(error) = std::fs::remove_dir(&directory) {
             tracing::debug!(directory = %directory.display(), %error, "a directory stays");
         }
@@ -224,6 +225,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
         roots: crate::files::Roots::default(),
         image_locks: KeyedMutex::default(),
         image_checks: crate::app::image::Checks::default(),
+        trust: Trust::new(places.dir().to_owned()),
         shutdown: CancellationToken::new(),
         places,
         db,

@@ -32,3 +32,4 @@ pub mod session;
 pub mod simplestreams;
 #[cfg(test)]
 mod testing;
+pub mod trust;

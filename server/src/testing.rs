@@ -15,7 +15,6 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use rlxc_container::cgroup::Layout;
-use rlxc_network::{Dnsmasq, DnsmasqDirs, FakeLinks, RecordingFirewall};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +47,13 @@ use storage::FaultyOpener;
 #[derive(Debug)]
 pub(crate) struct TestDaemon {
     /// What handlers get.
+    pub(crate) app: Arc<App>,
     /// What is there without it too.
     pub(crate) host: Arc<FakeHost>,
     /// What goes wrong in this life of it.
     pub(crate) faults: Arc<Faults>,
     /// Ends of init that nobody asked for.
     pub(crate) ended: mpsc::UnboundedReceiver<Exit>,
-    pub(crate) app: Arc<App>,
     directory: tempfile::TempDir,
 }
 
@@ -91,8 +90,63 @@ impl TestDaemon {
         ] {
             std::fs::create_dir_all(path).unwrap();
         }
-        let app = build(places);
-        Self { app, directory }
+        std::fs::create_dir_all(directory.path().join("database")).unwrap();
+        let host = Arc::new(FakeHost::default());
+        let (app, faults, ended) = build(places, &host);
+        Self {
+            app,
+            host,
+            faults,
+            ended,
+            directory,
+        }
+    }
+
+    /// The same directory and the same host under a new daemon; the old one is dead. Its start-up is that of the real one.
+    pub(crate) async fn restart(&mut self) {
+        self.faults.kill();
+        self.app.tasks.close();
+        self.app.tasks.wait().await;
+        let (app, faults, ended) = build(Places::new(self.directory.path()), &self.host);
+        let old = std::mem::replace(&mut self.app, app);
+        assert_eq!(
+            Arc::strong_count(&old),
+            1,
+            "somebody holds on to a dead daemon"
+        );
+        drop(old);
+        (self.faults, self.ended) = (faults, ended);
+        crate::daemon::recover(&self.app).await.unwrap();
+        crate::app::instance::adopt_running(&self.app)
+            .await
+            .unwrap();
+    }
+
+    /// What the reconciler does now and then.
+    pub(crate) async fn reconcile(&self) {
+        reconcile::once(&self.app).await;
+    }
+
+    /// What the journal holds.
+    pub(crate) async fn journal(&self) -> Vec<(i64, String)> {
+        self.app.db.read(crate::db::journal::list).await.unwrap()
+    }
+
+    /// Kinds of the warnings that are not resolved, with what they are about.
+    pub(crate) async fn warnings(&self) -> Vec<(String, String)> {
+        let all = self.app.db.read(crate::db::warnings::list).await.unwrap();
+        all.into_iter()
+            .filter(|warning| warning.status != "resolved")
+            .map(|warning| (warning.kind, warning.entity_url))
+            .collect()
+    }
+
+    /// Makes the cgroup of an instance, whose processes freeze as soon as they are told to.
+    pub(crate) fn make_cgroup(&self, instance: i64) {
+        let path = self.app.cgroup(instance).path();
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("cgroup.events"), "populated 1\nfrozen 1\n").unwrap();
+        std::fs::write(path.join("cgroup.freeze"), "0\n").unwrap();
     }
 
     /// Its directory.
@@ -116,6 +170,27 @@ impl TestDaemon {
         mut request: Request<Body>,
     ) -> (u16, axum::http::HeaderMap, Vec<u8>) {
         request.extensions_mut().insert(http::root_peer());
+        self.answer(request).await
+    }
+
+    /// Sends a request of whoever it says; gives back the HTTP status and the body.
+    pub(crate) async fn send_as_is(&self, request: Request<Body>) -> (u16, Vec<u8>) {
+        let (status, _, body) = self.answer(request).await;
+        (status, body)
+    }
+
+    /// Sends JSON and gives back the status and the reply, without waiting for an operation.
+    pub(crate) async fn call_async(&self, method: Method, url: &str, body: Value) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let (status, _, body) = self.send(request).await;
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (u16, axum::http::HeaderMap, Vec<u8>) {
         let response = http::router(&self.app).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -216,6 +291,7 @@ fn build(
         image_locks: KeyedMutex::default(),
         roots: crate::files::Roots::default(),
         image_checks: crate::app::image::Checks::default(),
+        trust: crate::trust::Trust::new(places.dir().to_owned()),
         shutdown: CancellationToken::new(),
         networking: Networking {
             links: Arc::<Life>::clone(&life),

@@ -1,10 +1,14 @@
 //! What the daemon can do, one function a use case. Handlers call these and nothing else.
 
+pub mod certificate;
 pub mod image;
 pub mod instance;
+pub mod join_token;
 pub mod network;
 pub mod pool;
 pub mod profile;
 pub mod server;
 pub mod template;
 pub mod volume;
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,27 @@
 //! The server itself: `/1.0`.
 
+use std::sync::Arc;
+
 use rlxc_api::{
     Requestor, Server, ServerEnvironment, ServerPut, ServerStorageDriverInfo, ServerUntrusted,
 };
+use rlxc_sys::chain::chain;
 
-use crate::context::App;
+use crate::context::{App, blocking};
 use crate::db::{self, pools};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::plan::keys::did_you_mean;
+use crate::trust;
 
 /// What is offered beyond LXD's first API: only what is true, and nothing that would change what clients send.
 pub const EXTENSIONS: &[&str] = &[
     "storage",
+    "certificate_description",
+    "certificate_project",
+    "certificate_token",
+    "certificate_token_expiry",
+    "certificate_update",
     "container_exec_user_group_cwd",
     "container_exec_recording",
     "container_full",
@@ -51,12 +60,21 @@ pub const EXTENSIONS: &[&str] = &[
     "host_doctor",
 ];
 
+const HTTPS_ADDRESS: &str = "core.https_address";
+const TOKEN_EXPIRY: &str = "core.remote_token_expiry";
+const TRUST_PASSWORD: &str = "core.trust_password";
+/// What is shown of a password that is set; given back, it means the same password.
+const IS_SET: &str = "true";
+
 /// Keys of the server.
 const KEYS: &[&str] = &[
+    HTTPS_ADDRESS,
     "core.proxy_http",
     "core.proxy_https",
     "core.proxy_ignore_hosts",
+    TOKEN_EXPIRY,
     "core.shutdown_timeout",
+    TRUST_PASSWORD,
     "images.auto_update_cached",
     "images.build.mirror",
     "images.compression_algorithm",
@@ -64,22 +82,32 @@ const KEYS: &[&str] = &[
 
 /// The server as its clients see it.
 pub async fn get(app: &App, who: &Requestor) -> Result<Server> {
-    let (config, pools) = app
+    let (mut config, pools) = app
         .db
         .read(|tx| Ok::<_, Error>((db::config::load(tx)?, pools::list(tx)?)))
         .await?;
+    if let Some(password) = config.get_mut(TRUST_PASSWORD) {
+        IS_SET.clone_into(password);
+    }
     let mut drivers: Vec<&str> = pools.iter().map(|pool| pool.driver.as_str()).collect();
     drivers.dedup();
+    let certificate = app.trust.server_certificate().await?;
     Ok(Server {
         put: ServerPut { config },
         untrusted: untrusted("trusted"),
         auth_user_name: who.username.clone(),
         auth_user_method: who.protocol.clone(),
-        environment: environment(&drivers.join(" | ")),
+        environment: ServerEnvironment {
+            addresses: trust::reachable_addresses(&app.trust.listeners.addresses().await),
+            certificate: certificate.pem().to_owned(),
+            certificate_fingerprint: certificate.fingerprint().to_owned(),
+            ..environment(&drivers.join(" | "))
+        },
     })
 }
 
-fn untrusted(auth: &str) -> ServerUntrusted {
+/// What anybody may know of it.
+pub fn untrusted(auth: &str) -> ServerUntrusted {
     ServerUntrusted {
         api_extensions: EXTENSIONS.iter().map(|name| (*name).to_owned()).collect(),
         api_status: "stable".to_owned(),
@@ -140,10 +168,61 @@ fn os_release() -> (String, String) {
 
 /// Replaces the server's keys.
 pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
-    let config: Config = config
+    let before = app.db.read(db::config::load).await?;
+    let mut config: Config = config
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .collect();
+    check(&config)?;
+    keep_password(&before, &mut config).await?;
+    // What can fail comes first: an address that is in use changes nothing.
+    app.trust.listen(address(&config)).await?;
+    let written = app
+        .db
+        .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
+        .await;
+    if let Err(error) = written {
+        app.trust.listen(address(&before)).await?;
+        return Err(error);
+    }
+    app.resource_event("config-updated", "/1.0".to_owned(), "", who);
+    Ok(())
+}
+
+fn address(config: &Config) -> &str {
+    config.get(HTTPS_ADDRESS).map_or("", String::as_str)
+}
+
+/// Only a hash of a new password is kept; the old one stays if the client gives back what it was shown.
+async fn keep_password(before: &Config, config: &mut Config) -> Result<()> {
+    let Some(given) = config.get_mut(TRUST_PASSWORD) else {
+        return Ok(());
+    };
+    match before.get(TRUST_PASSWORD) {
+        Some(kept) if given == IS_SET || given == kept => given.clone_from(kept),
+        _ => {
+            let new = given.clone();
+            *given = blocking(move || trust::hash_password(&new)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the API to the network, if that is configured, and takes up tokens. What does not work is told, and does not keep the
+/// daemon from starting: an address may come later.
+pub async fn open_remote(app: &Arc<App>) -> Result<()> {
+    app.trust.reload(&app.db).await?;
+    let config = app.db.read(db::config::load).await?;
+    if let Err(error) = app.trust.listen(address(&config)).await {
+        let text = chain(&error).to_string();
+        tracing::error!(error = text, "the API is not open to the network");
+        app.warn("Unable to listen on the network", "/1.0", &text)
+            .await;
+    }
+    super::join_token::resume(app).await
+}
+
+fn check(config: &Config) -> Result<()> {
     if let Some(key) = config
         .keys()
         .find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user."))
@@ -153,10 +232,10 @@ pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
             did_you_mean(key, KEYS.iter().copied())
         )));
     }
-    app.db
-        .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
-        .await?;
-    app.resource_event("config-updated", "/1.0".to_owned(), "", who);
+    if let Some(text) = config.get(TOKEN_EXPIRY) {
+        trust::parse_lifetime(text).map_err(Error::Invalid)?;
+    }
+    trust::parse_addresses(address(config)).map_err(Error::Invalid)?;
     Ok(())
 }
 

@@ -7,7 +7,10 @@ use rusqlite::Connection;
 use super::DbError;
 
 /// All migrations in order; the first brings a new file to version 1.
-pub const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_initial.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_initial.sql"),
+    include_str!("../../../migrations/0002_trust.sql"),
+];
 
 /// Applies what is missing. A copy of the old file is kept beside it before anything changes.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), DbError> {

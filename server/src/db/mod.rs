@@ -2,9 +2,11 @@
 //!
 //! One file a table family; SQL stands as literal text beside the function that runs it.
 
+pub mod certificates;
 pub mod config;
 pub mod images;
 pub mod instances;
+pub mod join_tokens;
 pub mod journal;
 pub mod keys;
 mod migrate;
@@ -20,10 +22,10 @@ pub mod warnings;
 use std::path::PathBuf;
 
 pub use migrate::MIGRATIONS;
-pub use thread::{Db, Durability};
-
 #[cfg(test)]
 pub(crate) use thread::Access;
+pub use thread::{Db, Durability};
+
 /// The id of the project that always exists.
 pub const DEFAULT_PROJECT: i64 = 1;
 

@@ -1,34 +1,135 @@
-//! Who is asking. On the unix socket the kernel tells: whoever may open it is trusted.
+//! Who is asking. On the unix socket the kernel tells: whoever may open it is trusted. Over TLS the certificate tells, and
+//! the trust store is asked with each request, so that a certificate that was removed is out at once.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 use rlxc_api::Requestor;
 use tokio::net::UnixListener;
 
 use super::error::ApiError;
+use super::tls::TlsListener;
 use crate::error::Error;
+use crate::trust::{ClientCertificate, Kind, Trust};
 
 /// What the listener knows of a peer.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
-    uid: Option<u32>,
+pub(super) enum Peer {
+    /// On the unix socket.
+    Unix { uid: Option<u32> },
+    /// Over TLS, with the certificate that it showed.
+    Tls {
+        certificate: Option<Arc<ClientCertificate>>,
+        address: SocketAddr,
+    },
 }
 
 #[cfg(test)]
 impl Peer {
     /// Root, in tests.
     pub(super) fn root() -> Self {
-        Self { uid: Some(0) }
+        Self::Unix { uid: Some(0) }
     }
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self {
+        Self::Unix {
             uid: stream.io().peer_cred().ok().map(|cred| cred.uid()),
         }
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        stream.io().peer()
+    }
+}
+
+/// How far a caller's arm reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Everything.
+    All,
+    /// What belongs to these projects.
+    Projects(BTreeSet<String>),
+    /// What is public.
+    Public,
+}
+
+/// The caller: who, and what they may do. Made once for each request, by [`super::access`].
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) requestor: Requestor,
+    pub(super) rights: Rights,
+    /// What it showed, trusted or not.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Caller {
+    /// Nobody, if the listener left no word of them.
+    pub(super) fn of(extensions: &Extensions, trust: &Trust) -> Option<Self> {
+        let ConnectInfo(peer) = extensions.get::<ConnectInfo<Peer>>()?;
+        Some(match peer {
+            Peer::Unix { uid } => Self {
+                requestor: Requestor {
+                    username: match uid {
+                        Some(0) => "root".to_owned(),
+                        Some(uid) => uid.to_string(),
+                        None => String::new(),
+                    },
+                    protocol: "unix".to_owned(),
+                    address: "@".to_owned(),
+                },
+                rights: Rights::All,
+                certificate: None,
+            },
+            Peer::Tls {
+                certificate,
+                address,
+            } => Self {
+                requestor: Requestor {
+                    username: certificate
+                        .as_ref()
+                        .map_or_else(String::new, |shown| shown.fingerprint().to_owned()),
+                    protocol: "tls".to_owned(),
+                    address: address.to_string(),
+                },
+                rights: certificate
+                    .as_ref()
+                    .map_or(Rights::Public, |shown| rights(trust, shown)),
+                certificate: certificate.clone(),
+            },
+        })
+    }
+
+    /// Whether it is somebody that we know.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.rights != Rights::Public
+    }
+}
+
+fn rights(trust: &Trust, shown: &ClientCertificate) -> Rights {
+    match trust.find(shown) {
+        None => Rights::Public,
+        Some(trusted) if trusted.kind == Kind::Metrics => Rights::Projects(BTreeSet::new()),
+        Some(trusted) if trusted.restricted => Rights::Projects(trusted.projects.clone()),
+        Some(_) => Rights::All,
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or(ApiError(Error::Forbidden))
     }
 }
 
@@ -39,20 +140,9 @@ pub(super) struct Identity(pub Requestor);
 impl<S: Send + Sync> FromRequestParts<S> for Identity {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<Peer>>()
-            .ok_or(Error::Forbidden)?;
-        let username = match peer.0.uid {
-            Some(0) => "root".to_owned(),
-            Some(uid) => uid.to_string(),
-            None => String::new(),
-        };
-        Ok(Self(Requestor {
-            username,
-            protocol: "unix".to_owned(),
-            address: "@".to_owned(),
-        }))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(
+            Caller::from_request_parts(parts, state).await?.requestor,
+        ))
     }
 }

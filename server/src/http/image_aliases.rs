@@ -8,11 +8,13 @@ use axum::routing::get;
 use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
 
 use super::extract::{Body, Params, check_match};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
+use super::images::check_visible;
 use super::patch;
 use super::render::{Reply, created, done, etag, listing, tagged};
-use crate::app::image::{alias, alias_url};
+use crate::app::image::{self, alias, alias_url};
 use crate::context::App;
+use crate::error::Error;
 
 type Daemon = State<Arc<App>>;
 
@@ -29,8 +31,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    let all = alias::list(&app, &params.project).await?;
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let mut all = alias::list(&app, &params.project).await?;
+    if !caller.is_trusted() {
+        let images = image::list(&app, &params.project).await?;
+        all.retain(|item| {
+            let mut seen = images.iter().filter(|image| image.put.public);
+            seen.any(|image| image.fingerprint == item.put.target)
+        });
+    }
     listing(params.recursion, all, |item| alias_url(&item.name))
 }
 
@@ -45,8 +54,17 @@ async fn create(
     created(&location)
 }
 
-async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+async fn show(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
     let view = alias::get(&app, &params.project, &name).await?;
+    // What a stranger may not see is not there for them: the same words as for what is not.
+    check_visible(&app, &caller, &params.project, &view.put.target)
+        .await
+        .map_err(|_hidden| Error::not_found("image alias", &name))?;
     let put = view.put.clone();
     tagged(view, &put)
 }

@@ -13,6 +13,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::extract::Params;
+use super::identity::Caller;
+use super::images::check_visible;
 use super::render::Reply;
 use crate::app::image;
 use crate::context::App;
@@ -23,9 +25,11 @@ const CHUNK: usize = 1 << 18;
 
 pub(super) async fn export(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Path(fingerprint): Path<String>,
     params: Params,
 ) -> Reply {
+    check_visible(&app, &caller, &params.project, &fingerprint).await?;
     let image = image::find(&app, &params.project, &fingerprint).await?;
     let files = image::files(&app.places, &image.fingerprint, image.split);
     let meta = Part::open(&files.meta).await?;

@@ -8,11 +8,12 @@ use axum::routing::{get, post};
 use rlxc_api::ImagePut;
 
 use super::extract::{Body, Params, check_match};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, accepted, done, etag, listing, tagged};
 use super::{image_aliases, image_export, image_upload, patch};
 use crate::app::image;
 use crate::context::App;
+use crate::error::{Error, Result};
 
 type Daemon = State<Arc<App>>;
 
@@ -36,15 +37,41 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(image_aliases::routes())
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    let all = image::list(&app, &params.project).await?;
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let mut all = image::list(&app, &params.project).await?;
+    all.retain(|item| caller.is_trusted() || item.put.public);
     listing(params.recursion, all, |item| image::url(&item.fingerprint))
 }
 
-async fn show(State(app): Daemon, Path(fingerprint): Path<String>, params: Params) -> Reply {
+async fn show(
+    State(app): Daemon,
+    caller: Caller,
+    Path(fingerprint): Path<String>,
+    params: Params,
+) -> Reply {
+    check_visible(&app, &caller, &params.project, &fingerprint).await?;
     let view = image::get(&app, &params.project, &fingerprint).await?;
     let put = view.put.clone();
     tagged(view, &put)
+}
+
+/// Strangers see public images only. What they are not shown is not there for them, neither as part of a prefix.
+pub(super) async fn check_visible(
+    app: &App,
+    caller: &Caller,
+    project: &str,
+    fingerprint: &str,
+) -> Result<()> {
+    if caller.is_trusted() {
+        return Ok(());
+    }
+    let all = image::list(app, project).await?;
+    let mut seen = all
+        .iter()
+        .filter(|item| item.put.public && item.fingerprint == fingerprint);
+    seen.next()
+        .map(|_| ())
+        .ok_or_else(|| Error::not_found("image", fingerprint))
 }
 
 async fn replace(

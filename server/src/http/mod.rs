@@ -1,6 +1,8 @@
 //! The REST API: LXD's `1.0` on the wire. A handler is extract → parse → application function → render; wire types
 //! stop here.
 
+mod access;
+mod certificates;
 mod error;
 mod events;
 mod extract;
@@ -23,6 +25,7 @@ mod render;
 mod server;
 mod sessions;
 mod snapshots;
+mod tls;
 mod volumes;
 mod warnings;
 
@@ -33,6 +36,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 
 pub use listener::{UnixSocket, serve};
+pub use tls::serve_tls;
 
 use crate::context::App;
 
@@ -51,12 +55,17 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(volumes::routes())
         .merge(profiles::routes())
         .merge(projects::routes())
+        .merge(certificates::routes())
         .merge(operations::routes())
         .merge(events::routes())
         .merge(warnings::routes())
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            access::check,
+        ))
         .layer(middleware::map_response(render::headers))
         .with_state(Arc::clone(app))
 }

@@ -8,7 +8,7 @@ use axum::routing::{get, put};
 use rlxc_api::ServerPut;
 
 use super::extract::{Body, Params, check_match};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, done, etag, sync, tagged};
 use crate::app;
 use crate::context::{App, blocking};
@@ -26,8 +26,11 @@ async fn versions() -> Reply {
     sync(["/1.0"])
 }
 
-async fn show(State(app): State<Arc<App>>, Identity(who): Identity) -> Reply {
-    let server = app::server::get(&app, &who).await?;
+async fn show(State(app): State<Arc<App>>, caller: Caller) -> Reply {
+    if !caller.is_trusted() {
+        return sync(app::server::untrusted("untrusted"));
+    }
+    let server = app::server::get(&app, &caller.requestor).await?;
     let put = server.put.clone();
     tagged(server, &put)
 }

@@ -188,6 +188,16 @@ impl Operations {
         handle
     }
 
+    /// Begins an operation that has no work of its own, under an id of [`Self::next_id`]: [`Self::close`] ends it.
+    pub fn open(&self, id: String, spec: OperationSpec) -> Handle {
+        self.register(id, spec)
+    }
+
+    /// Ends an operation of [`Self::open`].
+    pub async fn close(&self, handle: &Handle, result: Result<BTreeMap<String, Value>>) {
+        self.finish(handle, Durability::Synced, result).await;
+    }
+
     async fn finish(
         &self,
         handle: &Handle,

@@ -1,0 +1,110 @@
+//! The one door: every request passes here before it reaches a handler. What is not on a list is refused, so that a new
+//! route is closed to strangers until somebody opens it on purpose.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::error::ApiError;
+use super::identity::{Caller, Rights};
+use crate::context::App;
+use crate::error::Error;
+use crate::operation::Operations;
+
+/// Lets a request pass, or refuses it.
+pub(super) async fn check(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let forbidden = || ApiError(Error::Forbidden).into_response();
+    let Some(caller) = Caller::of(request.extensions(), &app.trust) else {
+        return forbidden();
+    };
+    let allowed = !is_cross_site(request.headers())
+        && match &caller.rights {
+            Rights::All => true,
+            Rights::Projects(projects) => {
+                is_within(request.method(), request.uri(), projects, &app.operations)
+            }
+            Rights::Public => is_public(request.method(), request.uri().path()),
+        };
+    if !allowed {
+        return forbidden();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// A page of another site that a browser shows must not use the certificate that the browser has.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
+/// What anybody may ask. Handlers of images show public ones only, see [`Caller::is_trusted`].
+fn is_public(method: &Method, path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match *method {
+        Method::GET | Method::HEAD => matches!(
+            parts[..],
+            [""] | ["1.0"]
+                | ["1.0", "images"]
+                | ["1.0", "images", "aliases", _]
+                | ["1.0", "images", _]
+                | ["1.0", "images", _, "export"]
+        ),
+        Method::POST => parts == ["1.0", "certificates"],
+        _ => false,
+    }
+}
+
+/// What a restricted client may ask: things of its own projects.
+fn is_within(
+    method: &Method,
+    uri: &Uri,
+    projects: &BTreeSet<String>,
+    operations: &Operations,
+) -> bool {
+    let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    match parts[..] {
+        [""] | ["1.0"] => reads,
+        ["1.0", "instances" | "containers", ..] => is_in_projects(uri, projects),
+        ["1.0", "images" | "profiles", ..] => reads && is_in_projects(uri, projects),
+        ["1.0", "operations", id, ..] => operations
+            .live(id)
+            .is_some_and(|operation| projects.contains(operation.project())),
+        _ => false,
+    }
+}
+
+fn is_in_projects(uri: &Uri, projects: &BTreeSet<String>) -> bool {
+    let query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
+    // Written in any other way it is not a project that such a client has.
+    let all = query.iter().any(|part| part.starts_with("all-projects"));
+    let named: Vec<&str> = query
+        .iter()
+        .filter_map(|part| part.strip_prefix("project="))
+        .collect();
+    let key = |part: &&str| {
+        part.split('=')
+            .next()
+            .is_some_and(|key| key.contains(['%', '+']))
+    };
+    let strange = query.iter().any(key);
+    match named[..] {
+        _ if all || strange => false,
+        [] | [""] => projects.contains("default"),
+        [name] => projects.contains(name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,453 @@
+//! Every route of the API, as strangers and restricted clients see it. The routes are read from the source, so that a new one
+//! is tried without anybody thinking of it.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request};
+use serde_json::Value;
+
+use super::super::identity::Peer;
+use super::*;
+use crate::testing::TestDaemon;
+use crate::trust::{ClientCertificate, Kind, ServerCertificate, Trusted};
+
+/// All paths of all routers, with something in place of each variable.
+fn paths() -> BTreeSet<String> {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_file() {
+            continue;
+        }
+        let text: String = std::fs::read_to_string(path)
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        for piece in text.split(".route(\"").skip(1) {
+            let route = piece.split('"').next().unwrap();
+            if route.starts_with("/1.0") || route.starts_with("/internal") || route == "/" {
+                found.insert(route.to_owned());
+            } else {
+                for nest in ["/1.0/instances", "/1.0/containers"] {
+                    found.insert(format!("{nest}{}", route.trim_end_matches('/')));
+                }
+            }
+        }
+    }
+    let filled = found.into_iter().map(|route| {
+        let parts = route
+            .split('/')
+            .map(|part| if part.starts_with('{') { "x1" } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    });
+    filled.collect()
+}
+
+fn methods() -> [Method; 6] {
+    [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ]
+}
+
+fn some_certificate() -> ClientCertificate {
+    let directory = tempfile::tempdir().unwrap();
+    let made = ServerCertificate::ensure(directory.path()).unwrap();
+    ClientCertificate::from_pem(made.pem().as_bytes()).unwrap()
+}
+
+async fn status(
+    daemon: &TestDaemon,
+    method: &Method,
+    url: &str,
+    certificate: Option<&ClientCertificate>,
+) -> u16 {
+    ask(daemon, method, url, certificate, "{}").await.0
+}
+
+async fn ask(
+    daemon: &TestDaemon,
+    method: &Method,
+    url: &str,
+    certificate: Option<&ClientCertificate>,
+    body: &str,
+) -> (u16, Value) {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url)
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    request.extensions_mut().insert(ConnectInfo(Peer::Tls {
+        certificate: certificate.cloned().map(Arc::new),
+        address: ([127, 0, 0, 1], 1).into(),
+    }));
+    let (status, body) = daemon.send_as_is(request).await;
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+async fn trust(
+    daemon: &TestDaemon,
+    certificate: &ClientCertificate,
+    change: impl FnOnce(&mut Trusted),
+) {
+    let mut trusted = Trusted {
+        fingerprint: certificate.fingerprint().to_owned(),
+        name: "c".to_owned(),
+        kind: Kind::Client,
+        restricted: false,
+        projects: BTreeSet::new(),
+        certificate: certificate.pem().unwrap(),
+        description: String::new(),
+    };
+    change(&mut trusted);
+    daemon
+        .app
+        .db
+        .write(move |tx| crate::db::certificates::insert(tx, &trusted, "now"))
+        .await
+        .unwrap();
+    daemon.app.trust.reload(&daemon.app.db).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_reach_what_is_public_and_nothing_else() {
+    let daemon = TestDaemon::new();
+    let shown = some_certificate();
+    let paths = paths();
+    assert!(paths.len() > 40, "the routes are found: {paths:?}");
+    let mut open = BTreeSet::new();
+    for path in &paths {
+        for method in methods() {
+            for certificate in [None, Some(&shown)] {
+                if status(&daemon, &method, path, certificate).await != 403 {
+                    open.insert(format!("{method} {path}"));
+                }
+            }
+        }
+    }
+    let expected = [
+        "GET /",
+        "GET /1.0",
+        "GET /1.0/images",
+        "GET /1.0/images/aliases",
+        "GET /1.0/images/aliases/x1",
+        "GET /1.0/images/x1",
+        "GET /1.0/images/x1/export",
+        "HEAD /",
+        "HEAD /1.0",
+        "HEAD /1.0/images",
+        "HEAD /1.0/images/aliases",
+        "HEAD /1.0/images/aliases/x1",
+        "HEAD /1.0/images/x1",
+        "HEAD /1.0/images/x1/export",
+        // With a certificate and without a secret the answer is 403, without a certificate there is nothing to trust.
+        "POST /1.0/certificates",
+    ];
+    assert_eq!(
+        open.iter().map(String::as_str).collect::<Vec<_>>(),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn paths_written_in_odd_ways_are_not_let_in() {
+    let daemon = TestDaemon::new();
+    for path in [
+        "/1.0/",
+        "//1.0",
+        "/1.0/certificates/",
+        "/1.0/images/../instances",
+        "/1.0/images/x1/export/..",
+        "/%31.0/instances",
+        "/nothing",
+    ] {
+        assert_eq!(
+            status(&daemon, &Method::POST, path, None).await,
+            403,
+            "{path}"
+        );
+    }
+    assert_eq!(
+        status(&daemon, &Method::GET, "/1.0/instances/../images", None).await,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_reaches_all_until_it_is_removed() {
+    let daemon = TestDaemon::new();
+    let certificate = some_certificate();
+    assert_eq!(
+        status(&daemon, &Method::GET, "/1.0/instances", Some(&certificate)).await,
+        403
+    );
+    trust(&daemon, &certificate, |_| {}).await;
+    for path in [
+        "/1.0/instances",
+        "/1.0/certificates",
+        "/1.0/operations",
+        "/1.0/warnings",
+    ] {
+        assert_eq!(
+            status(&daemon, &Method::GET, path, Some(&certificate)).await,
+            200,
+            "{path}"
+        );
+    }
+    let (_, reply) = ask(&daemon, &Method::GET, "/1.0", Some(&certificate), "").await;
+    assert_eq!(reply["metadata"]["auth"], "trusted");
+    assert_eq!(reply["metadata"]["auth_user_method"], "tls");
+    assert_eq!(
+        reply["metadata"]["auth_user_name"],
+        certificate.fingerprint()
+    );
+    assert_eq!(
+        status(
+            &daemon,
+            &Method::GET,
+            "/1.0/instances",
+            Some(&some_certificate())
+        )
+        .await,
+        403
+    );
+    let url = format!("/1.0/certificates/{}", &certificate.fingerprint()[..12]);
+    assert_eq!(
+        status(&daemon, &Method::DELETE, &url, Some(&certificate)).await,
+        200
+    );
+    assert_eq!(
+        status(&daemon, &Method::GET, "/1.0/instances", Some(&certificate)).await,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_restricted_certificate_reaches_its_projects_only() {
+    let daemon = TestDaemon::new();
+    let (inside, outside, metrics) = (some_certificate(), some_certificate(), some_certificate());
+    trust(&daemon, &inside, |c| {
+        c.restricted = true;
+        c.projects = BTreeSet::from(["default".to_owned()]);
+    })
+    .await;
+    trust(&daemon, &outside, |c| c.restricted = true).await;
+    trust(&daemon, &metrics, |c| c.kind = Kind::Metrics).await;
+    let get = Method::GET;
+    for path in [
+        "/1.0/instances",
+        "/1.0/instances?project=default",
+        "/1.0/profiles",
+    ] {
+        assert_eq!(
+            status(&daemon, &get, path, Some(&inside)).await,
+            200,
+            "{path}"
+        );
+        assert_eq!(
+            status(&daemon, &get, path, Some(&outside)).await,
+            403,
+            "{path}"
+        );
+        assert_eq!(
+            status(&daemon, &get, path, Some(&metrics)).await,
+            403,
+            "{path}"
+        );
+    }
+    for path in [
+        "/1.0/instances?project=other",
+        "/1.0/instances?all-projects=true",
+        "/1.0/instances?project=default&project=other",
+        "/1.0/instances?proj%65ct=other",
+        "/1.0/certificates",
+        "/1.0/networks",
+        "/1.0/storage-pools",
+        "/1.0/operations",
+        "/1.0/events",
+        "/internal/shutdown",
+    ] {
+        assert_eq!(
+            status(&daemon, &get, path, Some(&inside)).await,
+            403,
+            "{path}"
+        );
+    }
+    assert_eq!(
+        status(&daemon, &Method::PATCH, "/1.0", Some(&inside)).await,
+        403
+    );
+    assert_eq!(
+        status(&daemon, &Method::POST, "/1.0/certificates", Some(&inside)).await,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_is_refused() {
+    let daemon = TestDaemon::new();
+    let request = Request::builder()
+        .uri("/1.0")
+        .header("sec-fetch-site", "cross-site")
+        .body(Body::empty())
+        .unwrap();
+    let (status, _, _) = daemon.send(request).await;
+    assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn a_token_lets_one_client_in_once() {
+    let daemon = TestDaemon::new();
+    let post = serde_json::json!({"token": true, "type": "client", "name": "laptop"});
+    let (code, reply) = daemon
+        .call_async(Method::POST, "/1.0/certificates", post)
+        .await;
+    assert_eq!(
+        (code, &reply["metadata"]["class"]),
+        (202, &Value::from("token"))
+    );
+    let metadata = &reply["metadata"]["metadata"];
+    let token = serde_json::json!({"client_name": "laptop", "secret": metadata["secret"], "addresses": [], "fingerprint": ""});
+    let token = openssl::base64::encode_block(token.to_string().as_bytes());
+    let body = serde_json::json!({"type": "client", "password": token}).to_string();
+    let url = "/1.0/certificates";
+    let (first, second) = (some_certificate(), some_certificate());
+    assert_eq!(ask(&daemon, &Method::POST, url, None, &body).await.0, 400);
+    assert_eq!(
+        ask(&daemon, &Method::POST, url, Some(&first), "{}").await.0,
+        403
+    );
+    assert_eq!(
+        ask(&daemon, &Method::POST, url, Some(&first), &body)
+            .await
+            .0,
+        201
+    );
+    assert_eq!(
+        ask(&daemon, &Method::POST, url, Some(&second), &body)
+            .await
+            .0,
+        403
+    );
+    let (_, shown) = ask(
+        &daemon,
+        &Method::GET,
+        "/1.0/certificates?recursion=1",
+        Some(&first),
+        "",
+    )
+    .await;
+    assert_eq!(shown["metadata"][0]["name"], "laptop");
+    let id = reply["metadata"]["id"].as_str().unwrap();
+    assert_eq!(
+        daemon.app.operations.find(id).await.unwrap().status,
+        "Success"
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_token_lets_nobody_in_and_a_resumed_one_does() {
+    let daemon = TestDaemon::new();
+    let post = serde_json::json!({"token": true, "type": "client", "name": "n"});
+    let (_, one) = daemon
+        .call_async(Method::POST, "/1.0/certificates", post.clone())
+        .await;
+    let (_, two) = daemon
+        .call_async(Method::POST, "/1.0/certificates", post)
+        .await;
+    let join = |reply: &Value| {
+        let token = serde_json::json!({"secret": reply["metadata"]["metadata"]["secret"]});
+        let text = openssl::base64::encode_block(token.to_string().as_bytes());
+        serde_json::json!({"trust_token": text}).to_string()
+    };
+    let id = one["metadata"]["id"].as_str().unwrap();
+    daemon.app.operations.cancel(id).unwrap();
+    let ended = daemon.app.operations.wait(id, None).await.unwrap();
+    assert_eq!(ended.status, "Cancelled");
+    crate::app::join_token::resume(&daemon.app).await.unwrap();
+    let certificate = some_certificate();
+    let url = "/1.0/certificates";
+    assert_eq!(
+        ask(&daemon, &Method::POST, url, Some(&certificate), &join(&one))
+            .await
+            .0,
+        403
+    );
+    assert_eq!(
+        ask(&daemon, &Method::POST, url, Some(&certificate), &join(&two))
+            .await
+            .0,
+        201
+    );
+}
+
+#[tokio::test]
+async fn the_password_lets_in_and_is_never_shown() {
+    let daemon = TestDaemon::new();
+    let config = serde_json::json!({"config": {"core.trust_password": "sesame"}});
+    daemon.ok(Method::PATCH, "/1.0", config).await;
+    let shown = daemon.ok(Method::GET, "/1.0", Value::Null).await;
+    assert_eq!(shown["config"]["core.trust_password"], "true");
+    // Given back as it was shown, it stays.
+    daemon
+        .ok(
+            Method::PUT,
+            "/1.0",
+            serde_json::json!({"config": shown["config"]}),
+        )
+        .await;
+    daemon
+        .ok(
+            Method::PATCH,
+            "/1.0",
+            serde_json::json!({"config": {"user.a": "b"}}),
+        )
+        .await;
+    let certificate = some_certificate();
+    let url = "/1.0/certificates";
+    let with =
+        |password: &str| serde_json::json!({"type": "client", "password": password}).to_string();
+    assert_eq!(
+        ask(
+            &daemon,
+            &Method::POST,
+            url,
+            Some(&certificate),
+            &with("true")
+        )
+        .await
+        .0,
+        403
+    );
+    assert_eq!(
+        ask(
+            &daemon,
+            &Method::POST,
+            url,
+            Some(&certificate),
+            &with("sesame")
+        )
+        .await
+        .0,
+        201
+    );
+    let (code, reply) = ask(
+        &daemon,
+        &Method::POST,
+        url,
+        Some(&certificate),
+        &with("sesame"),
+    )
+    .await;
+    assert_eq!(
+        (code, &reply["error"]),
+        (400, &Value::from("Certificate already in trust store"))
+    );
+}

@@ -1,0 +1,87 @@
+//! `/1.0/certificates`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use rlxc_api::{Certificate, CertificatePut, CertificatesPost};
+
+use super::extract::{Body, Params, check_match};
+use super::identity::{Caller, Identity};
+use super::patch;
+use super::render::{Reply, accepted, created, done, etag, listing, tagged};
+use crate::app::certificate::{self, Created, Joining};
+use crate::context::App;
+
+type Daemon = State<Arc<App>>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/1.0/certificates", get(list).post(create))
+        .route(
+            "/1.0/certificates/{fingerprint}",
+            get(show).put(replace).patch(merge).delete(remove),
+        )
+}
+
+async fn list(State(app): Daemon, params: Params) -> Reply {
+    let all = certificate::list(&app).await?;
+    listing(params.recursion, all, |item: &Certificate| {
+        certificate::url(&item.fingerprint)
+    })
+}
+
+async fn create(State(app): Daemon, caller: Caller, Body(post): Body<CertificatesPost>) -> Reply {
+    let joining = Joining {
+        trusted: caller.is_trusted(),
+        shown: caller.certificate,
+        requestor: caller.requestor,
+    };
+    match certificate::create(&app, joining, post).await? {
+        Created::Certificate(url) => created(&url),
+        Created::Token(operation) => accepted(*operation),
+    }
+}
+
+async fn show(State(app): Daemon, Path(fingerprint): Path<String>) -> Reply {
+    let found = certificate::get(&app, &fingerprint).await?;
+    let put = found.put.clone();
+    tagged(found, &put)
+}
+
+async fn replace(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(fingerprint): Path<String>,
+    params: Params,
+    Body(put): Body<CertificatePut>,
+) -> Reply {
+    let current = certificate::get(&app, &fingerprint).await?;
+    check_match(&params, "certificate", &etag(&current.put))?;
+    certificate::update(&app, &who, &current.fingerprint, put).await?;
+    done()
+}
+
+async fn merge(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(fingerprint): Path<String>,
+    params: Params,
+    Body(changes): Body<serde_json::Value>,
+) -> Reply {
+    let current = certificate::get(&app, &fingerprint).await?;
+    check_match(&params, "certificate", &etag(&current.put))?;
+    let put = patch::merge(&current.put, changes)?;
+    certificate::update(&app, &who, &current.fingerprint, put).await?;
+    done()
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(fingerprint): Path<String>,
+) -> Reply {
+    certificate::delete(&app, &who, &fingerprint).await?;
+    done()
+}
