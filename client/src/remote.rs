@@ -18,6 +18,7 @@ pub(crate) const LOCAL: &str = "local";
 /// `config.yml` in `RLXC_CONF`, by default `~/.config/rlxc`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "named as the file names them")]
 pub(crate) struct Remotes {
     pub(crate) default_remote: String,
     pub(crate) remotes: BTreeMap<String, Remote>,

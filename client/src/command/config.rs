@@ -49,8 +49,7 @@ pub(crate) async fn run(context: &Context, verb: ConfigVerb) -> Result<()> {
 fn owner(words: &[String]) -> (String, &str) {
     match words {
         [name, key] if !name.is_empty() => (url::instance(name), key),
-        [_, key] => (SERVER.to_owned(), key),
-        [key] => (SERVER.to_owned(), key),
+        [_, key] | [key] => (SERVER.to_owned(), key),
         _ => (SERVER.to_owned(), ""),
     }
 }

@@ -24,6 +24,7 @@ mod project;
 mod publish;
 mod query;
 mod remote;
+mod remote_add;
 mod snapshot;
 mod state;
 mod storage;

@@ -150,8 +150,8 @@ mod tests {
         let before = fs::read(&made.certificate).unwrap();
         assert_eq!(Identity::ensure(directory.path(), "x").unwrap(), made);
         assert_eq!(fs::read(&made.certificate).unwrap(), before);
-        let mode = fs::metadata(&made.key).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let rights = fs::metadata(&made.key).unwrap().permissions().mode();
+        assert_eq!(rights & 0o777, 0o600);
         assert!(
             read_certificate(&made.certificate)
                 .unwrap()

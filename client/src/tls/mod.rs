@@ -123,12 +123,11 @@ impl Server {
     }
 
     fn session(&self) -> Result<Ssl, ClientError> {
-        let context = match self.context.get() {
-            Some(context) => context,
-            None => {
-                let made = self.make_context()?;
-                self.context.get_or_init(|| made)
-            }
+        let context = if let Some(context) = self.context.get() {
+            context
+        } else {
+            let made = self.make_context()?;
+            self.context.get_or_init(|| made)
         };
         self.name(context)
             .map_err(|error| self.failed(error.into()))
@@ -170,7 +169,10 @@ impl Server {
 /// SHA-256 of the DER, in hexadecimal: what people compare.
 pub fn fingerprint(certificate: &X509) -> Result<String, ErrorStack> {
     let digest = certificate.digest(MessageDigest::sha256())?;
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect())
 }
 
 /// Base64, as tokens are written.
