@@ -224,7 +224,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>>
         pools: pool::Pools::default(),
         roots: crate::files::Roots::default(),
         image_locks: KeyedMutex::default(),
-        image_checks: crate::app::image::Checks::default(),
+        image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),
         shutdown: CancellationToken::new(),
         places,

@@ -90,20 +90,7 @@ pub async fn create(app: &Arc<App>, joining: Joining, post: CertificatesPost) ->
     let secret = [post.trust_token.as_str(), post.password.as_str()]
         .into_iter()
         .find(|text| !text.is_empty());
-    let certificate = match (&joining.shown, joining.trusted) {
-        // Strangers add what they have the key of, nothing else.
-        (Some(shown), false) => ClientCertificate::clone(shown),
-        (None, false) => {
-            return Err(Error::Invalid(
-                "no client certificate was shown: there is nothing to trust".to_owned(),
-            ));
-        }
-        (_, true) if !post.put.certificate.is_empty() => {
-            ClientCertificate::parse(&post.put.certificate)?
-        }
-        (Some(shown), true) => ClientCertificate::clone(shown),
-        (None, true) => return Err(Error::Invalid("a certificate is needed".to_owned())),
-    };
+    let certificate = choose_certificate(&joining, &post.put.certificate)?;
     let mut trusted = Trusted {
         fingerprint: certificate.fingerprint().to_owned(),
         name: choose_name(&post.put.name, &certificate),
@@ -134,6 +121,17 @@ pub async fn create(app: &Arc<App>, joining: Joining, post: CertificatesPost) ->
         &joining.requestor,
     );
     Ok(Created::Certificate(url))
+}
+
+/// Strangers add what they have the key of, nothing else.
+fn choose_certificate(joining: &Joining, given: &str) -> Result<ClientCertificate> {
+    if joining.trusted && !given.is_empty() {
+        return ClientCertificate::parse(given);
+    }
+    let shown = joining.shown.as_deref().cloned();
+    shown.ok_or_else(|| {
+        Error::Invalid("no client certificate was shown: there is nothing to trust".to_owned())
+    })
 }
 
 fn choose_name(given: &str, certificate: &ClientCertificate) -> String {
