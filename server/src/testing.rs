@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use rlxc_container::cgroup::Layout;
+use rlxc_network::Links as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,11 @@ impl TestDaemon {
 
     /// The same directory and the same host under a new daemon; the old one is dead. Its start-up is that of the real one.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(None).await;
+    }
+
+    /// The same, and something goes wrong in the new life.
+    pub(crate) async fn restart_with(&mut self, fault: Option<(usize, Fault)>) {
         self.faults.kill();
         self.app.tasks.close();
         self.app.tasks.wait().await;
@@ -116,6 +122,7 @@ impl TestDaemon {
         );
         drop(old);
         (self.faults, self.ended) = (faults, ended);
+        self.faults.arm(fault);
         crate::daemon::recover(&self.app).await.unwrap();
         crate::app::instance::adopt_running(&self.app)
             .await
@@ -139,6 +146,15 @@ impl TestDaemon {
             .filter(|warning| warning.status != "resolved")
             .map(|warning| (warning.kind, warning.entity_url))
             .collect()
+    }
+
+    /// Lets namespaces take their veth pairs along, as the kernel does a moment after the last process.
+    pub(crate) async fn let_veths_die(&self) {
+        for link in self.host.links.list().await.unwrap() {
+            if link.kind.as_deref() == Some("veth") {
+                self.host.links.detach_nic(&link.name).await.unwrap();
+            }
+        }
     }
 
     /// Makes the cgroup of an instance, whose processes freeze as soon as they are told to.

@@ -9,6 +9,6 @@ pub mod pool;
 pub mod profile;
 pub mod server;
 pub mod template;
-pub mod volume;
 #[cfg(test)]
 mod tests;
+pub mod volume;

@@ -30,6 +30,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// Parses JSON; an error says where it is wrong.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // A list would pass for an object whose fields are all left out.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::Invalid(
+            "the body is not what it should be: a list instead of an object".to_owned(),
+        ));
+    }
     serde_json::from_slice(bytes)
         .map_err(|error| Error::Invalid(format!("the body is not what it should be: {error}")))
 }

@@ -140,9 +140,12 @@ impl JournalEntry {
 
 async fn undo_frozen(app: &App, instance: i64) -> Result<()> {
     let cgroup = app.cgroup(instance);
-    blocking(move || match cgroup.path().exists() {
-        true => cgroup.thaw(),
-        false => Ok(()),
+    blocking(move || {
+        if cgroup.path().exists() {
+            cgroup.thaw()
+        } else {
+            Ok(())
+        }
     })
     .await
     .map_err(|error| Error::failed(format!("thaw instance {instance}"), error))

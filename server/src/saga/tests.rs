@@ -4,7 +4,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::testing::{Call, EveryStep, TestDaemon};
+use crate::testing::{Call, EveryStep, Fault, TestDaemon};
 
 async fn every_step<P, F>(prepare: P, method: Method, url: &str, body: Value) -> Vec<&'static str>
 where
@@ -12,7 +12,14 @@ where
     F: Future<Output = TestDaemon>,
 {
     let request = Call::new(method, url, body);
-    EveryStep { prepare, request }.run().await
+    let fallback = None;
+    EveryStep {
+        prepare,
+        request,
+        fallback,
+    }
+    .run()
+    .await
 }
 
 fn empty(name: &str) -> Value {
@@ -35,6 +42,47 @@ async fn with_snapshot() -> TestDaemon {
     write_root(&daemon, "now");
     let patch = json!({"config": {"user.when": "now"}});
     daemon.ok(Method::PATCH, "/1.0/instances/c1", patch).await;
+    daemon
+}
+
+/// The smallest image there is, and its fingerprint.
+fn image() -> (Vec<u8>, String) {
+    let mut builder = tar::Builder::new(Vec::new());
+    let metadata = "architecture: amd64\ncreation_date: 1700000000\n";
+    for (path, content) in [("metadata.yaml", metadata), ("rootfs/a", "a")] {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(content.len() as u64);
+        builder
+            .append_data(&mut header, path, content.as_bytes())
+            .unwrap();
+    }
+    let bytes = builder.into_inner().unwrap();
+    let fingerprint = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    (bytes, fingerprint)
+}
+
+async fn with_image() -> TestDaemon {
+    let daemon = TestDaemon::with_pool().await;
+    let request = axum::http::Request::post("/1.0/images").body(image().0.into());
+    let (status, reply) = daemon.reply(request.unwrap()).await;
+    assert_eq!((status, &reply["metadata"]["err"]), (202, &json!("")));
+    daemon
+}
+
+fn from_image(name: &str) -> Value {
+    json!({"name": name, "source": {"type": "image", "fingerprint": image().1}})
+}
+
+async fn with_image_on_pool() -> TestDaemon {
+    let daemon = with_image().await;
+    let post = from_image("c1");
+    daemon.ok(Method::POST, "/1.0/instances", post).await;
+    let url = "/1.0/instances/c1";
+    daemon.ok(Method::DELETE, url, Value::Null).await;
     daemon
 }
 
@@ -64,6 +112,41 @@ async fn create_an_empty_instance() {
     )
     .await;
     assert!(steps.contains(&"create volume"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn create_an_instance_of_an_image() {
+    let request = Call::new(Method::POST, "/1.0/instances", from_image("c1"));
+    let prepare = with_image;
+    let fallback = Some(with_image_on_pool().await.world().await);
+    let test = EveryStep {
+        prepare,
+        request,
+        fallback,
+    };
+    let steps = test.run().await;
+    assert!(steps.contains(&"create image"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn import_an_image() {
+    let request = Call::upload("/1.0/images", image().0);
+    let prepare = TestDaemon::with_pool;
+    let fallback = None;
+    EveryStep {
+        prepare,
+        request,
+        fallback,
+    }
+    .run()
+    .await;
+}
+
+#[tokio::test]
+async fn delete_an_image() {
+    let url = format!("/1.0/images/{}", image().1);
+    let steps = every_step(with_image_on_pool, Method::DELETE, &url, Value::Null).await;
+    assert!(steps.contains(&"delete image"), "{steps:?}");
 }
 
 #[tokio::test]
@@ -122,6 +205,57 @@ async fn restore_a_snapshot() {
     let body = json!({"restore": "s1"});
     let steps = every_step(with_snapshot, Method::PUT, "/1.0/instances/c1", body).await;
     assert!(steps.contains(&"restore snapshot"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn snapshot_a_running_instance() {
+    let prepare = || async {
+        let daemon = with_instance().await;
+        let start = json!({"action": "start"});
+        daemon
+            .ok(Method::PUT, "/1.0/instances/c1/state", start)
+            .await;
+        daemon.make_cgroup(1);
+        daemon
+    };
+    let url = "/1.0/instances/c1/snapshots";
+    every_step(prepare, Method::POST, url, json!({"name": "s1"})).await;
+}
+
+/// A start is no saga: what it makes dies with the container. What it notes for the next start of the host may be lost.
+#[tokio::test]
+async fn a_start_that_fails_can_be_repeated() {
+    let daemon = with_instance().await;
+    let network = json!({"name": "br0"});
+    daemon.ok(Method::POST, "/1.0/networks", network).await;
+    let nic = json!({"devices": {"eth0": {"type": "nic", "network": "br0"}}});
+    daemon.ok(Method::PATCH, "/1.0/instances/c1", nic).await;
+    let start = Call::new(
+        Method::PUT,
+        "/1.0/instances/c1/state",
+        json!({"action": "start"}),
+    );
+    let stop = json!({"action": "stop"});
+    daemon.faults.arm(None);
+    start.send(&daemon).await.unwrap();
+    let steps = daemon.faults.disarm();
+    assert!(steps.contains(&"attach NIC"), "{steps:?}");
+    let mut failures = 0;
+    for number in 0..steps.len() {
+        for fault in [Fault::Refused, Fault::Done] {
+            let url = "/1.0/instances/c1/state";
+            daemon.ok(Method::PUT, url, stop.clone()).await;
+            daemon.let_veths_die().await;
+            daemon.faults.arm(Some((number, fault)));
+            let failed = start.send(&daemon).await;
+            daemon.faults.disarm();
+            if failed.is_err() {
+                failures += 1;
+                start.send(&daemon).await.unwrap();
+            }
+        }
+    }
+    assert!(failures >= 4, "{failures} of {steps:?}");
 }
 
 #[tokio::test]

@@ -46,6 +46,11 @@ impl FakeNames {
         self.lock().clone()
     }
 
+    /// Ends them all, as somebody's `killall` would.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Mac, String>>> {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -79,17 +79,13 @@ fn rows(tx: &rusqlite::Transaction<'_>) -> Result<Vec<String>, DbError> {
         .filter(|table| !REMEMBER.contains(&table.as_str()))
     {
         let mut statement = tx.prepare(&format!("SELECT * FROM {table}"))?;
-        let columns: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut line = format!("row {table}");
             for (index, column) in columns.iter().enumerate() {
                 if !column.ends_with("_at") {
-                    line.push_str(&format!(" {column}={}", show(row.get_ref(index)?)));
+                    line += &[" ", column, "=", &show(row.get_ref(index)?)].concat();
                 }
             }
             if !["volatile.uuid", "hwaddr"]

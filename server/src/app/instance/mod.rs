@@ -11,6 +11,8 @@ mod snapshot;
 mod start;
 mod state;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod update;
 mod view;
 

@@ -25,6 +25,14 @@ pub async fn rename(
 ) -> Result<Operation> {
     let new: InstanceName = new.parse()?;
     let instance = find(app, project, name).await?;
+    let (id, key) = (app.project(project).await?, new.to_string());
+    if app
+        .db
+        .read(move |tx| instances::exists(tx, id, &key))
+        .await?
+    {
+        return Err(Error::exists("instance", new.as_str()));
+    }
     let handle = app
         .instances
         .get(instance.id)

@@ -80,10 +80,16 @@ pub(super) async fn stop(
 }
 
 /// Asks init to shut down, and again: one that has just been started does not listen yet.
-async fn ask_until_stopped(running: &dyn Running, handle: &InstanceHandle) -> Result<(), RuntimeError> {
+async fn ask_until_stopped(
+    running: &dyn Running,
+    handle: &InstanceHandle,
+) -> Result<(), RuntimeError> {
     loop {
         running.shutdown().await?;
-        if tokio::time::timeout(ASK_AGAIN, handle.stopped()).await.is_ok() {
+        if tokio::time::timeout(ASK_AGAIN, handle.stopped())
+            .await
+            .is_ok()
+        {
             return Ok(());
         }
     }

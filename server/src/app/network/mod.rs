@@ -47,7 +47,11 @@ impl Networking {
     pub async fn take_down(&self, name: &str) -> Result<(), rlxc_network::Error> {
         self.names.stop(name).await?;
         self.firewall.remove(name).await?;
-        self.links.delete_bridge(name).await
+        match self.links.delete_bridge(name).await {
+            // Somebody else's of this name: so there was none of ours.
+            Err(rlxc_network::Error::NotOurs(_)) => Ok(()),
+            other => other,
+        }
     }
 }
 

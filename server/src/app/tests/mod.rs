@@ -1,0 +1,7 @@
+//! The API of everything but instances and images, on fakes.
+
+mod envelope;
+mod networks;
+mod operations;
+mod pools;
+mod profiles;
