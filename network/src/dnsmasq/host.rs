@@ -145,4 +145,33 @@ mod tests {
         assert_eq!(hosts_lines(&host), "10.1.2.3 dev1\nfd42::3 dev1\n");
         assert_eq!(file_name(host.hwaddr), "00163e010203");
     }
+
+    #[test]
+    fn what_is_set_is_listed_until_it_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().to_owned();
+        let files = Files {
+            config: dir.join("dnsmasq.conf"),
+            leases: dir.join("leases"),
+            log: dir.join("dnsmasq.log"),
+            dhcp: dir.join("dhcp"),
+            hosts: dir.join("hosts"),
+            pid: dir.join("pid"),
+            dir,
+        };
+        assert_eq!(list(&files).unwrap(), []);
+        let hwaddr: Mac = "00:16:3e:0a:0b:0c".parse().unwrap();
+        let host = Host {
+            name: "c1".to_owned(),
+            hwaddr,
+            ipv4: None,
+            ipv6: None,
+        };
+        set(&files, &host).unwrap();
+        std::fs::write(files.dhcp.join("somebody"), "").unwrap();
+        std::fs::write(files.dhcp.join("ääääääääääää"), "").unwrap();
+        assert_eq!(list(&files).unwrap(), [hwaddr]);
+        remove(&files, hwaddr).unwrap();
+        assert_eq!(list(&files).unwrap(), []);
+    }
 }
