@@ -29,6 +29,7 @@ pub const EXTENSIONS: &[&str] = &[
     "console",
     "directory_manipulation",
     "etag",
+    "explicit_trust_token",
     "file_append",
     "file_delete",
     "file_symlinks",

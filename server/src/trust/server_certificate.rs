@@ -9,9 +9,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::x509::extension::{
-    BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
-};
+use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 use rlxc_sys::file::{self, Durability};
 
@@ -131,13 +129,7 @@ fn make(host: &str) -> Result<(X509, PKey<Private>), ErrorStack> {
     builder.set_not_before(&*Asn1Time::days_from_now(0)?)?;
     builder.set_not_after(&*Asn1Time::days_from_now(LIFETIME_DAYS)?)?;
     builder.append_extension(BasicConstraints::new().critical().build()?)?;
-    builder.append_extension(
-        KeyUsage::new()
-            .critical()
-            .digital_signature()
-            .key_encipherment()
-            .build()?,
-    )?;
+    // No key usage: one without the right to sign makes OpenSSL refuse a copy of the certificate as its own anchor.
     builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
     let names = SubjectAlternativeName::new()
         .dns(host)
