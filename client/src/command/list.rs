@@ -32,6 +32,10 @@ pub(crate) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     );
     let recursion = if full || table_only { "2" } else { "1" };
     let mut path = url::with_query("/1.0/instances", "recursion", recursion);
+    let only_addresses = !args.columns.contains(['m', 'D', 'N', 'p', 'u']);
+    if full && !table_only && only_addresses {
+        path = url::with_query(&path, "fields", "state.network");
+    }
     if args.all_projects {
         path = url::with_query(&path, "all-projects", "true");
     }

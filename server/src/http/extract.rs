@@ -50,6 +50,7 @@ struct RawParams {
     secret: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    fields: Option<String>,
 }
 
 /// The query parameters that resources share.
@@ -65,6 +66,8 @@ pub(super) struct Params {
     pub timeout: Option<i64>,
     /// Opens a websocket.
     pub secret: Option<String>,
+    /// The parts of a full object that are wanted; all unless said.
+    pub fields: Option<String>,
     /// Event types, or the like.
     pub kind: Option<String>,
     /// The tag that what is changed must have.
@@ -108,6 +111,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             timeout: number("timeout", raw.timeout)?,
             secret: raw.secret,
             kind: raw.kind,
+            fields: raw.fields.filter(|fields| !fields.is_empty()),
             if_match: parts
                 .headers
                 .get(IF_MATCH)

@@ -37,10 +37,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
     let project = (!params.all_projects).then_some(params.project.as_str());
-    let view = if params.recursion >= 2 {
-        View::Full
-    } else {
-        View::Plain
+    let view = match (params.recursion, params.fields.as_deref()) {
+        (0 | 1, _) => View::Plain,
+        (_, Some("state.network")) => View::Network,
+        _ => View::Full,
     };
     let all = instance::list(&app, project, view).await?;
     if params.recursion >= 2 {

@@ -25,6 +25,8 @@ use crate::saga::instance_volume;
 pub enum View {
     /// What the inventory and the actor know.
     Plain,
+    /// Snapshots, and of the state only what its interfaces are: what a listing shows.
+    Network,
     /// State and snapshots too.
     Full,
 }
@@ -51,10 +53,10 @@ pub async fn list(app: &Arc<App>, project: Option<&str>, view: View) -> Result<V
             .collect()
     };
     // Only the kernel makes one wait, and that in microseconds; but there may be thousands.
-    Ok(if view == View::Full {
-        blocking(build).await
-    } else {
+    Ok(if view == View::Plain {
         build()
+    } else {
+        blocking(build).await
     })
 }
 
@@ -77,7 +79,7 @@ pub async fn state(app: &Arc<App>, project: &str, name: &str) -> Result<Instance
     let app = Arc::clone(app);
     let driver = app.pools.get(&row.pool).ok();
     Ok(blocking(move || {
-        let mut state = read_state(&app, &row, &app.instances.status(row.id));
+        let mut state = read_state(&app, &row, &app.instances.status(row.id), View::Full);
         let usage = driver.and_then(|driver| driver.volume_usage(instance_volume(row.id)).ok());
         if let Some(usage) = usage {
             let disk = InstanceStateDisk {
@@ -133,7 +135,7 @@ fn build(app: &App, row: &Instance, known: &[Profile], view: View) -> InstanceFu
         };
     }
     InstanceFull {
-        state: Some(read_state(app, row, &status)),
+        state: Some(read_state(app, row, &status, view)),
         snapshots: Some(
             row.snapshots
                 .iter()
@@ -201,7 +203,7 @@ fn time(text: Option<&str>) -> Timestamp {
     text.map_or_else(Timestamp::none, |text| Timestamp(text.to_owned()))
 }
 
-fn read_state(app: &App, row: &Instance, status: &Status) -> InstanceState {
+fn read_state(app: &App, row: &Instance, status: &Status, view: View) -> InstanceState {
     let mut state = InstanceState {
         status: status.code.text().to_owned(),
         status_code: status.code,
@@ -212,18 +214,11 @@ fn read_state(app: &App, row: &Instance, status: &Status) -> InstanceState {
     };
     state.pid = i64::from(running.init_pid());
     state.started_at = time(row.last_used_at.as_deref());
-    if let Ok(usage) = app.cgroup(row.id).usage() {
-        state.processes = signed(usage.processes);
-        state.cpu = InstanceStateCpu {
-            usage: signed(usage.cpu_ns),
-        };
-        state.memory = InstanceStateMemory {
-            usage: signed(usage.memory),
-            usage_peak: signed(usage.memory_peak.unwrap_or(0)),
-            swap_usage: signed(usage.swap.unwrap_or(0)),
-            swap_usage_peak: 0,
-            total: signed(usage.memory_limit.unwrap_or(app.host.memory)),
-        };
+    // Without a memory controller this asks every process of the instance.
+    if view == View::Full
+        && let Ok(usage) = app.cgroup(row.id).usage()
+    {
+        add_usage(&mut state, &usage, app.host.memory);
     }
     // An instance that ends at this moment has no interfaces any more.
     let interfaces = NetnsView::open(running.netns())
@@ -234,6 +229,20 @@ fn read_state(app: &App, row: &Instance, status: &Status) -> InstanceState {
         .map(|interface| (interface.name.clone(), render_interface(row, interface)))
         .collect();
     state
+}
+
+fn add_usage(state: &mut InstanceState, usage: &rlxc_container::cgroup::Usage, host_memory: u64) {
+    state.processes = signed(usage.processes);
+    state.cpu = InstanceStateCpu {
+        usage: signed(usage.cpu_ns),
+    };
+    state.memory = InstanceStateMemory {
+        usage: signed(usage.memory),
+        usage_peak: signed(usage.memory_peak.unwrap_or(0)),
+        swap_usage: signed(usage.swap.unwrap_or(0)),
+        swap_usage_peak: 0,
+        total: signed(usage.memory_limit.unwrap_or(host_memory)),
+    };
 }
 
 fn render_interface(row: &Instance, interface: &InterfaceState) -> InstanceStateNetwork {
