@@ -51,19 +51,20 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
     let app = build(places, exits)?;
     recover(&app).await?;
     let to_start = instance::adopt_running(&app).await?;
-    let socket = UnixSocket::bind(&app.places.socket(), group)?;
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
+    let remote_api = app
+        .tasks
+        .spawn(http::serve_tls(Arc::clone(&app), http::router(&app)));
+    app::server::open_remote(&app).await?;
+    // Last: who can connect here finds all the rest in place.
+    let socket = UnixSocket::bind(&app.places.socket(), group)?;
     let api = app.tasks.spawn(http::serve(
         socket,
         http::router(&app),
         app.shutdown.clone(),
     ));
-    let remote_api = app
-        .tasks
-        .spawn(http::serve_tls(Arc::clone(&app), http::router(&app)));
-    app::server::open_remote(&app).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
     notify("READY=1");
     let starter = Arc::clone(&app);

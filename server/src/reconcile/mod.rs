@@ -27,11 +27,11 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Looks and mends until the daemon ends.
 pub async fn run(app: Arc<App>) {
     loop {
+        once(&app).await;
         tokio::select! {
             () = app.shutdown.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        once(&app).await;
     }
 }
 
