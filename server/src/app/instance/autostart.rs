@@ -124,10 +124,7 @@ pub async fn start_all(app: &Arc<App>, list: Vec<Instance>) {
 }
 
 async fn start_one(app: &Arc<App>, instance: Instance) -> Result<Operation> {
-    let handle = app
-        .instances
-        .get(instance.id)
-        .ok_or_else(|| crate::error::Error::not_found("instance", &instance.name))?;
+    let handle = super::handle(app, &instance)?;
     let id = app.operations.next_id();
     let permit = handle.begin(Verb::Start, &instance.name, &id).await?;
     let url = instance_url(&instance.project, &instance.name);

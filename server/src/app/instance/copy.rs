@@ -38,10 +38,7 @@ pub(super) async fn resolve(
         None => (source.source.as_str(), None),
     };
     let instance = find(app, project, name).await?;
-    let handle = app
-        .instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", name))?;
+    let handle = super::handle(app, &instance)?;
     let permit = handle.begin(Verb::Copy, name, operation).await?;
     let snapshot = snapshot
         .map(|wanted| {

@@ -30,10 +30,7 @@ pub async fn delete(
             "instance `{name}` is protected: unset security.protection.delete first"
         )));
     }
-    let handle = app
-        .instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", name))?;
+    let handle = super::handle(app, &instance)?;
     let id = app.operations.next_id();
     let permit = handle.begin(Verb::Delete, name, &id).await?;
     let spec = OperationSpec::task(

@@ -31,6 +31,7 @@ pub use view::{View, full, get, list, render_snapshot, snapshot, snapshots, stat
 use crate::context::App;
 use crate::db::instances;
 use crate::error::{Error, Result};
+use crate::instance::InstanceHandle;
 use crate::model::Instance;
 
 /// An instance by name.
@@ -54,4 +55,11 @@ pub async fn find_id(app: &App, project: &str, name: &str) -> Result<i64> {
 pub async fn find_by_id(app: &App, id: i64) -> Result<Instance> {
     let found = app.db.read(move |tx| instances::find_by_id(tx, id)).await?;
     found.ok_or_else(|| Error::not_found("instance", id.to_string()))
+}
+
+/// The actor of an instance that was just read.
+fn handle(app: &App, instance: &Instance) -> Result<InstanceHandle> {
+    app.instances
+        .get(instance.id)
+        .ok_or_else(|| Error::not_found("instance", &instance.name))
 }

@@ -33,10 +33,7 @@ pub async fn rename(
     {
         return Err(Error::exists("instance", new.as_str()));
     }
-    let handle = app
-        .instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", name))?;
+    let handle = super::handle(app, &instance)?;
     let operation = app.operations.next_id();
     let permit = handle.begin(Verb::Update, name, &operation).await?;
     let spec = OperationSpec::task(

@@ -7,13 +7,13 @@ use rlxc_api::name::SnapshotName;
 use rlxc_api::{InstanceSnapshotPut, InstanceSnapshotsPost, Operation, Requestor};
 use rlxc_storage::State as VolumeState;
 
-use super::find;
 use super::state::{freeze_cgroup, thaw_cgroup};
+use super::{find, handle};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{journal, keys, snapshots};
 use crate::error::{Error, Result};
+use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
-use crate::instance::{InstanceHandle, Permit};
 use crate::model::{Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
@@ -279,12 +279,6 @@ pub(super) fn find_snapshot<'a>(instance: &'a Instance, name: &str) -> Result<&'
                 .map(|snapshot| snapshot.name.as_str()),
         ),
     })
-}
-
-pub(super) fn handle(app: &App, instance: &Instance) -> Result<InstanceHandle> {
-    app.instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", &instance.name))
 }
 
 fn spec(what: &'static str, instance: &Instance, snapshot: &str, who: &Requestor) -> OperationSpec {

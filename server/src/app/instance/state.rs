@@ -48,10 +48,7 @@ pub async fn change_state(
 ) -> Result<Operation> {
     let (verb, description) = parse_action(&put.action)?;
     let instance = find(app, project, name).await?;
-    let handle = app
-        .instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", name))?;
+    let handle = super::handle(app, &instance)?;
     let id = app.operations.next_id();
     let permit = handle.begin(verb, name, &id).await?;
     let spec = OperationSpec::task(

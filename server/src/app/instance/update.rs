@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rlxc_api::{InstancePut, Operation, Requestor};
 
 use super::find;
-use super::snapshot::{find_snapshot, handle};
+use super::handle;
+use super::snapshot::find_snapshot;
 use super::start::Started;
 use super::stop::{Manner, stop};
 use crate::context::{App, blocking, instance_url};
