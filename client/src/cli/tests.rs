@@ -23,11 +23,15 @@ fn help_of_all_commands() {
             collect(sub, &format!("{path} {name}"), text);
         }
     }
-    let mut text = String::new();
-    let mut command = Cli::command();
+    let mut command = Cli::command().term_width(100);
     command.build();
-    collect(&mut command, "rlxc", &mut text);
-    insta::assert_snapshot!(text);
+    insta::assert_snapshot!("help", command.clone().render_help());
+    // One file a command: a change to one shows as such.
+    for verb in command.get_subcommands_mut() {
+        let (name, mut text) = (verb.get_name().to_owned(), String::new());
+        collect(verb, &format!("rlxc {name}"), &mut text);
+        insta::assert_snapshot!(format!("help_{name}"), text);
+    }
 }
 
 #[test]
