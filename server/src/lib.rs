@@ -17,6 +17,7 @@ pub mod http;
 pub mod image_build;
 pub mod instance;
 mod keyed;
+pub mod keys;
 mod lock;
 pub mod model;
 mod notify;

@@ -6,8 +6,8 @@ use rlxc_api::{Profile as ProfileView, ProfilePut, ProfilesPost, Requestor};
 use crate::context::{App, instance_url};
 use crate::db::profiles;
 use crate::error::{Error, Result};
+use crate::keys;
 use crate::model::Profile;
-use crate::plan::keys;
 
 /// All profiles of a project.
 pub async fn list(app: &App, project: &str) -> Result<Vec<ProfileView>> {

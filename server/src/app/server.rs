@@ -10,8 +10,8 @@ use rlxc_sys::chain::chain;
 use crate::context::{App, blocking};
 use crate::db::{self, pools};
 use crate::error::{Error, Result};
+use crate::keys;
 use crate::model::Config;
-use crate::plan::keys::did_you_mean;
 use crate::trust;
 
 /// What is offered beyond LXD's first API: only what is true, and nothing that would change what clients send.
@@ -41,6 +41,7 @@ pub const EXTENSIONS: &[&str] = &[
     "instance_create_start",
     "instance_get_full",
     "instance_nic_network",
+    "metadata_configuration",
     "network",
     "network_leases",
     "network_state",
@@ -62,24 +63,9 @@ pub const EXTENSIONS: &[&str] = &[
 ];
 
 const HTTPS_ADDRESS: &str = "core.https_address";
-const TOKEN_EXPIRY: &str = "core.remote_token_expiry";
 const TRUST_PASSWORD: &str = "core.trust_password";
 /// What is shown of a password that is set; given back, it means the same password.
 const IS_SET: &str = "true";
-
-/// Keys of the server.
-const KEYS: &[&str] = &[
-    HTTPS_ADDRESS,
-    "core.proxy_http",
-    "core.proxy_https",
-    "core.proxy_ignore_hosts",
-    TOKEN_EXPIRY,
-    "core.shutdown_timeout",
-    TRUST_PASSWORD,
-    "images.auto_update_cached",
-    "images.build.mirror",
-    "images.compression_algorithm",
-];
 
 /// The server as its clients see it.
 pub async fn get(app: &App, who: &Requestor) -> Result<Server> {
@@ -174,7 +160,7 @@ pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .collect();
-    check(&config)?;
+    keys::server::SCOPE.check(&config).map_err(Error::Invalid)?;
     keep_password(&before, &mut config).await?;
     // What can fail comes first: an address that is in use changes nothing.
     app.trust.listen(address(&config)).await?;
@@ -221,23 +207,6 @@ pub async fn open_remote(app: &Arc<App>) -> Result<()> {
             .await;
     }
     super::join_token::resume(app).await
-}
-
-fn check(config: &Config) -> Result<()> {
-    if let Some(key) = config
-        .keys()
-        .find(|key| !KEYS.contains(&key.as_str()) && !key.starts_with("user."))
-    {
-        return Err(Error::Invalid(format!(
-            "unknown server key `{key}`{}",
-            did_you_mean(key, KEYS.iter().copied())
-        )));
-    }
-    if let Some(text) = config.get(TOKEN_EXPIRY) {
-        trust::parse_lifetime(text).map_err(Error::Invalid)?;
-    }
-    trust::parse_addresses(address(config)).map_err(Error::Invalid)?;
-    Ok(())
 }
 
 /// Adds keys to those that are there; an empty value takes one away.

@@ -74,7 +74,7 @@ fn is_within(
     let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match parts[..] {
-        ["" | "1.0"] => reads,
+        ["" | "1.0"] | ["1.0", "metadata", "configuration"] => reads,
         ["1.0", "instances" | "containers", ..] => is_in_projects(uri, projects),
         ["1.0", "images" | "profiles", ..] => reads && is_in_projects(uri, projects),
         ["1.0", "operations", id, ..] => operations

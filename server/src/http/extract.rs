@@ -87,7 +87,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
                 ))
             })?;
         let truthy = |text: Option<String>| {
-            text.is_some_and(|text| crate::plan::keys::parse_bool(&text) == Some(true))
+            text.is_some_and(|text| crate::keys::parse_bool(&text) == Some(true))
         };
         let number = |name: &str, text: Option<String>| {
             let parsed = text.filter(|text| !text.is_empty()).map(|text| {

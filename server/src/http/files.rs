@@ -132,8 +132,8 @@ async fn delete(
     At(place): At,
     headers: HeaderMap,
 ) -> Reply {
-    let force = header(&headers, "force")
-        .is_some_and(|text| crate::plan::keys::parse_bool(text) == Some(true));
+    let force =
+        header(&headers, "force").is_some_and(|text| crate::keys::parse_bool(text) == Some(true));
     files::delete(&app, &who, &place, force).await?;
     done()
 }

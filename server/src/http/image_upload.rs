@@ -15,7 +15,7 @@ use super::render::{Reply, accepted};
 use crate::app::image::{self, Draft, Incoming, Upload};
 use crate::context::App;
 use crate::error::{Error, Result};
-use crate::plan::keys::parse_bool;
+use crate::keys::parse_bool;
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,

@@ -15,6 +15,7 @@ mod images;
 mod instances;
 mod listener;
 mod logs;
+mod metadata;
 mod networks;
 mod operations;
 mod patch;
@@ -50,6 +51,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/1.0/instances", instances::routes())
         .nest("/1.0/containers", instances::routes())
         .merge(images::routes())
+        .merge(metadata::routes())
         .merge(networks::routes())
         .merge(pools::routes())
         .merge(volumes::routes())

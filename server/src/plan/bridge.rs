@@ -5,160 +5,66 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use rlxc_network::{BridgeSpec, DnsMode, Mac};
 
+use crate::keys;
 use crate::model::Config;
-
-/// Every key that a bridge network may have, apart from `user.*`.
-pub const KEYS: &[&str] = &[
-    "bridge.hwaddr",
-    "bridge.mtu",
-    "dns.domain",
-    "dns.mode",
-    "ipv4.address",
-    "ipv4.dhcp",
-    "ipv4.dhcp.expiry",
-    "ipv4.dhcp.ranges",
-    "ipv4.firewall",
-    "ipv4.nat",
-    "ipv6.address",
-    "ipv6.dhcp",
-    "ipv6.dhcp.stateful",
-    "ipv6.firewall",
-    "ipv6.nat",
-    "raw.dnsmasq",
-];
 
 /// Reads the configuration of network `name`; an error says which key is wrong and what it should look like.
 pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
-    check_keys(config)?;
-    let ipv4: Option<Ipv4Net> = address(config, "ipv4.address", "10.1.2.1/24")?;
-    let ipv6: Option<Ipv6Net> = address(config, "ipv6.address", "fd42::1/64")?;
+    keys::network::BRIDGE.check(config)?;
+    let ipv4: Option<Ipv4Net> = address(config, "ipv4.address")?;
+    let ipv6: Option<Ipv6Net> = address(config, "ipv6.address")?;
     Ok(BridgeSpec {
         name: name.to_owned(),
         ipv4,
         ipv6,
-        ipv4_nat: flag(config, "ipv4.nat", false)?,
-        ipv6_nat: flag(config, "ipv6.nat", false)?,
-        ipv4_firewall: flag(config, "ipv4.firewall", true)?,
-        ipv6_firewall: flag(config, "ipv6.firewall", true)?,
-        ipv4_dhcp: flag(config, "ipv4.dhcp", true)?,
-        ipv6_dhcp: flag(config, "ipv6.dhcp", true)?,
-        ipv6_stateful: flag(config, "ipv6.dhcp.stateful", false)?,
+        ipv4_nat: flag(config, "ipv4.nat", false),
+        ipv6_nat: flag(config, "ipv6.nat", false),
+        ipv4_firewall: flag(config, "ipv4.firewall", true),
+        ipv6_firewall: flag(config, "ipv6.firewall", true),
+        ipv4_dhcp: flag(config, "ipv4.dhcp", true),
+        ipv6_dhcp: flag(config, "ipv6.dhcp", true),
+        ipv6_stateful: flag(config, "ipv6.dhcp.stateful", false),
         ipv4_dhcp_ranges: ranges(config, ipv4)?,
-        dhcp_expiry: expiry(config)?,
-        mtu: parsed(config, "bridge.mtu", "a number such as 1500")?,
-        hwaddr: parsed::<Mac>(
-            config,
-            "bridge.hwaddr",
-            "an address such as 00:16:3e:01:02:03",
-        )?,
-        dns_domain: domain(config)?,
-        dns_mode: dns_mode(config)?,
+        dhcp_expiry: text(config, "ipv4.dhcp.expiry"),
+        mtu: parsed(config, "bridge.mtu")?,
+        hwaddr: parsed::<Mac>(config, "bridge.hwaddr")?,
+        dns_domain: text(config, "dns.domain"),
+        dns_mode: dns_mode(config),
         raw_dnsmasq: text(config, "raw.dnsmasq"),
     })
-}
-
-fn check_keys(config: &Config) -> Result<(), String> {
-    let unknown = config
-        .keys()
-        .find(|key| !key.starts_with("user.") && !KEYS.contains(&key.as_str()));
-    match unknown {
-        Some(key) => Err(format!(
-            "unknown network key `{key}`{}",
-            super::keys::did_you_mean(key, KEYS.iter().copied())
-        )),
-        None => Ok(()),
-    }
 }
 
 fn text(config: &Config, key: &str) -> Option<String> {
     config.get(key).filter(|value| !value.is_empty()).cloned()
 }
 
-fn parsed<T: std::str::FromStr>(
-    config: &Config,
-    key: &str,
-    example: &str,
-) -> Result<Option<T>, String> {
-    text(config, key)
-        .map(|value| {
-            value
-                .parse()
-                .map_err(|_bad| format!("`{key}={value}` is not {example}"))
-        })
-        .transpose()
+/// A value that the table of keys let pass.
+fn parsed<T: std::str::FromStr>(config: &Config, key: &str) -> Result<Option<T>, String> {
+    let read = |value: String| {
+        value
+            .parse()
+            .map_err(|_bad| format!("`{key}={value}` can't be read"))
+    };
+    text(config, key).map(read).transpose()
 }
 
-fn address<T: std::str::FromStr>(
-    config: &Config,
-    key: &str,
-    example: &str,
-) -> Result<Option<T>, String> {
+fn address<T: std::str::FromStr>(config: &Config, key: &str) -> Result<Option<T>, String> {
     match config.get(key).map(String::as_str) {
-        None | Some("none" | "") => Ok(None),
-        Some(_) => parsed(
-            config,
-            key,
-            &format!("`none`, `auto`, or an address with its prefix such as {example}"),
-        ),
+        None | Some("none") => Ok(None),
+        Some(_) => parsed(config, key),
     }
 }
 
-fn flag(config: &Config, key: &str, default: bool) -> Result<bool, String> {
-    match text(config, key) {
-        None => Ok(default),
-        Some(value) => super::keys::parse_bool(&value)
-            .ok_or_else(|| format!("`{key}={value}` is neither true nor false")),
-    }
+fn flag(config: &Config, key: &str, default: bool) -> bool {
+    let set = config.get(key).and_then(|value| keys::parse_bool(value));
+    set.unwrap_or(default)
 }
 
-/// A lease time as dnsmasq reads it.
-fn expiry(config: &Config) -> Result<Option<String>, String> {
-    let Some(text) = text(config, "ipv4.dhcp.expiry") else {
-        return Ok(None);
-    };
-    let digits = text
-        .strip_suffix(['s', 'm', 'h', 'd', 'w'])
-        .unwrap_or(&text);
-    let valid = text == "infinite"
-        || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    if valid {
-        Ok(Some(text))
-    } else {
-        Err(format!(
-            "`ipv4.dhcp.expiry={text}` is not a time such as 45m, 1h or infinite"
-        ))
-    }
-}
-
-fn domain(config: &Config) -> Result<Option<String>, String> {
-    let Some(text) = text(config, "dns.domain") else {
-        return Ok(None);
-    };
-    let label = |label: &str| {
-        let fits =
-            (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
-        fits && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let valid = text.len() < 254 && text.split('.').all(label);
-    if valid {
-        Ok(Some(text))
-    } else {
-        Err(format!(
-            "`dns.domain={text}` is not a domain name such as lab.example"
-        ))
-    }
-}
-
-fn dns_mode(config: &Config) -> Result<DnsMode, String> {
+fn dns_mode(config: &Config) -> DnsMode {
     match config.get("dns.mode").map(String::as_str) {
-        None | Some("" | "managed") => Ok(DnsMode::Managed),
-        Some("dynamic") => Ok(DnsMode::Dynamic),
-        Some("none") => Ok(DnsMode::None),
-        Some(other) => Err(format!(
-            "`dns.mode={other}` is not managed, dynamic or none"
-        )),
+        Some("dynamic") => DnsMode::Dynamic,
+        Some("none") => DnsMode::None,
+        _ => DnsMode::Managed,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod expand;
 pub mod idmap;
-pub mod keys;
 pub mod nic;
 pub mod start;
+
+pub use crate::keys;

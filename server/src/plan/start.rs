@@ -8,8 +8,8 @@ use rlxc_sys::idmap::{IDS_PER_CONTAINER, IdMap};
 use rlxc_sys::rootfs::RootSource;
 
 use super::expand::Expanded;
-use super::keys::{is_true, parse_bool};
 use super::nic::{Nic, plan_nics};
+use crate::keys::{is_true, parse_bool};
 use crate::model::{Config, Instance};
 use crate::places::Places;
 
@@ -22,6 +22,10 @@ const DROPPED: &[&str] = &[
     "sys_time",
 ];
 const UNLIMITED: u64 = u64::MAX;
+/// What `cpu.weight` of a control group is unless said, see cgroups(7).
+const NORMAL_WEIGHT: u64 = 100;
+/// What `limits.cpu.priority` is unless said.
+const HIGHEST_PRIORITY: u64 = 10;
 
 /// What the host has, as far as limits depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -202,6 +206,11 @@ fn plan_limits(config: &Config, host: HostFacts) -> Result<Limits, String> {
     }
     if let Some(text) = config.get("limits.cpu.allowance") {
         allowance(text, &mut limits)?;
+    }
+    if let Some(priority) = number(config, "limits.cpu.priority")? {
+        // As with LXD: a little less than those of the same allowance.
+        let weight = limits.cpu_weight.unwrap_or(NORMAL_WEIGHT);
+        limits.cpu_weight = Some(weight.saturating_sub(HIGHEST_PRIORITY - priority).max(1));
     }
     Ok(limits)
 }

@@ -8,8 +8,8 @@ use super::resolve::find;
 use crate::context::App;
 use crate::db::images::{self, Alias};
 use crate::error::{Error, Result};
+use crate::keys::did_you_mean;
 use crate::model::Image;
-use crate::plan::keys::did_you_mean;
 
 /// Refuses what nobody could type or would mean something else in a URL.
 pub(super) fn check_name(name: &str) -> Result<()> {

@@ -137,7 +137,7 @@ pub(super) async fn from_server(
     let follow = config.get("images.auto_update_cached");
     let draft = Draft {
         cached: true,
-        auto_update: follow.is_none_or(|value| crate::plan::keys::parse_bool(value) != Some(false)),
+        auto_update: follow.is_none_or(|value| crate::keys::parse_bool(value) != Some(false)),
         ..Draft::default()
     };
     match (copy(app, operation, &wanted, draft).await, cached) {

@@ -7,9 +7,9 @@ use rlxc_api::{InstanceSource, Requestor};
 use crate::context::App;
 use crate::db::images;
 use crate::error::{Error, Result};
+use crate::keys::did_you_mean;
 use crate::model::Image;
 use crate::operation::Handle;
-use crate::plan::keys::did_you_mean;
 
 /// The image of an instance to be: by alias, by fingerprint, or from another server.
 pub async fn resolve(

@@ -1,6 +1,7 @@
 //! What happens to instances when the daemon starts: those that run are taken over, those that should run are started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rlxc_api::{Operation, Requestor};
 use rlxc_sys::chain::chain;
@@ -12,9 +13,9 @@ use crate::db::instances;
 use crate::error::Result;
 use crate::instance::Exit;
 use crate::instance::state::{State, Verb};
+use crate::keys::parse_bool;
 use crate::model::Instance;
 use crate::operation::OperationSpec;
-use crate::plan::keys::parse_bool;
 use crate::runtime::Attached;
 
 /// Connects to the monitors of all instances and starts their actors. Returns the instances that should be started: they
@@ -102,21 +103,27 @@ fn should_start(instance: &Instance) -> bool {
 }
 
 fn priority(instance: &Instance) -> i64 {
-    instance
-        .config
-        .get("boot.autostart.priority")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+    let text = instance.config.get("boot.autostart.priority");
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn delay(instance: &Instance) -> Duration {
+    let text = instance.config.get("boot.autostart.delay");
+    Duration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Starts instances one after the other, each as an operation of its own.
 pub async fn start_all(app: &Arc<App>, list: Vec<Instance>) {
     for instance in list {
-        let name = instance.name.clone();
+        let (name, delay) = (instance.name.clone(), delay(&instance));
         match start_one(app, instance).await {
             Ok(operation) => {
                 // Its outcome is in the operation; the next one starts in any case.
                 drop(app.operations.wait(&operation.id, None).await);
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = app.shutdown.cancelled() => return,
+                }
             }
             Err(error) => tracing::warn!(instance = name, error = %chain(&error), "not started"),
         }

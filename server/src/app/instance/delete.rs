@@ -12,9 +12,9 @@ use crate::db::{instances, journal, keys};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::Verb;
+use crate::keys::is_true;
 use crate::model::Instance;
 use crate::operation::OperationSpec;
-use crate::plan;
 use crate::saga::{JournalEntry, Saga};
 
 /// Begins to delete a stopped instance.
@@ -25,7 +25,7 @@ pub async fn delete(
     name: &str,
 ) -> Result<Operation> {
     let instance = find(app, project, name).await?;
-    if plan::keys::is_true(&instance.config, "security.protection.delete") {
+    if is_true(&instance.config, "security.protection.delete") {
         return Err(Error::Invalid(format!(
             "instance `{name}` is protected: unset security.protection.delete first"
         )));

@@ -271,7 +271,7 @@ pub(super) fn find_snapshot<'a>(instance: &'a Instance, name: &str) -> Result<&'
     found.ok_or_else(|| Error::NotFound {
         kind: "snapshot",
         name: format!("{}/{name}", instance.name),
-        hint: crate::plan::keys::did_you_mean(
+        hint: crate::keys::did_you_mean(
             name,
             instance
                 .snapshots

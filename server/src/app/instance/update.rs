@@ -15,10 +15,10 @@ use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
 use crate::instance::Outcome;
 use crate::instance::state::Verb;
+use crate::keys;
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::plan::expand::{expand, root_disk};
-use crate::plan::keys;
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Keys that belong to the daemon: a client may change them but not take them away.

@@ -17,6 +17,7 @@ pub use open::{HostOpener, Opener, Pools};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, pools};
 use crate::error::{Error, Result};
+use crate::keys;
 use crate::model::{Config, Pool};
 use crate::saga::{JournalEntry, Saga};
 
@@ -77,7 +78,9 @@ pub async fn create(app: &App, who: &Requestor, post: StoragePoolsPost) -> Resul
         description: post.put.description,
         config: post.put.config,
     };
-    check_config(&pool.config)?;
+    keys::pool::SCOPE
+        .check(&pool.config)
+        .map_err(Error::Invalid)?;
     let path = source(app, &pool);
     let _turn = app.pools.turn().await;
     check_source(app, &pool.name, &path).await?;
@@ -166,16 +169,6 @@ fn check_driver(driver: &str) -> Result<()> {
     )))
 }
 
-fn check_config(config: &Config) -> Result<()> {
-    const KEYS: &[&str] = &["source"];
-    let own =
-        |key: &str| KEYS.contains(&key) || key.starts_with("user.") || key.starts_with("volatile.");
-    match config.keys().find(|key| !own(key)) {
-        Some(key) => Err(Error::Invalid(format!("unknown storage pool key `{key}`"))),
-        None => Ok(()),
-    }
-}
-
 async fn check_source(app: &App, name: &str, path: &Path) -> Result<()> {
     if !path.is_absolute() {
         return Err(Error::Invalid(format!(
@@ -201,7 +194,9 @@ async fn check_source(app: &App, name: &str, path: &Path) -> Result<()> {
 
 /// Replaces description and keys.
 pub async fn update(app: &App, who: &Requestor, name: &str, put: StoragePoolPut) -> Result<()> {
-    check_config(&put.config)?;
+    keys::pool::SCOPE
+        .check(&put.config)
+        .map_err(Error::Invalid)?;
     let mut pool = find(app, name).await?;
     if put
         .config

@@ -17,9 +17,9 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 
 use crate::context::{App, blocking};
 use crate::error::{Cause, Error, Result};
+use crate::keys;
 use crate::model::Instance;
 use crate::plan::expand::Expanded;
-use crate::plan::keys;
 use crate::saga::instance_volume;
 use render::{Facts, Guest, render};
 

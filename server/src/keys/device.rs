@@ -1,0 +1,116 @@
+//! Keys of devices, by their type.
+
+use super::kind::{self, Kind};
+use super::{Group, Key, Scope};
+use crate::model::Config;
+
+/// The types of devices, and what each may have besides its type.
+const TYPES: &[(&str, &Scope)] = &[
+    ("disk", &DISK),
+    ("nic", &NIC_BRIDGED),
+    ("none", &NONE),
+    ("unix-char", &UNIX_CHAR),
+];
+
+/// Checks a device by its type.
+pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
+    let kind = device.get("type").map_or("", String::as_str);
+    let Some((_, scope)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+        let known: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+        let known = known.join(", ");
+        return Err(if kind.is_empty() {
+            format!("device `{name}` needs a type: {known}")
+        } else {
+            format!("device `{name}` has type `{kind}`, which is not known here: there are {known}")
+        });
+    };
+    let mut keys = device.clone();
+    keys.remove("type");
+    scope
+        .check(&keys)
+        .map_err(|wrong| format!("device `{name}`: {wrong}"))
+}
+
+#[rustfmt::skip]
+const USER: Key = Key::new("user.*", Kind::Text, "Free for users").live();
+#[rustfmt::skip]
+const REQUIRED: Key = Key::new("required", Kind::Bool, "Whether the instance starts only if the source is there").or("true");
+
+/// Root file systems and directories of the host.
+#[rustfmt::skip]
+pub const DISK: Scope = Scope {
+    entity: "device-disk",
+    called: "key of a disk",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("path", kind::ABSOLUTE_PATH, "Where it is seen in the instance; `/` for its root"),
+            Key::new("pool", Kind::Text, "Storage pool of the root").when("path is `/`"),
+            Key::new("readonly", Kind::Bool, "Whether nothing can be written").or("false"),
+            Key::new("recursive", Kind::Bool, "Whether what is mounted below the source is seen too").or("false"),
+            REQUIRED,
+            Key::new("shift", Kind::Bool, "Whether files that root owns on the host belong to the instance's root").or("false"),
+            Key::new("source", kind::ABSOLUTE_PATH, "Directory or file of the host").when("path is not `/`"),
+            USER,
+        ],
+    }],
+};
+
+/// Interfaces on a bridge.
+#[rustfmt::skip]
+pub const NIC_BRIDGED: Scope = Scope {
+    entity: "device-nic-bridged",
+    called: "key of a NIC",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("host_name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name of its end on the host").or("made from the instance's name"),
+            Key::new("hwaddr", kind::MAC, "MAC address").or("chosen once"),
+            Key::new("ipv4.address", kind::IPV4, "IPv4 address that DHCP gives it").when("the network has DHCP"),
+            Key::new("ipv6.address", kind::IPV6, "IPv6 address that DHCP gives it").when("the network has stateful DHCPv6"),
+            Key::new("mtu", Kind::Int(68, 65535), "MTU").or("that of the bridge"),
+            Key::new("name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name in the instance").or("the device's"),
+            Key::new("network", Kind::Text, "Managed network that it is plugged into"),
+            Key::new("nictype", Kind::OneOf(&["bridged"]), "How it is plugged in").when("there is no network"),
+            Key::new("parent", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Bridge of the host that it is plugged into").when("there is no network"),
+            USER,
+        ],
+    }],
+};
+
+/// A device that a profile brings, taken away.
+const NONE: Scope = Scope {
+    entity: "device-none",
+    called: "key of a device that is none",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[USER],
+    }],
+};
+
+/// Character devices of the host.
+#[rustfmt::skip]
+pub const UNIX_CHAR: Scope = Scope {
+    entity: "device-unix-char",
+    called: "key of a character device",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("gid", Kind::Int(0, 0xffff_ffff), "Group that owns it in the instance").or("0"),
+            Key::new("mode", kind::MODE, "Its permissions in the instance").or("0660"),
+            Key::new("path", kind::ABSOLUTE_PATH, "Where it is in the instance").or("the source"),
+            REQUIRED,
+            Key::new("source", kind::ABSOLUTE_PATH, "Device of the host").or("the path"),
+            Key::new("uid", Kind::Int(0, 0xffff_ffff), "User that owns it in the instance").or("0"),
+            USER,
+        ],
+    }],
+};
+
+/// What the kernel takes as a name, see `dev_valid_name` in net/core/dev.c.
+fn is_interface(text: &str) -> bool {
+    (1..=15).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(['/', ':'])
+        && !text.contains(char::is_whitespace)
+}

@@ -1,0 +1,138 @@
+//! Keys of instances and profiles.
+
+use super::kind::{self, Kind};
+use super::{Group, Key, Scope};
+
+/// Keys of instances and profiles.
+pub const SCOPE: Scope = Scope {
+    entity: "instance",
+    called: "configuration key",
+    groups: &[
+        Group {
+            name: "boot",
+            keys: BOOT,
+        },
+        Group {
+            name: "cloud-init",
+            keys: CLOUD_INIT,
+        },
+        Group {
+            name: "miscellaneous",
+            keys: MISCELLANEOUS,
+        },
+        Group {
+            name: "resource-limits",
+            keys: LIMITS,
+        },
+        Group {
+            name: "security",
+            keys: SECURITY,
+        },
+        Group {
+            name: "volatile",
+            keys: VOLATILE,
+        },
+    ],
+};
+
+#[rustfmt::skip]
+const BOOT: &[Key] = &[
+    Key::new("boot.autostart", Kind::Bool, "Whether to start the instance with the daemon").or("as it was when the host went down"),
+    Key::new("boot.autostart.delay", kind::COUNT, "Seconds to wait after its start before the next instance starts").or("0"),
+    Key::new("boot.autostart.priority", kind::INT, "Turn in which instances start: the highest first").or("0"),
+    Key::new("boot.host_shutdown_timeout", kind::COUNT, "Seconds that its init gets to end before it is killed").or("30").live(),
+    Key::new("boot.stop.priority", kind::INT, "Turn in which instances are stopped with the host: the highest first").or("0").live(),
+];
+
+#[rustfmt::skip]
+const CLOUD_INIT: &[Key] = &[
+    Key::new("cloud-init.network-config", Kind::Text, "Network configuration for cloud-init").when("the image has cloud-init"),
+    Key::new("cloud-init.user-data", Kind::Text, "User data for cloud-init").when("the image has cloud-init"),
+    Key::new("cloud-init.vendor-data", Kind::Text, "Vendor data for cloud-init").when("the image has cloud-init"),
+];
+
+#[rustfmt::skip]
+const MISCELLANEOUS: &[Key] = &[
+    Key::new("environment.*", Kind::Text, "A variable in the environment of init and of commands"),
+    Key::new("image.*", Kind::Text, "Properties of the image that it was made from"),
+    Key::new("linux.sysctl.*", Kind::Text, "A sysctl of the instance's namespaces, see sysctl(8)"),
+    Key::new("user.*", Kind::Text, "Free for users; seen by templates and searchable").live(),
+];
+
+#[rustfmt::skip]
+const LIMITS: &[Key] = &[
+    Key::new("limits.cpu", Kind::Form(is_cpus, "a number of processors or a set such as 0-3,5"), "Processors that it may use: how many, or which").or("all"),
+    Key::new("limits.cpu.allowance", Kind::Form(is_allowance, "a share such as 50% or a time such as 25ms/100ms"), "How much of the processors: a share when there is contention, or time in each period").or("100%"),
+    Key::new("limits.cpu.priority", Kind::Int(0, 10), "Weight beside instances with the same allowance").or("10"),
+    Key::new("limits.kernel.*", Kind::Form(is_rlimit, "a number, SOFT:HARD or unlimited"), "A resource limit of init, see setrlimit(2)"),
+    Key::new("limits.memory", kind::SIZE_OR_PERCENT, "Most memory that it may use").or("all"),
+    Key::new("limits.memory.enforce", Kind::OneOf(&["hard", "soft"]), "Whether it may use more while the host has enough").or("hard"),
+    Key::new("limits.memory.swap", Kind::Bool, "Whether its memory may be swapped out").or("true"),
+    Key::new("limits.processes", kind::COUNT, "Most processes that it may have").or("no limit"),
+];
+
+#[rustfmt::skip]
+const SECURITY: &[Key] = &[
+    Key::new("security.nesting", Kind::Bool, "Whether containers may run inside").or("false"),
+    Key::new("security.privileged", Kind::Bool, "Whether its root is the host's root").or("false"),
+    Key::new("security.protection.delete", Kind::Bool, "Whether it is kept from being deleted").or("false").live(),
+];
+
+#[rustfmt::skip]
+const VOLATILE: &[Key] = &[Key::new("volatile.*", Kind::Text, "Notes of the daemon: addresses of NICs, ids, its last state")];
+
+fn is_cpus(text: &str) -> bool {
+    let number = |text: &str| text.parse::<u32>().ok();
+    if let Some(count) = number(text) {
+        return count > 0;
+    }
+    text.split(',').all(|part| match part.split_once('-') {
+        None => number(part).is_some(),
+        Some((first, last)) => number(first)
+            .zip(number(last))
+            .is_some_and(|(first, last)| first <= last),
+    })
+}
+
+fn is_allowance(text: &str) -> bool {
+    let positive = |text: &str| text.parse::<u64>().is_ok_and(|number| number > 0);
+    let millis = |text: &str| text.strip_suffix("ms").is_some_and(positive);
+    match (text.strip_suffix('%'), text.split_once('/')) {
+        (Some(percent), _) => positive(percent),
+        (None, Some((time, period))) => millis(time) && millis(period),
+        (None, None) => false,
+    }
+}
+
+fn is_rlimit(text: &str) -> bool {
+    let number = |text: &str| text == "unlimited" || text.parse::<u64>().is_ok();
+    let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+    number(soft) && number(hard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_the_kernel_wants_them() {
+        for good in ["1", "0-3,5", "2,3", "0-0"] {
+            assert!(is_cpus(good), "{good}");
+        }
+        for bad in ["0", "3-0", "x", "1,", "-1", "1-"] {
+            assert!(!is_cpus(bad), "{bad}");
+        }
+        for good in ["50%", "200%", "25ms/100ms"] {
+            assert!(is_allowance(good), "{good}");
+        }
+        for bad in ["half", "0%", "25ms", "25/100", "0ms/100ms"] {
+            assert!(!is_allowance(bad), "{bad}");
+        }
+        for good in ["5", "5:6", "unlimited", "5:unlimited"] {
+            assert!(is_rlimit(good), "{good}");
+        }
+        for bad in ["many", "5:", ":", "-1"] {
+            assert!(!is_rlimit(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Keys of the server.
+
+use super::kind::{self, Kind};
+use super::{Group, Key, Scope};
+use crate::trust;
+
+/// Keys of the server.
+pub const SCOPE: Scope = Scope {
+    entity: "server",
+    called: "server key",
+    groups: &[
+        Group {
+            name: "core",
+            keys: CORE,
+        },
+        Group {
+            name: "images",
+            keys: IMAGES,
+        },
+        Group {
+            name: "miscellaneous",
+            keys: MISCELLANEOUS,
+        },
+    ],
+};
+
+#[rustfmt::skip]
+const CORE: &[Key] = &[
+    Key::new("core.https_address", Kind::Form(is_listening, "a list of addresses such as :8443, 10.0.0.1:8443 or [fd00::1]:8443"), "Where the API is open to the network").or("nowhere").live(),
+    Key::new("core.proxy_http", Kind::Text, "URL of the proxy for http").or("`http_proxy` of the environment").live(),
+    Key::new("core.proxy_https", Kind::Text, "URL of the proxy for https").or("`https_proxy` of the environment").live(),
+    Key::new("core.proxy_ignore_hosts", Kind::Text, "Hosts and domains that are reached without a proxy, with commas between them").or("`no_proxy` of the environment").live(),
+    Key::new("core.remote_token_expiry", kind::LIFETIME, "How long a join token is good").or("for ever").live(),
+    Key::new("core.trust_password", Kind::Text, "Lets clients in that have no token; shown as `true`").live(),
+];
+
+#[rustfmt::skip]
+const IMAGES: &[Key] = &[
+    Key::new("images.auto_update_cached", Kind::Bool, "Whether images that a launch brought here are kept up to date").or("true").live(),
+    Key::new("images.build.mirror", Kind::Text, "URL of the mirror that images are built from").or("the distribution's").live(),
+    Key::new("images.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz"), "How published images are compressed").or("zstd").live(),
+];
+
+#[rustfmt::skip]
+const MISCELLANEOUS: &[Key] = &[Key::new("user.*", Kind::Text, "Free for users").live()];
+
+fn is_listening(text: &str) -> bool {
+    trust::parse_addresses(text).is_ok()
+}
+
+/// A level may follow.
+fn is_compression(text: &str) -> bool {
+    let name = text.split_whitespace().next().unwrap_or_default();
+    ["none", "gzip", "zstd", "xz"].contains(&name)
+}
