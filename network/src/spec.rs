@@ -89,4 +89,6 @@ pub struct NicSpec {
     pub hwaddr: Mac,
     /// In bytes, of both ends; the bridge's unless set.
     pub mtu: Option<u32>,
+    /// The instance's end is switched on at once. At a start its init does that.
+    pub up: bool,
 }

@@ -60,7 +60,21 @@ pub(crate) fn prepare_bridge(spec: &BridgeSpec) -> Result<(), Error> {
 pub(crate) fn prepare_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
     set_if_there(&format!("ipv6/conf/{}/disable_ipv6", nic.host_name), "1")?;
     let key = format!("ipv6/conf/{}/accept_dad", nic.container_name);
-    rlxc_sys::netns::in_netns(netns, || set_if_there(&key, "0"))?
+    rlxc_sys::netns::in_netns(netns, || {
+        set_if_there(&key, "0")?;
+        if nic.up {
+            switch_on(&nic.container_name)?;
+        }
+        Ok(())
+    })?
+}
+
+fn switch_on(name: &str) -> Result<(), Error> {
+    rlxc_sys::link::set_up(name).map_err(|source| Error::Link {
+        doing: "switch on",
+        link: name.to_owned(),
+        source,
+    })
 }
 
 /// A host without IPv6 has no such file and needs none.

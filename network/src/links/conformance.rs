@@ -21,6 +21,7 @@ fn nic(host_name: &str, bridge: &str) -> NicSpec {
         bridge: bridge.to_owned(),
         hwaddr: Mac::from_seed(7),
         mtu: None,
+        up: false,
     }
 }
 

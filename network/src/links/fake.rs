@@ -1,6 +1,6 @@
 //! Links that are a map: for tests of callers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,7 @@ struct State {
     links: BTreeMap<String, LinkView>,
     last_index: u32,
     host: HostNetwork,
+    plugged: BTreeSet<String>,
 }
 
 impl FakeLinks {
@@ -42,6 +43,11 @@ impl FakeLinks {
         self.state().host = host;
     }
 
+    /// NICs that were plugged into instances that ran already.
+    pub fn plugged(&self) -> BTreeSet<String> {
+        self.state().plugged.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,6 +58,7 @@ impl FakeLinks {
             Some(link) if !link.ours => Err(Error::NotOurs(name.to_owned())),
             Some(_) => {
                 state.links.remove(name);
+                state.plugged.remove(name);
                 Ok(())
             }
             None => Ok(()),
@@ -119,6 +126,9 @@ impl Links for FakeLinks {
                 link: nic.host_name.clone(),
                 source,
             });
+        }
+        if nic.up {
+            state.plugged.insert(nic.host_name.clone());
         }
         let link = state.next(&nic.host_name, "veth");
         state.links.insert(

@@ -120,6 +120,7 @@ impl Guest {
             bridge: "br0".to_owned(),
             hwaddr,
             mtu: None,
+            up: false,
         };
         RtnetlinkLinks
             .attach_nic(&nic, netns.as_fd())

@@ -3,6 +3,7 @@
 use rlxc_api::name::ProfileName;
 use rlxc_api::{Profile as ProfileView, ProfilePut, ProfilesPost, Requestor};
 
+use crate::app::instance;
 use crate::context::{App, instance_url};
 use crate::db::profiles;
 use crate::error::{Error, Result};
@@ -53,12 +54,13 @@ pub async fn update(
 ) -> Result<()> {
     check(&put)?;
     let profile = find(app, project, name).await?;
-    app.db
-        .write(move |tx| {
-            profiles::update(tx, profile.id, &put.description, &put.config, &put.devices)
-                .map_err(Error::from)
-        })
-        .await?;
+    let changed = Profile {
+        description: put.description,
+        config: put.config,
+        devices: put.devices,
+        ..profile.clone()
+    };
+    instance::change_users(app, &profile, changed).await?;
     app.resource_event("profile-updated", url(name), name, who);
     Ok(())
 }

@@ -31,6 +31,13 @@ pub fn list(tx: &Transaction<'_>, project: i64) -> Result<Vec<Profile>, DbError>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// All profiles of all projects, by name.
+pub fn list_all(tx: &Transaction<'_>) -> Result<Vec<Profile>, DbError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY p.name"))?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// One profile.
 pub fn find(tx: &Transaction<'_>, project: i64, name: &str) -> Result<Option<Profile>, DbError> {
     let mut statement =

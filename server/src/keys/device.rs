@@ -31,6 +31,13 @@ pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
         .map_err(|wrong| format!("device `{name}`: {wrong}"))
 }
 
+/// Whether a device of a type takes another value of a key while its instance runs.
+pub fn is_live(kind: &str, key: &str) -> bool {
+    let scope = TYPES.iter().find(|(name, _)| *name == kind);
+    let key = scope.and_then(|(_, scope)| scope.keys().find(|known| known.is_called(key)));
+    key.is_some_and(|key| key.live)
+}
+
 #[rustfmt::skip]
 const USER: Key = Key::new("user.*", Kind::Text, "Free for users").live();
 #[rustfmt::skip]
@@ -66,8 +73,8 @@ pub const NIC_BRIDGED: Scope = Scope {
         keys: &[
             Key::new("host_name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name of its end on the host").or("made from the instance's name"),
             Key::new("hwaddr", kind::MAC, "MAC address").or("chosen once"),
-            Key::new("ipv4.address", kind::IPV4, "IPv4 address that DHCP gives it").when("the network has DHCP"),
-            Key::new("ipv6.address", kind::IPV6, "IPv6 address that DHCP gives it").when("the network has stateful DHCPv6"),
+            Key::new("ipv4.address", kind::IPV4, "IPv4 address that DHCP gives it").when("the network has DHCP").live(),
+            Key::new("ipv6.address", kind::IPV6, "IPv6 address that DHCP gives it").when("the network has stateful DHCPv6").live(),
             Key::new("mtu", Kind::Int(68, 65535), "MTU").or("that of the bridge"),
             Key::new("name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name in the instance").or("the device's"),
             Key::new("network", Kind::Text, "Managed network that it is plugged into"),

@@ -44,7 +44,8 @@ pub fn plan_nics(
         .collect()
 }
 
-fn plan_nic(
+/// One NIC. Says what is wrong with one that can't be.
+pub fn plan_nic(
     instance: i64,
     name: &str,
     config: &Config,

@@ -73,6 +73,8 @@ pub enum JournalEntry {
         /// Its name.
         name: String,
     },
+    /// Devices of a running instance.
+    Devices(crate::app::instance::LiveChange),
 }
 
 impl JournalEntry {
@@ -98,6 +100,7 @@ impl JournalEntry {
                 snapshot,
             } => finish_restore(app, pool, *instance, *snapshot).await,
             Self::Network { name } => crate::app::network::undo_create(app, name).await,
+            Self::Devices(live) => crate::app::instance::undo_devices(app, live).await,
         }
     }
 
@@ -118,15 +121,16 @@ impl JournalEntry {
             | Self::Volume { .. }
             | Self::Snapshot { .. }
             | Self::Frozen { .. }
-            | Self::Restore { .. } => None,
+            | Self::Restore { .. }
+            | Self::Devices(_) => None,
         }
     }
 
     /// Whether undoing it later is right too: its object must still be what it was.
     pub(super) fn can_wait(&self) -> bool {
         match self {
-            // The instance may have run, or been frozen by its user, since then.
-            Self::Restore { .. } | Self::Frozen { .. } => false,
+            // The instance may have run, or been frozen or changed by its user, since then.
+            Self::Restore { .. } | Self::Frozen { .. } | Self::Devices(_) => false,
             Self::Instance { .. }
             | Self::Volume { .. }
             | Self::Snapshot { .. }

@@ -47,6 +47,8 @@ impl TestDaemon {
                 ));
             }
         }
+        let plugged = self.host.links.plugged();
+        lines.extend(plugged.into_iter().map(|name| format!("plugged {name}")));
         for (network, rules) in self.host.firewall.rulesets() {
             lines.insert(format!("rules {network} {rules:?}"));
         }

@@ -9,6 +9,7 @@ mod hostile_image;
 mod images;
 mod lifecycle;
 mod network;
+mod nic;
 mod remote;
 mod restart;
 

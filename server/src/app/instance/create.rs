@@ -9,6 +9,7 @@ use rlxc_storage::Source;
 
 use super::start::Started;
 use crate::app::image;
+use crate::app::network;
 use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, Durability, instances, profiles};
@@ -247,6 +248,7 @@ async fn record(
                 instance.idmap_base = Some(base);
             }
             add_hwaddrs(&mut instance, &expanded, random);
+            network::check_devices(tx, &instance, &expanded)?;
             instance.id = instances::insert(tx, project, pool.id, &instance).map_err(|error| {
                 if error.is_unique_violation() {
                     Error::exists("instance", &instance.name)

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use rlxc_api::{InstancePut, Operation, Requestor};
 
+use super::devices;
 use super::find;
 use super::handle;
 use super::snapshot::find_snapshot;
 use super::start::Started;
 use super::stop::{Manner, stop};
+use crate::app::network;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
-use crate::instance::Outcome;
 use crate::instance::state::Verb;
+use crate::instance::{Outcome, Permit};
 use crate::keys;
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
-use crate::plan::expand::{expand, root_disk};
+use crate::plan::expand::{Expanded, expand, root_disk};
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Keys that belong to the daemon: a client may change them but not take them away.
@@ -46,7 +48,6 @@ pub async fn update(
     let permit = handle(app, &instance)?
         .begin(Verb::Update, name, &operation)
         .await?;
-    let id = app.project(project).await?;
     let spec = OperationSpec::task(
         "Updating instance",
         project,
@@ -57,18 +58,8 @@ pub async fn update(
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app
         .operations
-        .spawn_as(operation, spec, move |_| async move {
-            let row = instance.id;
-            let changed = app2
-                .db
-                .note(move |tx| {
-                    // What the daemon noted of it meanwhile is in the row, not in what was read before the permit.
-                    let current = instances::find_by_id(tx, row)?
-                        .ok_or_else(|| Error::not_found("instance", &instance.name))?;
-                    let changed = apply(&current, put);
-                    write(tx, id, &changed).map(|()| changed)
-                })
-                .await?;
+        .spawn_as(operation, spec, move |operation| async move {
+            let changed = change(&app2, &permit, instance.id, put, operation.id()).await?;
             app2.instance_event(
                 "instance-updated",
                 &changed.project,
@@ -80,6 +71,44 @@ pub async fn update(
         }))
 }
 
+/// The devices of one that runs first, then the rows; all of it or nothing. Returns what it is then.
+async fn change(
+    app: &App,
+    permit: &Permit,
+    id: i64,
+    put: InstancePut,
+    operation: &str,
+) -> Result<Instance> {
+    // What the daemon noted of it meanwhile is in the row, not in what was read before the permit.
+    let current = super::find_by_id(app, id).await?;
+    let project = app.project(&current.project).await?;
+    let mut changed = apply(&current, put);
+    let (before, after) = app
+        .db
+        .read({
+            let (current, changed) = (current.clone(), changed.clone());
+            move |tx| check(tx, project, (&current, &changed))
+        })
+        .await?;
+    network::check_leases(app, &changed, &after).await?;
+    let mut saga = Saga::new(app, operation);
+    if let Some(running) = permit.running() {
+        let live = devices::prepare(app, &current, &before, &after).await?;
+        if let Err(error) = devices::carry_out(app, &mut saga, running, &live).await {
+            saga.unwind().await;
+            return Err(error);
+        }
+        changed.config.extend(live.notes());
+        changed.config.retain(|_, value| !value.is_empty());
+    }
+    saga.commit_with(move |tx| {
+        check(tx, project, (&current, &changed))?;
+        instances::update(tx, project, &changed)?;
+        Ok(changed)
+    })
+    .await
+}
+
 fn apply(instance: &Instance, put: InstancePut) -> Instance {
     let mut config: Config = put
         .config
@@ -89,7 +118,8 @@ fn apply(instance: &Instance, put: InstancePut) -> Instance {
     for (key, value) in &instance.config {
         let kept = KEPT.contains(&key.as_str())
             || key.starts_with("volatile.idmap.")
-            || key.ends_with(".hwaddr");
+            || key.ends_with(".hwaddr")
+            || key.ends_with(".host_name");
         if kept && key.starts_with("volatile.") && !config.contains_key(key) {
             config.insert(key.clone(), value.clone());
         }
@@ -104,7 +134,12 @@ fn apply(instance: &Instance, put: InstancePut) -> Instance {
     }
 }
 
-fn write(tx: &rusqlite::Transaction<'_>, project: i64, changed: &Instance) -> Result<()> {
+/// Refuses what can't be. Returns what the instance has with its profiles, before and after.
+fn check(
+    tx: &rusqlite::Transaction<'_>,
+    project: i64,
+    (current, changed): (&Instance, &Instance),
+) -> Result<(Expanded, Expanded)> {
     let known = profiles::list(tx, project)?;
     if let Some(missing) = changed
         .profiles
@@ -131,8 +166,8 @@ fn write(tx: &rusqlite::Transaction<'_>, project: i64, changed: &Instance) -> Re
             )));
         }
     }
-    instances::update(tx, project, changed)?;
-    Ok(())
+    network::check_devices(tx, changed, &expanded)?;
+    Ok((expand(current, &known), expanded))
 }
 
 /// Begins to put an instance back to a snapshot. One that runs is stopped for it and started again.

@@ -1,6 +1,7 @@
 //! Managed networks: bringing them up and taking them down. What users do with them, what they see of them, and how
 //! instances are plugged in is in the files below.
 
+mod addresses;
 mod change;
 mod names;
 mod nics;
@@ -11,9 +12,12 @@ use std::sync::Arc;
 use rlxc_network::{BridgeSpec, Firewall, Links, plan_ruleset};
 use rlxc_sys::chain::chain;
 
+pub use addresses::{check_devices, check_leases, expanded_all, fixed_addresses};
 pub use change::{create, delete, undo_create, update};
 pub use names::Names;
-pub use nics::{attach, check_nics, forget_hosts, rename_hosts};
+pub use nics::{
+    attach, check_nics, forget_hosts, free_host_name, plug, readdress, rename_hosts, unplug,
+};
 pub use view::{get, leases, list, state};
 
 use crate::context::App;

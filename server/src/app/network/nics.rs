@@ -1,5 +1,6 @@
 //! Plugging instances in: their names for DHCP and DNS, and their veth pairs.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
 use rlxc_network::{Host, Mac, NicSpec};
@@ -44,24 +45,91 @@ pub async fn attach(
             error,
         )
     };
-    let hwaddr = parse_mac(nic)?;
-    if nic.managed {
-        app.networking
-            .names
-            .set_host(&nic.bridge, host(instance, nic, hwaddr)?)
-            .await
-            .map_err(failed)?;
-    }
-    let spec = NicSpec {
-        host_name: nic.host_name.clone(),
-        container_name: nic.name.clone(),
-        bridge: nic.bridge.clone(),
-        hwaddr,
-        mtu: nic.mtu,
-    };
+    readdress(app, &instance.name, nic).await?;
+    let spec = spec(nic, Switch::ByInit)?;
     attach_under_free_name(app, spec, netns)
         .await
         .map_err(failed)
+}
+
+/// Who switches the instance's end of a pair on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Switch {
+    /// Its init, which is about to start.
+    ByInit,
+    /// We: its init has started long ago.
+    AtOnce,
+}
+
+fn spec(nic: &Nic, switch: Switch) -> Result<NicSpec> {
+    Ok(NicSpec {
+        host_name: nic.host_name.clone(),
+        container_name: nic.name.clone(),
+        bridge: nic.bridge.clone(),
+        hwaddr: parse_mac(nic)?,
+        mtu: nic.mtu,
+        up: switch == Switch::AtOnce,
+    })
+}
+
+/// Plugs a NIC into an instance that runs; fine if it is plugged in.
+pub async fn plug(app: &App, instance: &str, nic: &Nic, netns: BorrowedFd<'_>) -> Result<()> {
+    readdress(app, instance, nic).await?;
+    if list_links(app).await?.contains(&nic.host_name) {
+        return Ok(());
+    }
+    let spec = spec(nic, Switch::AtOnce)?;
+    let attached = app.networking.links.attach_nic(&spec, netns).await;
+    attached.map_err(|error| {
+        let what = format!("plug device `{}` into instance `{instance}`", nic.device);
+        Error::failed(what, error)
+    })
+}
+
+/// Pulls a NIC out of an instance that runs, and forgets its name and lease; fine if it is gone.
+pub async fn unplug(app: &App, nic: &Nic) -> Result<()> {
+    let failed = |error| Error::failed(format!("pull out device `{}`", nic.device), error);
+    let links = &app.networking.links;
+    links.detach_nic(&nic.host_name).await.map_err(failed)?;
+    if nic.managed {
+        let names = &app.networking.names;
+        let removed = names.remove_host(&nic.bridge, parse_mac(nic)?).await;
+        removed.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Tells DHCP and DNS the name of an instance, and its fixed addresses if it has any.
+pub async fn readdress(app: &App, instance: &str, nic: &Nic) -> Result<()> {
+    if !nic.managed {
+        return Ok(());
+    }
+    let entry = host(instance, nic, parse_mac(nic)?)?;
+    let set = app.networking.names.set_host(&nic.bridge, entry).await;
+    set.map_err(|error| {
+        let what = format!(
+            "give device `{}` of instance `{instance}` its name",
+            nic.device
+        );
+        Error::failed(what, error)
+    })
+}
+
+/// `wanted`, or something like it, that no interface of the host has.
+pub async fn free_host_name(app: &App, wanted: &str) -> Result<String> {
+    let taken = list_links(app).await?;
+    let free = host_name_variants(wanted).find(|name| !taken.contains(name));
+    free.ok_or_else(|| {
+        Error::Conflict(format!(
+            "the interface name `{wanted}` is taken on this host"
+        ))
+    })
+}
+
+async fn list_links(app: &App) -> Result<BTreeSet<String>> {
+    let links = app.networking.links.list().await;
+    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+    Ok(links.into_iter().map(|link| link.name).collect())
 }
 
 /// The veth of an instance that has just ended may still be there: its namespace dies a moment later. Then another name
@@ -91,7 +159,7 @@ fn host_name_variants(name: &str) -> impl Iterator<Item = String> + '_ {
     std::iter::once(name.to_owned()).chain(('a'..='h').map(move |suffix| format!("{stem}{suffix}")))
 }
 
-fn host(instance: &Instance, nic: &Nic, hwaddr: Mac) -> Result<Host> {
+fn host(instance: &str, nic: &Nic, hwaddr: Mac) -> Result<Host> {
     let wrong = |what: &str, text: &str| {
         Error::Invalid(format!(
             "device `{}`: {what} `{text}` is not an address",
@@ -101,7 +169,7 @@ fn host(instance: &Instance, nic: &Nic, hwaddr: Mac) -> Result<Host> {
     let ipv4 = nic.ipv4.as_deref().filter(|text| *text != "none");
     let ipv6 = nic.ipv6.as_deref().filter(|text| *text != "none");
     Ok(Host {
-        name: instance.name.clone(),
+        name: instance.to_owned(),
         hwaddr,
         ipv4: ipv4
             .map(|text| text.parse().map_err(|_bad| wrong("ipv4.address", text)))
@@ -138,7 +206,7 @@ pub async fn rename_hosts(app: &App, before: &Instance, after: &Instance) {
         let Ok(hwaddr) = parse_mac(&nic) else {
             continue;
         };
-        let Ok(entry) = host(after, &nic, hwaddr) else {
+        let Ok(entry) = host(&after.name, &nic, hwaddr) else {
             continue;
         };
         if let Err(error) = app.networking.names.set_host(&nic.bridge, entry).await {

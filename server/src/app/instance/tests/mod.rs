@@ -1,5 +1,6 @@
 //! Instances through the API, on fakes.
 
+mod devices;
 mod ends;
 mod lifecycle;
 mod names;

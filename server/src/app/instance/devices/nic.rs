@@ -1,0 +1,70 @@
+//! NICs of a running instance: plugged in, pulled out, given other addresses.
+
+use super::Target;
+use crate::app::network;
+use crate::context::App;
+use crate::error::{Error, Result};
+use crate::model::{Config, Instance};
+use crate::plan::devices::{Change, Device};
+use crate::plan::nic::{Nic, plan_nic, random_hwaddr};
+
+/// Refuses what can't be: a network that is not there, a key that makes no sense.
+pub(super) async fn prepare(app: &App, instance: &Instance, change: &mut Change) -> Result<()> {
+    if let Change::Remove(_) = change {
+        return Ok(());
+    }
+    let nic = plan(instance.id, &instance.name, change.device())?;
+    network::check_nics(app, &[nic]).await?;
+    match change {
+        Change::Add(device) => note(app, instance, device).await,
+        Change::Remove(_) | Change::Update { .. } => Ok(()),
+    }
+}
+
+/// Chooses the address and the name of the host's end, so that they are in the journal before there is anything.
+async fn note(app: &App, instance: &Instance, device: &mut Device) -> Result<()> {
+    if !device.keys.contains_key("hwaddr") && !device.notes.contains_key("hwaddr") {
+        let hwaddr = random_hwaddr(app.clock.uuid());
+        device.notes.insert("hwaddr".to_owned(), hwaddr);
+    }
+    let wanted = plan(instance.id, &instance.name, device)?.host_name;
+    // One that goes before it comes again has its name free by then.
+    if device.notes.get("host_name") != Some(&wanted) {
+        let host_name = network::free_host_name(app, &wanted).await?;
+        device.notes.insert("host_name".to_owned(), host_name);
+    }
+    Ok(())
+}
+
+/// Carries out a change.
+pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
+    match change {
+        Change::Add(device) => {
+            let nic = known(target, device)?;
+            let netns = target.running.netns();
+            network::plug(target.app, target.name, &nic, netns).await
+        }
+        Change::Remove(device) => network::unplug(target.app, &known(target, device)?).await,
+        Change::Update { after, .. } => {
+            network::readdress(target.app, target.name, &known(target, after)?).await
+        }
+    }
+}
+
+/// A NIC that has its name on the host already.
+fn known(target: &Target<'_>, device: &Device) -> Result<Nic> {
+    let mut nic = plan(target.id, target.name, device)?;
+    if let Some(host_name) = device.notes.get("host_name") {
+        nic.host_name.clone_from(host_name);
+    }
+    Ok(nic)
+}
+
+fn plan(id: i64, name: &str, device: &Device) -> Result<Nic> {
+    let volatile: Config = device
+        .notes
+        .iter()
+        .map(|(key, value)| (format!("volatile.{}.{key}", device.name), value.clone()))
+        .collect();
+    plan_nic(id, name, &volatile, &device.name, &device.keys).map_err(Error::Invalid)
+}

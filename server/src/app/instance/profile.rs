@@ -1,0 +1,119 @@
+//! A profile changes: so do all instances that have it, those that run at once.
+
+use std::collections::BTreeMap;
+
+use super::devices::{self, LiveChange};
+use crate::app::network;
+use crate::context::App;
+use crate::db::{instances, profiles};
+use crate::error::{Error, Result};
+use crate::instance::Permit;
+use crate::instance::state::Verb;
+use crate::model::{Config, Instance, Profile};
+use crate::plan::expand::{Expanded, expand};
+use crate::saga::Saga;
+
+/// An instance that has the profile, held until the profile is written.
+struct User {
+    instance: Instance,
+    permit: Permit,
+    before: Expanded,
+    after: Expanded,
+}
+
+/// Gives a profile other keys and devices. The running instances that have it take the change of their devices, all of
+/// them or none; then the profile is written.
+pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Result<()> {
+    let operation = app.clock.uuid().to_string();
+    let users = hold(app, profile, &changed, &operation).await?;
+    let mut accepted = Vec::new();
+    for user in &users {
+        network::check_leases(app, &user.instance, &user.after).await?;
+        if let Some(running) = user.permit.running() {
+            let live = devices::prepare(app, &user.instance, &user.before, &user.after).await?;
+            accepted.push((running, live));
+        }
+    }
+    let mut saga = Saga::new(app, &operation);
+    for (running, live) in &accepted {
+        if let Err(error) = devices::carry_out(app, &mut saga, running, live).await {
+            saga.unwind().await;
+            return Err(error);
+        }
+    }
+    let notes: BTreeMap<i64, Config> = accepted
+        .into_iter()
+        .map(|(_, live): (_, LiveChange)| (live.instance, live.notes()))
+        .collect();
+    saga.commit_with(move |tx| write(tx, &changed, &notes))
+        .await
+}
+
+/// All instances that have the profile, in the order of their ids, so that two changes never wait for each other.
+async fn hold(
+    app: &App,
+    profile: &Profile,
+    changed: &Profile,
+    operation: &str,
+) -> Result<Vec<User>> {
+    let project = app.project(&profile.project).await?;
+    let (name, id) = (profile.name.clone(), Some(project));
+    let mut all = app.db.read(move |tx| instances::list(tx, id)).await?;
+    all.retain(|instance| instance.profiles.contains(&name));
+    all.sort_by_key(|instance| instance.id);
+    let mut users = Vec::new();
+    for instance in all {
+        let Some(handle) = app.instances.get(instance.id) else {
+            continue;
+        };
+        let begun = handle.begin_after_others(Verb::Update, &instance.name, operation);
+        let permit = begun.await?;
+        // Only now nobody else changes it.
+        let instance = super::find_by_id(app, instance.id).await?;
+        let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
+        let before = expand(&instance, &known);
+        let after = expand(&instance, &replaced(known, changed));
+        users.push(User {
+            instance,
+            permit,
+            before,
+            after,
+        });
+    }
+    Ok(users)
+}
+
+fn replaced(mut known: Vec<Profile>, changed: &Profile) -> Vec<Profile> {
+    for profile in known.iter_mut().filter(|profile| profile.id == changed.id) {
+        *profile = changed.clone();
+    }
+    known
+}
+
+fn write(
+    tx: &rusqlite::Transaction<'_>,
+    changed: &Profile,
+    notes: &BTreeMap<i64, Config>,
+) -> Result<()> {
+    let Profile {
+        id,
+        description,
+        config,
+        devices,
+        ..
+    } = changed;
+    profiles::update(tx, *id, description, config, devices)?;
+    for (instance, expanded) in network::expanded_all(tx)? {
+        if instance.project == changed.project && instance.profiles.contains(&changed.name) {
+            network::check_devices(tx, &instance, &expanded)?;
+        }
+    }
+    for (instance, keys) in notes {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()))
+            .collect();
+        instances::set_keys(tx, *instance, &keys)?;
+    }
+    Ok::<_, Error>(())
+}

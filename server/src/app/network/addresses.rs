@@ -1,0 +1,235 @@
+//! Fixed addresses of NICs: inside the subnet of their network, and nobody else's.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use rlxc_network::BridgeSpec;
+
+use crate::context::App;
+use crate::db::{instances, networks, profiles};
+use crate::error::{Error, Result};
+use crate::model::{Config, Devices, Instance};
+use crate::plan::bridge::bridge_spec;
+use crate::plan::expand::{Expanded, expand};
+use crate::plan::nic::plan_nics;
+
+/// A fixed address of a NIC on a managed network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// The device.
+    pub device: String,
+    /// The network.
+    pub network: String,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// The fixed addresses among devices; texts that are no addresses are passed over.
+pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
+    let of = |device: &String, keys: &Config| -> Vec<Fixed> {
+        let Some(network) = keys.get("network") else {
+            return Vec::new();
+        };
+        ["ipv4.address", "ipv6.address"]
+            .into_iter()
+            .filter_map(|key| keys.get(key)?.parse().ok())
+            .map(|address| Fixed {
+                device: device.clone(),
+                network: network.clone(),
+                address,
+            })
+            .collect()
+    };
+    devices
+        .iter()
+        .filter(|(_, keys)| keys.get("type").is_some_and(|kind| kind == "nic"))
+        .flat_map(|(device, keys)| of(device, keys))
+        .collect()
+}
+
+/// Every instance with its profiles applied.
+pub fn expanded_all(tx: &rusqlite::Transaction<'_>) -> Result<Vec<(Instance, Expanded)>> {
+    let known = profiles::list_all(tx)?;
+    let all = instances::list(tx, None)?;
+    let expand_one = |instance: Instance| {
+        let own: Vec<_> = known
+            .iter()
+            .filter(|profile| profile.project == instance.project)
+            .cloned()
+            .collect();
+        let expanded = expand(&instance, &own);
+        (instance, expanded)
+    };
+    Ok(all.into_iter().map(expand_one).collect())
+}
+
+/// Refuses NICs that make no sense, networks that are not there, and fixed addresses that lie outside their networks, are
+/// the networks' own, or another NIC's.
+pub fn check_devices(
+    tx: &rusqlite::Transaction<'_>,
+    instance: &Instance,
+    expanded: &Expanded,
+) -> Result<()> {
+    let Expanded { config, devices } = expanded;
+    let nics = plan_nics(instance.id, &instance.name, config, devices).map_err(Error::Invalid)?;
+    for nic in nics.iter().filter(|nic| nic.managed) {
+        networks::find(tx, &nic.bridge)?.ok_or_else(|| Error::not_found("network", &nic.bridge))?;
+    }
+    let wanted = fixed_addresses(devices);
+    for (position, fixed) in wanted.iter().enumerate() {
+        if let Some(network) = networks::find(tx, &fixed.network)? {
+            let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+            check_subnet(&spec, fixed).map_err(Error::Invalid)?;
+        }
+        let twin = wanted
+            .iter()
+            .take(position)
+            .find(|other| is_same(other, fixed));
+        if let Some(twin) = twin {
+            return Err(taken(fixed, format_args!("device `{}`", twin.device)));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    for (other, theirs) in expanded_all(tx)? {
+        if other.id == instance.id {
+            continue;
+        }
+        let theirs = fixed_addresses(&theirs.devices);
+        let clash = wanted
+            .iter()
+            .find_map(|fixed| Some((fixed, theirs.iter().find(|their| is_same(their, fixed))?)));
+        if let Some((fixed, their)) = clash {
+            let who = format!("device `{}` of instance `{}`", their.device, other.name);
+            return Err(taken(fixed, who));
+        }
+    }
+    Ok(())
+}
+
+fn is_same(a: &Fixed, b: &Fixed) -> bool {
+    a.network == b.network && a.address == b.address
+}
+
+fn taken(fixed: &Fixed, by: impl Display) -> Error {
+    Error::Conflict(format!(
+        "device `{}`: address {} on network `{}` is taken by {by}",
+        fixed.device, fixed.address, fixed.network
+    ))
+}
+
+fn check_subnet(spec: &BridgeSpec, fixed: &Fixed) -> Result<(), String> {
+    let Fixed {
+        device,
+        network,
+        address,
+    } = fixed;
+    let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let (subnet, own, edges): (String, IpAddr, Vec<IpAddr>) = match address {
+        IpAddr::V4(_) => match spec.ipv4 {
+            Some(net) if net.prefix_len() < 31 => {
+                let edges = vec![net.network().into(), net.broadcast().into()];
+                (net.trunc().to_string(), net.addr().into(), edges)
+            }
+            Some(net) => (net.trunc().to_string(), net.addr().into(), Vec::new()),
+            None => return Err(no_subnet(device, network, family)),
+        },
+        IpAddr::V6(_) => match spec.ipv6 {
+            Some(net) => {
+                let edges = vec![net.network().into()];
+                (net.trunc().to_string(), net.addr().into(), edges)
+            }
+            None => return Err(no_subnet(device, network, family)),
+        },
+    };
+    let inside = match address {
+        IpAddr::V4(v4) => spec.ipv4.is_some_and(|net| net.contains(v4)),
+        IpAddr::V6(v6) => spec.ipv6.is_some_and(|net| net.contains(v6)),
+    };
+    let complain = |why: String| {
+        Err(format!(
+            "device `{device}`: `{family}.address={address}` {why}"
+        ))
+    };
+    if !inside {
+        return complain(format!(
+            "lies outside {subnet}, the subnet of network `{network}`"
+        ));
+    }
+    if *address == own {
+        return complain(format!("is the host's own address on network `{network}`"));
+    }
+    if edges.contains(address) {
+        return complain(format!("can't be given to a host of the subnet {subnet}"));
+    }
+    Ok(())
+}
+
+fn no_subnet(device: &str, network: &str, family: &str) -> String {
+    format!(
+        "device `{device}`: network `{network}` has no {family} subnet, so `{family}.address` makes no sense"
+    )
+}
+
+/// Refuses fixed addresses that somebody else has leased at the moment.
+pub async fn check_leases(app: &App, instance: &Instance, expanded: &Expanded) -> Result<()> {
+    for fixed in fixed_addresses(&expanded.devices) {
+        let keys = expanded.devices.get(&fixed.device);
+        let key = format!("volatile.{}.hwaddr", fixed.device);
+        let own = keys
+            .and_then(|keys| keys.get("hwaddr"))
+            .or_else(|| instance.config.get(&key))
+            .and_then(|text| text.parse().ok());
+        // A network that has no leases yet, or is not there, lets nobody have any.
+        let leases = app.networking.names.leases(&fixed.network).await;
+        let holder = leases.unwrap_or_default().into_iter().find(|lease| {
+            lease.address == fixed.address && lease.hwaddr.is_some() && lease.hwaddr != own
+        });
+        if let Some(lease) = holder {
+            let hwaddr = lease.hwaddr.map(|mac| mac.to_string()).unwrap_or_default();
+            let name = lease
+                .hostname
+                .unwrap_or_else(|| "a host without a name".to_owned());
+            return Err(taken(
+                &fixed,
+                format_args!("a lease of `{name}` ({hwaddr})"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str) -> Result<(), String> {
+        let spec = BridgeSpec {
+            ipv4: Some("10.1.2.1/24".parse().unwrap()),
+            ..BridgeSpec::default()
+        };
+        let fixed = Fixed {
+            device: "eth0".into(),
+            network: "lab".into(),
+            address: address.parse().unwrap(),
+        };
+        check_subnet(&spec, &fixed)
+    }
+
+    #[test]
+    fn an_address_is_a_hosts_of_its_subnet() {
+        assert_eq!(check("10.1.2.3"), Ok(()));
+        for (address, why) in [
+            ("10.1.3.3", "lies outside 10.1.2.0/24"),
+            ("10.1.2.1", "the host's own"),
+            ("10.1.2.0", "can't be given"),
+            ("10.1.2.255", "can't be given"),
+            ("fd42::7", "no ipv6 subnet"),
+        ] {
+            let error = check(address).unwrap_err();
+            assert!(error.contains(why), "{error}");
+            assert!(error.contains("`eth0`") && error.contains("`lab`") || why == "can't be given");
+        }
+    }
+}
