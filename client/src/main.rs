@@ -1,8 +1,10 @@
 //! `rlxc`, the command line.
 #![forbid(unsafe_code)]
 
+mod alias;
 mod cli;
 mod command;
+mod completion;
 mod context;
 mod editor;
 mod hint;
@@ -14,6 +16,7 @@ mod render;
 mod stdio;
 mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,7 +27,18 @@ use crate::printer::Printer;
 use crate::remote::Remotes;
 
 fn main() -> ExitCode {
-    let arguments = cli::Cli::parse();
+    completion::answer();
+    let understood = Remotes::load().and_then(|remotes| {
+        let arguments = cli::Cli::parse_from(line(&remotes)?);
+        Ok((remotes, arguments))
+    });
+    let (remotes, arguments) = match understood {
+        Ok(understood) => understood,
+        Err(error) => {
+            Printer::new(false).error(&error, &[]);
+            return ExitCode::FAILURE;
+        }
+    };
     let printer = Printer::new(arguments.quiet);
     // One thread: a command waits for the daemon most of its time, and starting more would cost more than it.
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -37,18 +51,35 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(arguments, printer));
+    let code = runtime.block_on(run(&remotes, arguments, printer));
     // A thread may be waiting for stdin; nothing waits for it.
     runtime.shutdown_background();
     code
 }
 
-async fn run(mut arguments: cli::Cli, printer: Printer) -> ExitCode {
+/// What was typed, with an alias in place of what it stands for.
+fn line(remotes: &Remotes) -> anyhow::Result<Vec<OsString>> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    // A word that is no text is no alias either, and may be a path.
+    let texts: Option<Vec<String>> = typed
+        .iter()
+        .map(|word| word.to_str().map(str::to_owned))
+        .collect();
+    match texts {
+        Some(texts) if !remotes.aliases.is_empty() => {
+            let expanded = alias::expand(&remotes.aliases, texts)?;
+            Ok(expanded.into_iter().map(OsString::from).collect())
+        }
+        _ => Ok(typed),
+    }
+}
+
+async fn run(remotes: &Remotes, mut arguments: cli::Cli, printer: Printer) -> ExitCode {
     let project = arguments
         .project
         .or_else(|| std::env::var("RLXC_PROJECT").ok())
         .filter(|project| !project.is_empty());
-    let (remote, endpoint) = match choose(&mut arguments.verb) {
+    let (remote, endpoint) = match choose(remotes, &mut arguments.verb) {
         Ok(chosen) => chosen,
         Err(error) => {
             printer.error(&error, &[]);
@@ -68,8 +99,7 @@ async fn run(mut arguments: cli::Cli, printer: Printer) -> ExitCode {
 }
 
 /// The remote that a command is about; its name is taken off the words of the command.
-fn choose(verb: &mut cli::Verb) -> anyhow::Result<(String, Endpoint)> {
-    let remotes = Remotes::load()?;
+fn choose(remotes: &Remotes, verb: &mut cli::Verb) -> anyhow::Result<(String, Endpoint)> {
     let chosen = std::env::var("RLXC_REMOTE")
         .ok()
         .filter(|name| !name.is_empty());
@@ -77,7 +107,10 @@ fn choose(verb: &mut cli::Verb) -> anyhow::Result<(String, Endpoint)> {
     let remote = remote::take(verb.names(), default)?;
     // These are about the file itself, or about nothing: they work whatever the file says.
     let endpoint = match verb {
-        cli::Verb::Remote(_) | cli::Verb::Completion(_) => Endpoint::local(),
+        cli::Verb::Remote(_)
+        | cli::Verb::Alias(_)
+        | cli::Verb::Completion(_)
+        | cli::Verb::Manpage(_) => Endpoint::local(),
         _ => remotes.endpoint(&remote)?,
     };
     Ok((remote, endpoint))

@@ -22,6 +22,9 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) struct Remotes {
     pub(crate) default_remote: String,
     pub(crate) remotes: BTreeMap<String, Remote>,
+    /// Words that stand for others at the beginning of a command.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) aliases: BTreeMap<String, String>,
     /// What other clients keep here.
     #[serde(flatten)]
     pub(crate) others: BTreeMap<String, Value>,
@@ -59,6 +62,7 @@ impl Default for Remotes {
         Self {
             default_remote: LOCAL.to_owned(),
             remotes: [("images".to_owned(), images)].into(),
+            aliases: BTreeMap::new(),
             others: BTreeMap::new(),
         }
     }

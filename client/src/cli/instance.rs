@@ -71,14 +71,19 @@ const COLUMNS: &str = "\
 Columns:
   n name          s state       4 IPv4            6 IPv6           t type      S number of snapshots
   a architecture  c created     d description     l last used      p pid       P profiles
-  e project       m memory      D disk            N processes      u cpu time  f fingerprint of the image
-  L location      q ephemeral   KEY of the configuration, as in `ns,limits.memory`
+  e project       m memory      M memory in %     N processes      u cpu time  D disk
+  L location      q ephemeral   b storage pool    f, F fingerprint of the image, short and long
+  [config:|devices:]KEY[:NAME[:WIDTH]] a key of the configuration or of a device, after a comma
 
-Filters: a beginning of a name, or key=value of the configuration or of the fields (`state=running`).
+Filters, of which all must fit: the beginning of a name, an expression for names (`web.*1$`),
+name= status= type= architecture= project= profile= with one value or several after commas,
+ipv4= ipv6= with an address or a subnet, or KEY=EXPRESSION of the configuration; parts of KEY may be cut
+short, as in `u.owner=ann`.
 
 Examples:
   rlxc list web
-  rlxc list state=stopped -c ns
+  rlxc list status=stopped -c ns
+  rlxc list -c ns4,limits.memory:MEM,devices:eth0.network
   rlxc list user.owner=ann --format json";
 
 /// `list`.
@@ -87,14 +92,14 @@ Examples:
 pub(crate) struct ListArgs {
     /// Which ones; all must fit.
     pub(crate) filters: Vec<String>,
-    /// Columns to print.
-    #[arg(short = 'c', long, default_value = "ns46tS", value_name = "COLUMNS")]
-    pub(crate) columns: String,
+    /// Columns to print [default: ns46tS].
+    #[arg(short = 'c', long, value_name = "COLUMNS")]
+    pub(crate) columns: Option<String>,
     /// Of all projects.
     #[arg(long)]
     pub(crate) all_projects: bool,
-    /// Leave state and addresses out where that is quicker.
-    #[arg(long, hide = true)]
+    /// The columns that cost least (nsacPt).
+    #[arg(long, conflicts_with = "columns")]
     pub(crate) fast: bool,
     #[command(flatten)]
     pub(crate) format: FormatArg,

@@ -92,10 +92,51 @@ pub(crate) struct QueryArgs {
     pub(crate) raw: bool,
 }
 
+/// `top`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal: q ends it, c m d n sort by processor, memory, disk and name. Elsewhere it prints one table."
+)]
+pub(crate) struct TopArgs {
+    /// Remote, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: Option<String>,
+    /// Seconds between two looks.
+    #[arg(short = 'd', long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub(crate) delay: f64,
+    /// What comes first.
+    #[arg(short = 's', long, value_enum, default_value_t)]
+    pub(crate) sort: TopOrder,
+    /// Of all projects.
+    #[arg(long)]
+    pub(crate) all_projects: bool,
+}
+
+/// What `top` sorts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum TopOrder {
+    /// Processor time since the last look.
+    #[default]
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Disk.
+    Disk,
+    /// Name.
+    Name,
+}
+
+/// `manpage`.
+#[derive(Debug, Args)]
+pub(crate) struct ManpageArgs {
+    /// Directory; made if it is missing.
+    pub(crate) directory: std::path::PathBuf,
+}
+
 /// `completion`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  rlxc completion bash > /etc/bash_completion.d/rlxc\n  rlxc completion zsh > \"${fpath[1]}/_rlxc\"\n  rlxc completion fish > ~/.config/fish/completions/rlxc.fish"
+    after_help = "Names of instances, profiles and so on are asked of the daemon.\n\nExamples:\n  rlxc completion bash > /etc/bash_completion.d/rlxc\n  rlxc completion zsh > \"${fpath[1]}/_rlxc\"\n  rlxc completion fish > ~/.config/fish/completions/rlxc.fish"
 )]
 pub(crate) struct CompletionArgs {
     /// Shell.

@@ -1,6 +1,7 @@
 //! What can be typed: clap structs only, no behaviour.
 
 mod admin;
+mod alias;
 mod config;
 mod image;
 mod instance;
@@ -18,6 +19,7 @@ mod tests;
 use clap::{Parser, Subcommand};
 
 pub(crate) use admin::*;
+pub(crate) use alias::*;
 pub(crate) use config::*;
 pub(crate) use image::*;
 pub(crate) use instance::*;
@@ -136,6 +138,11 @@ pub(crate) enum Verb {
     /// Image servers and daemons that are known by name.
     #[command(subcommand)]
     Remote(RemoteVerb),
+    /// Words of your own that stand for others.
+    #[command(subcommand)]
+    Alias(AliasVerb),
+    /// What instances use now, the busiest first.
+    Top(TopArgs),
     /// List, show and cancel what goes on in the background.
     #[command(subcommand)]
     Operation(OperationVerb),
@@ -153,6 +160,9 @@ pub(crate) enum Verb {
     Version,
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
+    /// Write man pages of all commands into a directory.
+    #[command(hide = true)]
+    Manpage(ManpageArgs),
 }
 
 /// How lists are printed.

@@ -68,8 +68,14 @@ impl Verb {
             Self::Operation(verb) => verb.names(),
             Self::Warning(verb) => verb.names(),
             Self::Monitor(args) => optional(&mut args.remote),
+            Self::Top(args) => optional(&mut args.remote),
             Self::Query(args) => one(&mut args.path),
-            Self::Remote(_) | Self::Admin(_) | Self::Version | Self::Completion(_) => Vec::new(),
+            Self::Remote(_)
+            | Self::Alias(_)
+            | Self::Admin(_)
+            | Self::Version
+            | Self::Completion(_)
+            | Self::Manpage(_) => Vec::new(),
         }
     }
 }

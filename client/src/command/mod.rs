@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod admin;
+mod alias;
 mod config;
 mod copy;
 mod create;
@@ -16,6 +17,7 @@ mod info;
 mod init;
 mod keys;
 mod list;
+mod manpage;
 mod monitor;
 mod network;
 mod operation;
@@ -28,16 +30,16 @@ mod remote_add;
 mod snapshot;
 mod state;
 mod storage;
+mod top;
 mod trust;
 mod version;
 mod volume;
 mod warning;
 
 use anyhow::Result;
-use clap::CommandFactory;
 use rlxc_client::url;
 
-use crate::cli::{Cli, CompletionArgs, Shell, Verb};
+use crate::cli::{CompletionArgs, Shell, Verb};
 use crate::context::Context;
 
 /// Runs a command; gives back the exit code.
@@ -75,6 +77,9 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<u8> {
         Verb::Warning(verb) => warning::run(context, verb).await,
         Verb::Monitor(args) => monitor::run(context, args).await,
         Verb::Query(args) => query::run(context, args).await,
+        Verb::Alias(verb) => alias::run(context, verb),
+        Verb::Top(args) => top::run(context, &args).await,
+        Verb::Manpage(args) => manpage::run(&args.directory),
         Verb::Version => version::run(context).await,
         Verb::Completion(args) => completion(context, &args),
     }
@@ -83,13 +88,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<u8> {
 
 fn completion(context: &Context, args: &CompletionArgs) -> Result<()> {
     let shell = match args.shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
     };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "rlxc", &mut script);
-    context.printer.bytes(&script)
+    context.printer.bytes(&crate::completion::script(shell)?)
 }
 
 /// Path of an instance, or of a snapshot written as INSTANCE/SNAPSHOT.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may end it")]
 
 mod bad_input;
+mod comfort;
 mod console;
 mod debian;
 mod exec;
