@@ -3,6 +3,7 @@
 //! Synchronous, knows nothing of instances, pools or networks. All other crates forbid unsafe code and
 //! reach the kernel through this one.
 
+pub mod activation;
 pub mod capability;
 pub mod chain;
 pub mod clone;
