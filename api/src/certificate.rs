@@ -70,3 +70,27 @@ pub struct CertificateAddToken {
     /// When it ends; none for never.
     pub expires_at: Timestamp,
 }
+
+/// The server's own certificate.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerCertificate {
+    /// SHA-256 of the DER, in hexadecimal.
+    pub fingerprint: String,
+    /// PEM.
+    pub certificate: String,
+    /// From when on it is good, for people.
+    pub valid_from: String,
+    /// Until when it is good, for people.
+    pub valid_to: String,
+}
+
+/// Another certificate for the server; nothing in it: a new one of its own making.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerCertificatePut {
+    /// PEM.
+    pub certificate: String,
+    /// PEM.
+    pub key: String,
+}

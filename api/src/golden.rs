@@ -49,7 +49,7 @@ macro_rules! all {
     };
 }
 
-static ALL: [fn() -> String; 97] = all!(
+static ALL: [fn() -> String; 99] = all!(
     Certificate,
     CertificateAddToken,
     CertificatePut,
@@ -127,6 +127,8 @@ static ALL: [fn() -> String; 97] = all!(
     ResourcesStoragePoolInodes,
     ResourcesStoragePoolSpace,
     Server,
+    ServerCertificate,
+    ServerCertificatePut,
     ServerEnvironment,
     ServerPut,
     ServerStorageDriverInfo,

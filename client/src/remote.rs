@@ -85,6 +85,12 @@ pub(crate) fn needed_directory() -> Result<PathBuf> {
     directory().context("neither RLXC_CONF nor HOME is set")
 }
 
+/// The authority that has signed the certificates of this client's servers, where it has one of its own.
+pub(crate) fn authority() -> Option<PathBuf> {
+    let file = directory()?.join("client.ca");
+    file.exists().then_some(file)
+}
+
 /// The certificate that was accepted for a remote.
 pub(crate) fn pinned_path(name: &str) -> Result<PathBuf> {
     Ok(needed_directory()?
@@ -179,9 +185,8 @@ impl Remotes {
             Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
         };
         let identity = Identity::find(&needed_directory()?);
-        Ok(Endpoint::Tls(Arc::new(Server::new(
-            address, trust, identity,
-        ))))
+        let server = Server::new(address, trust, identity).with_authority(authority());
+        Ok(Endpoint::Tls(Arc::new(server)))
     }
 
     /// What may have been meant, as a sentence that follows.

@@ -6,15 +6,17 @@
 //! ```
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rlxc_container::cgroup::{self, Layout};
 use rlxc_network::{Dnsmasq, DnsmasqDirs, Nftables, RtnetlinkLinks};
+use rlxc_sys::activation::Inherited;
 use rlxc_sys::idmap::IDS_PER_CONTAINER;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,28 +45,31 @@ const SIGPWR: i32 = 30;
 /// How long operations may take to end when the daemon is asked to.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// What the daemon is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Of the inventory, images and pools.
+    pub directory: PathBuf,
+    /// Whose members may use the socket.
+    pub group: String,
+    /// Sockets that a service manager has opened for us.
+    pub inherited: Vec<Inherited>,
+    /// Where the log goes too.
+    pub events: Events,
+}
+
 /// Runs the daemon on a directory until a signal ends it.
-pub async fn run(directory: &Path, group: &str) -> Result<()> {
-    let places = prepare_directories(directory)?;
+pub async fn run(options: Options) -> Result<()> {
+    let places = prepare_directories(&options.directory)?;
     let _lock = DirectoryLock::take(&places.lock())?;
     let (exits, ended) = mpsc::unbounded_channel();
-    let app = build(places, exits)?;
+    let app = build(places, exits, options.events)?;
     recover(&app).await?;
     let to_start = instance::adopt_running(&app).await?;
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
-    let remote_api = app
-        .tasks
-        .spawn(http::serve_tls(Arc::clone(&app), http::router(&app)));
-    app::server::open_remote(&app).await?;
-    // Last: who can connect here finds all the rest in place.
-    let socket = UnixSocket::bind(&app.places.socket(), group)?;
-    let api = app.tasks.spawn(http::serve(
-        socket,
-        http::router(&app),
-        app.shutdown.clone(),
-    ));
+    let doors = open_doors(&app, &options.group, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
     notify("READY=1");
     let starter = Arc::clone(&app);
@@ -81,8 +86,38 @@ pub async fn run(directory: &Path, group: &str) -> Result<()> {
         tracing::warn!("operations were still under way; they are undone at the next start");
     }
     remove_what_is_empty(&app);
-    remote_api.await.map_err(Error::internal)??;
-    api.await.map_err(Error::internal)?
+    for door in doors {
+        door.await.map_err(Error::internal)??;
+    }
+    Ok(())
+}
+
+/// Opens the API: to the network first, then here, so that who can connect here finds all the rest in place.
+async fn open_doors(
+    app: &Arc<App>,
+    group: &str,
+    inherited: Vec<Inherited>,
+) -> Result<Vec<JoinHandle<Result<()>>>> {
+    let (mut local, mut remote) = (Vec::new(), Vec::new());
+    for socket in inherited {
+        match socket {
+            Inherited::Unix(socket) => local.push(UnixSocket::inherited(socket)?),
+            Inherited::Tcp(socket) => remote.push(socket),
+        }
+    }
+    let tls = http::serve_tls(Arc::clone(app), http::router(app));
+    let mut doors = vec![app.tasks.spawn(tls)];
+    app.trust.adopt(remote).await?;
+    app::server::open_remote(app).await?;
+    let own = app.places.socket();
+    if !local.iter().any(|socket| socket.path() == own) {
+        local.push(UnixSocket::bind(&own, group)?);
+    }
+    for socket in local {
+        let serving = http::serve(socket, http::router(app), app.shutdown.clone());
+        doors.push(app.tasks.spawn(serving));
+    }
+    Ok(doors)
 }
 
 /// What all instances shared goes with the last of them; what is still in use stays.
@@ -191,10 +226,9 @@ fn empty_scratch(scratch: &Path) {
     }
 }
 
-fn build(places: Places, exits: mpsc::UnboundedSender<Exit>) -> Result<Arc<App>> {
+fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> Result<Arc<App>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let db = Db::open(&places.database())?;
-    let events = Events::new(Arc::clone(&clock));
     let tasks = TaskTracker::new();
     let operations = Operations::new(
         db.clone(),

@@ -3,11 +3,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use rlxc_server::{daemon, places};
+use rlxc_server::clock::SystemClock;
+use rlxc_server::daemon::{self, Options};
+use rlxc_server::events::Events;
+use rlxc_server::log_layer::log_layer;
+use rlxc_server::places;
 use rlxc_sys::chain::chain;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 /// Keeps unprivileged system containers: storage, networks, snapshots, all over a REST API
 #[derive(Debug, Parser)]
@@ -29,14 +36,30 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    start_logging(&args);
+    // Before anything else opens a descriptor.
+    let inherited = rlxc_sys::activation::take();
+    let events = Events::new(Arc::new(SystemClock));
+    start_logging(&args, &events);
+    let inherited = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            tracing::error!("take over the sockets of the service manager: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = Options {
+        directory: args.dir,
+        group: args.group,
+        inherited,
+        events,
+    };
     let result = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .thread_name("rlxcd")
         .enable_all()
         .build()
         .map_err(|error| rlxc_server::error::Error::failed("start the runtime", error))
-        .and_then(|runtime| runtime.block_on(daemon::run(&args.dir, &args.group)));
+        .and_then(|runtime| runtime.block_on(daemon::run(options)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -51,20 +74,21 @@ fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
 }
 
-fn start_logging(args: &Args) {
+fn start_logging(args: &Args, events: &Events) {
     let default = if args.debug {
         "rlxc=debug,info"
     } else {
         "info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
-    if args.log_json {
-        builder.json().init();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = if args.log_json {
+        lines.json().boxed()
     } else {
-        builder.with_target(false).init();
-    }
+        lines.with_target(false).boxed()
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(log_layer(events.clone()))
+        .init();
 }

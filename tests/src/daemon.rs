@@ -24,6 +24,7 @@ pub struct Daemon {
     world: Option<World>,
     dir: PathBuf,
     keep: Option<TempDir>,
+    environment: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl Daemon {
                 world: Some(World::new(uplink)?),
                 dir,
                 keep: Some(keep),
+                environment: Vec::new(),
             })
         };
         match made() {
@@ -84,14 +86,34 @@ impl Daemon {
         }
     }
 
+    /// Sets a variable for daemons that are started from now on.
+    pub fn set_env(&mut self, key: &str, value: &str) {
+        self.environment.push(format!("{key}={value}"));
+    }
+
+    /// Starts it as the child of another program, whose command line it follows, and waits until it answers.
+    #[track_caller]
+    pub fn start_under(&mut self, manager: &[&str]) {
+        let manager = manager.iter().map(|&word| word.to_owned());
+        let line = manager.chain([Self::program()]).collect();
+        if let Err(error) = self.start_line(line) {
+            panic!("start the daemon: {error:?}\n{}", self.log_tail());
+        }
+    }
+
     /// Starts it and waits until it answers or ends.
     pub fn try_start(&mut self) -> anyhow::Result<()> {
+        self.start_line(self.line())
+    }
+
+    fn start_line(&mut self, line: Vec<String>) -> anyhow::Result<()> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())?;
         let mut parent = self
-            .run_inside(Vec::new())
+            .world()
+            .enter(line)
             .command()
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -122,17 +144,22 @@ impl Daemon {
 
     /// Runs another `rlxcd` on the same directory to its end.
     pub fn second(&self) -> anyhow::Result<Output> {
-        self.run_inside(Vec::new())
+        self.world()
+            .enter(self.line())
             .deadline(START_DEADLINE)
             .output()
     }
 
-    fn run_inside(&self, extra: Vec<String>) -> crate::process::Run {
-        let mut argv = vec!["env".to_owned()];
-        argv.push(format!("RLXC_DIR={}", self.dir.display()));
-        argv.push(crate::binaries().join("rlxcd").display().to_string());
-        argv.extend(extra);
-        self.world().enter(argv)
+    fn program() -> String {
+        crate::binaries().join("rlxcd").display().to_string()
+    }
+
+    fn line(&self) -> Vec<String> {
+        let mut line = vec!["env".to_owned()];
+        line.push(format!("RLXC_DIR={}", self.dir.display()));
+        line.extend(self.environment.iter().cloned());
+        line.push(Self::program());
+        line
     }
 
     /// Kills it as a crash would: no chance to tidy up.

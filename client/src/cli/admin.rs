@@ -1,5 +1,7 @@
 //! `admin`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::Format;
@@ -18,6 +20,32 @@ pub(crate) enum AdminVerb {
     Waitready(WaitreadyArgs),
     /// Stop the daemon and all instances.
     Shutdown(ShutdownArgs),
+    /// Look at the daemon's own certificate, or give it another.
+    #[command(subcommand)]
+    Certificate(CertificateVerb),
+}
+
+/// `admin certificate`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertificateVerb {
+    /// Print it as YAML: fingerprint, times, PEM.
+    Show,
+    /// Give the daemon another one, at once: a new one of its own, or yours. Other hosts must accept it by `remote add` again.
+    #[command(
+        after_help = "Examples:\n  rlxc admin certificate renew\n  rlxc admin certificate renew --certificate host.crt --key host.key"
+    )]
+    Renew(CertificateRenewArgs),
+}
+
+/// `admin certificate renew`.
+#[derive(Debug, Args)]
+pub(crate) struct CertificateRenewArgs {
+    /// A certificate of yours, PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `admin init`.

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use rlxc_client::ClientError;
+use anyhow::{Context as _, Result, bail};
+use rlxc_api::{ServerCertificate, ServerCertificatePut};
+use rlxc_client::{ClientError, Reply};
 use serde_json::{Value, json};
 
 use super::{doctor, init};
-use crate::cli::{AdminVerb, ShutdownArgs};
+use crate::cli::{AdminVerb, CertificateRenewArgs, CertificateVerb, ShutdownArgs};
 use crate::context::Context;
 
 /// How often we look whether the daemon is there, or gone.
@@ -19,6 +20,7 @@ pub(crate) async fn run(context: &Context, verb: AdminVerb) -> Result<u8> {
         AdminVerb::Doctor(args) => return doctor::run(context, &args).await,
         AdminVerb::Waitready(args) => wait_ready(context, args.timeout).await?,
         AdminVerb::Shutdown(args) => shutdown(context, &args).await?,
+        AdminVerb::Certificate(verb) => certificate(context, verb).await?,
     }
     Ok(0)
 }
@@ -73,4 +75,36 @@ async fn shutdown(context: &Context, args: &ShutdownArgs) -> Result<()> {
         tokio::time::sleep(POLL).await;
     }
     Ok(())
+}
+
+const CERTIFICATE: &str = "/internal/certificate";
+
+async fn certificate(context: &Context, verb: CertificateVerb) -> Result<()> {
+    match verb {
+        CertificateVerb::Show => {
+            context.yaml(&context.client.get::<ServerCertificate>(CERTIFICATE).await?)
+        }
+        CertificateVerb::Renew(args) => renew(context, &args).await,
+    }
+}
+
+async fn renew(context: &Context, args: &CertificateRenewArgs) -> Result<()> {
+    let read = |path: &Option<std::path::PathBuf>| match path {
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+        }
+        None => Ok(String::new()),
+    };
+    let put = ServerCertificatePut {
+        certificate: read(&args.certificate)?,
+        key: read(&args.key)?,
+    };
+    let Reply::Done(value) = context.client.put(CERTIFICATE, &put, None).await? else {
+        bail!("the daemon's answer holds no certificate");
+    };
+    let new: ServerCertificate = serde_json::from_value(value)?;
+    context
+        .printer
+        .note("Other hosts refuse the daemon until they have accepted this fingerprint by `rlxc remote add`:");
+    context.printer.line(&new.fingerprint)
 }

@@ -10,7 +10,7 @@ use rlxc_client::{ClientError, Connection, Endpoint};
 use super::remote::url;
 use crate::cli::RemoteAddArgs;
 use crate::context::{Context, is_interactive};
-use crate::remote::{Remote, needed_directory, pinned_path};
+use crate::remote::{Remote, authority, needed_directory, pinned_path};
 
 /// Connects to a daemon, checks who it is, and makes it trust us.
 pub(super) async fn daemon(context: &Context, args: &RemoteAddArgs) -> Result<Remote> {
@@ -30,7 +30,8 @@ pub(super) async fn daemon(context: &Context, args: &RemoteAddArgs) -> Result<Re
     };
     let (address, trust) = meet(context, args, &addresses, token.as_ref()).await?;
     let identity = Identity::ensure(&needed_directory()?, &common_name())?;
-    let server = Server::new(address.clone(), trust.clone(), Some(identity));
+    let server =
+        Server::new(address.clone(), trust.clone(), Some(identity)).with_authority(authority());
     let client = Connection::new(Endpoint::Tls(Arc::new(server)), None);
     join(context, &client, args, token_text).await?;
     if let Trust::Pinned(pem) = &trust {
@@ -81,7 +82,8 @@ async fn meet(
             ),
             None if args.accept_certificate => {}
             None => {
-                let plain = Server::new(address.clone(), Trust::Authorities, None);
+                let plain = Server::new(address.clone(), Trust::Authorities, None)
+                    .with_authority(authority());
                 let client = Connection::new(Endpoint::Tls(Arc::new(plain)), None);
                 if client.get::<ServerUntrusted>("/1.0").await.is_ok() {
                     return Ok((address, Trust::Authorities));

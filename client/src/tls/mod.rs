@@ -4,6 +4,7 @@ mod address;
 mod identity;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub struct Server {
     address: Address,
     trust: Trust,
     identity: Option<Identity>,
+    authority: Option<PathBuf>,
     context: OnceLock<SslContext>,
 }
 
@@ -50,8 +52,16 @@ impl Server {
             address,
             trust,
             identity,
+            authority: None,
             context: OnceLock::new(),
         }
+    }
+
+    /// Trusts an authority, PEM, beside those of this host.
+    #[must_use]
+    pub fn with_authority(mut self, file: Option<PathBuf>) -> Self {
+        self.authority = file;
+        self
     }
 
     /// Host and port.
@@ -150,10 +160,13 @@ impl Server {
         let broken = |error: ErrorStack| self.failed(error.into());
         let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
         builder
-            .set_min_proto_version(Some(SslVersion::TLS1_3))
+            .set_min_proto_version(Some(oldest_version()))
             .map_err(broken)?;
         if self.trust == Trust::Authorities {
             builder.set_default_verify_paths().map_err(broken)?;
+            if let Some(file) = &self.authority {
+                builder.set_ca_file(file).map_err(broken)?;
+            }
             builder.set_verify(SslVerifyMode::PEER);
         } else {
             // A self-signed certificate proves nothing by its chain; it is compared as a whole once it is there.
@@ -163,6 +176,15 @@ impl Server {
             identity.show(&mut builder)?;
         }
         Ok(builder.build())
+    }
+}
+
+/// TLS 1.3, or 1.2 too where `RLXC_INSECURE_TLS` asks for it.
+fn oldest_version() -> SslVersion {
+    if std::env::var_os("RLXC_INSECURE_TLS").is_some_and(|value| !value.is_empty()) {
+        SslVersion::TLS1_2
+    } else {
+        SslVersion::TLS1_3
     }
 }
 

@@ -91,6 +91,7 @@ pub async fn create(app: &Arc<App>, joining: Joining, post: CertificatesPost) ->
         .into_iter()
         .find(|text| !text.is_empty());
     let certificate = choose_certificate(&joining, &post.put.certificate)?;
+    app.trust.check_joining(&certificate)?;
     let mut trusted = Trusted {
         fingerprint: certificate.fingerprint().to_owned(),
         name: choose_name(&post.put.name, &certificate),
@@ -231,6 +232,26 @@ async fn join(app: &Arc<App>, trusted: &mut Trusted, given: &str) -> Result<Opti
     Ok(None)
 }
 
+/// Refuses what a client with restrictions may not change of its own entry: all but the certificate.
+pub fn check_own(current: &CertificatePut, put: &CertificatePut) -> Result<()> {
+    let mut other = put.clone();
+    other.certificate.clone_from(&current.certificate);
+    let normal = |put: &CertificatePut| {
+        let mut projects = put.projects.clone();
+        projects.sort();
+        (
+            put.name.clone(),
+            Kind::parse(&put.kind),
+            put.restricted,
+            projects,
+        )
+    };
+    if normal(&other) == normal(current) {
+        return Ok(());
+    }
+    Err(Error::Forbidden)
+}
+
 /// Replaces name, reach, or the certificate itself.
 pub async fn update(
     app: &App,
@@ -244,6 +265,9 @@ pub async fn update(
         (current.fingerprint.clone(), current.certificate.clone())
     } else {
         let certificate = ClientCertificate::parse(&put.certificate)?;
+        if certificate.fingerprint() != current.fingerprint {
+            app.trust.check_joining(&certificate)?;
+        }
         (certificate.fingerprint().to_owned(), certificate.pem()?)
     };
     let new = Trusted {

@@ -60,9 +60,9 @@ pub const EXTENSIONS: &[&str] = &[
     "event_lifecycle_requestor",
     "image_build",
     "host_doctor",
+    "operation_history",
 ];
 
-const HTTPS_ADDRESS: &str = "core.https_address";
 const TRUST_PASSWORD: &str = "core.trust_password";
 /// What is shown of a password that is set; given back, it means the same password.
 const IS_SET: &str = "true";
@@ -163,21 +163,21 @@ pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
     keys::server::SCOPE.check(&config).map_err(Error::Invalid)?;
     keep_password(&before, &mut config).await?;
     // What can fail comes first: an address that is in use changes nothing.
-    app.trust.listen(address(&config)).await?;
+    app.trust.apply(settings(&config)?).await?;
     let written = app
         .db
         .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
         .await;
     if let Err(error) = written {
-        app.trust.listen(address(&before)).await?;
+        app.trust.apply(settings(&before)?).await?;
         return Err(error);
     }
     app.resource_event("config-updated", "/1.0".to_owned(), "", who);
     Ok(())
 }
 
-fn address(config: &Config) -> &str {
-    config.get(HTTPS_ADDRESS).map_or("", String::as_str)
+fn settings(config: &Config) -> Result<trust::Settings> {
+    trust::Settings::parse(config).map_err(Error::Invalid)
 }
 
 /// Only a hash of a new password is kept; the old one stays if the client gives back what it was shown.
@@ -200,7 +200,11 @@ async fn keep_password(before: &Config, config: &mut Config) -> Result<()> {
 pub async fn open_remote(app: &Arc<App>) -> Result<()> {
     app.trust.reload(&app.db).await?;
     let config = app.db.read(db::config::load).await?;
-    if let Err(error) = app.trust.listen(address(&config)).await {
+    let opened = match settings(&config) {
+        Ok(settings) => app.trust.apply(settings).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = opened {
         let text = chain(&error).to_string();
         tracing::error!(error = text, "the API is not open to the network");
         app.warn("Unable to listen on the network", "/1.0", &text)

@@ -8,7 +8,7 @@ use axum::routing::get;
 use rlxc_api::{Certificate, CertificatePut, CertificatesPost};
 
 use super::extract::{Body, Params, check_match};
-use super::identity::{Caller, Identity};
+use super::identity::{Caller, Identity, Rights};
 use super::patch;
 use super::render::{Reply, accepted, created, done, etag, listing, tagged};
 use crate::app::certificate::{self, Created, Joining};
@@ -25,8 +25,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    let all = certificate::list(&app).await?;
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let mut all = certificate::list(&app).await?;
+    all.retain(|item| caller.rights == Rights::All || caller.has_shown(&item.fingerprint));
     listing(params.recursion, all, |item: &Certificate| {
         certificate::url(&item.fingerprint)
     })
@@ -52,20 +53,23 @@ async fn show(State(app): Daemon, Path(fingerprint): Path<String>) -> Reply {
 
 async fn replace(
     State(app): Daemon,
-    Identity(who): Identity,
+    caller: Caller,
     Path(fingerprint): Path<String>,
     params: Params,
     Body(put): Body<CertificatePut>,
 ) -> Reply {
     let current = certificate::get(&app, &fingerprint).await?;
     check_match(&params, "certificate", &etag(&current.put))?;
-    certificate::update(&app, &who, &current.fingerprint, put).await?;
+    if caller.rights != Rights::All {
+        certificate::check_own(&current.put, &put)?;
+    }
+    certificate::update(&app, &caller.requestor, &current.fingerprint, put).await?;
     done()
 }
 
 async fn merge(
     State(app): Daemon,
-    Identity(who): Identity,
+    caller: Caller,
     Path(fingerprint): Path<String>,
     params: Params,
     Body(changes): Body<serde_json::Value>,
@@ -73,7 +77,10 @@ async fn merge(
     let current = certificate::get(&app, &fingerprint).await?;
     check_match(&params, "certificate", &etag(&current.put))?;
     let put = patch::merge(&current.put, changes)?;
-    certificate::update(&app, &who, &current.fingerprint, put).await?;
+    if caller.rights != Rights::All {
+        certificate::check_own(&current.put, &put)?;
+    }
+    certificate::update(&app, &caller.requestor, &current.fingerprint, put).await?;
     done()
 }
 

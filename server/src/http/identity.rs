@@ -14,9 +14,8 @@ use rlxc_api::Requestor;
 use tokio::net::UnixListener;
 
 use super::error::ApiError;
-use super::tls::TlsListener;
 use crate::error::Error;
-use crate::trust::{ClientCertificate, Kind, Trust};
+use crate::trust::{ClientCertificate, Door, Kind, Standing, Trust};
 
 /// What the listener knows of a peer.
 #[derive(Debug, Clone)]
@@ -27,6 +26,7 @@ pub(super) enum Peer {
     Tls {
         certificate: Option<Arc<ClientCertificate>>,
         address: SocketAddr,
+        door: Door,
     },
 }
 
@@ -43,12 +43,6 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
         Self::Unix {
             uid: stream.io().peer_cred().ok().map(|cred| cred.uid()),
         }
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        stream.io().peer()
     }
 }
 
@@ -70,6 +64,10 @@ pub(super) struct Caller {
     pub(super) rights: Rights,
     /// What it showed, trusted or not.
     pub(super) certificate: Option<Arc<ClientCertificate>>,
+    /// Why a certificate that should be trusted is not.
+    pub(super) objection: Option<String>,
+    /// Where it came in.
+    pub(super) door: Door,
 }
 
 impl Caller {
@@ -89,38 +87,58 @@ impl Caller {
                 },
                 rights: Rights::All,
                 certificate: None,
+                objection: None,
+                door: Door::Api,
             },
             Peer::Tls {
                 certificate,
                 address,
-            } => Self {
-                requestor: Requestor {
-                    username: certificate
-                        .as_ref()
-                        .map_or_else(String::new, |shown| shown.fingerprint().to_owned()),
-                    protocol: "tls".to_owned(),
-                    address: address.to_string(),
-                },
-                rights: certificate
-                    .as_ref()
-                    .map_or(Rights::Public, |shown| rights(trust, shown)),
-                certificate: certificate.clone(),
-            },
+                door,
+            } => Self::over_tls(trust, certificate.as_ref(), *address, *door),
         })
+    }
+
+    fn over_tls(
+        trust: &Trust,
+        certificate: Option<&Arc<ClientCertificate>>,
+        address: SocketAddr,
+        door: Door,
+    ) -> Self {
+        let standing = certificate.map_or(Standing::Stranger, |shown| trust.judge(shown));
+        let (rights, objection) = match standing {
+            Standing::Stranger => (Rights::Public, None),
+            Standing::Refused(reason) => (Rights::Public, Some(reason)),
+            Standing::Trusted(trusted) if trusted.kind == Kind::Metrics => {
+                (Rights::Projects(BTreeSet::new()), None)
+            }
+            Standing::Trusted(trusted) if trusted.restricted => {
+                (Rights::Projects(trusted.projects.clone()), None)
+            }
+            Standing::Trusted(_) => (Rights::All, None),
+        };
+        Self {
+            requestor: Requestor {
+                username: certificate
+                    .map_or_else(String::new, |shown| shown.fingerprint().to_owned()),
+                protocol: "tls".to_owned(),
+                address: address.to_string(),
+            },
+            rights,
+            certificate: certificate.cloned(),
+            objection,
+            door,
+        }
+    }
+
+    /// Whether the certificate with this fingerprint is the caller's own.
+    pub(super) fn has_shown(&self, fingerprint: &str) -> bool {
+        let shown = self.certificate.as_ref();
+        shown.is_some_and(|shown| shown.fingerprint() == fingerprint)
     }
 
     /// Whether it is somebody that we know.
     pub(super) fn is_trusted(&self) -> bool {
         self.rights != Rights::Public
-    }
-}
-
-fn rights(trust: &Trust, shown: &ClientCertificate) -> Rights {
-    match trust.find(shown) {
-        None => Rights::Public,
-        Some(trusted) if trusted.kind == Kind::Metrics => Rights::Projects(BTreeSet::new()),
-        Some(trusted) if trusted.restricted => Rights::Projects(trusted.projects.clone()),
-        Some(_) => Rights::All,
     }
 }
 

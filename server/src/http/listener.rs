@@ -16,6 +16,16 @@ use crate::error::{Error, Result};
 pub struct UnixSocket {
     listener: Option<UnixListener>,
     path: PathBuf,
+    file: File,
+}
+
+/// Whose the socket's file is.
+#[derive(Debug, PartialEq, Eq)]
+enum File {
+    /// Ours: it goes with the socket.
+    Ours,
+    /// A service manager's: it stays.
+    Managers,
 }
 
 impl UnixSocket {
@@ -36,13 +46,33 @@ impl UnixSocket {
         Ok(Self {
             listener: Some(listener),
             path: path.to_owned(),
+            file: File::Ours,
         })
+    }
+
+    /// Takes over one that a service manager has bound, with the access that it gave.
+    pub fn inherited(socket: std::os::unix::net::UnixListener) -> Result<Self> {
+        let failed = |error| Error::failed("take over the socket of the service manager", error);
+        socket.set_nonblocking(true).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self {
+            path: address.as_pathname().unwrap_or(Path::new("")).to_owned(),
+            listener: Some(UnixListener::from_std(socket).map_err(failed)?),
+            file: File::Managers,
+        })
+    }
+
+    /// Where it is; empty for one that has no place in the file system.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        if self.file == File::Ours
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
         }
     }

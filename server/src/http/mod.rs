@@ -3,6 +3,7 @@
 
 mod access;
 mod certificates;
+mod cross_origin;
 mod error;
 mod events;
 mod extract;
@@ -67,6 +68,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(
             Arc::clone(app),
             access::check,
+        ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            cross_origin::allow,
         ))
         .layer(middleware::map_response(render::headers))
         .with_state(Arc::clone(app))

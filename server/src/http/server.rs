@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, put};
-use rlxc_api::ServerPut;
+use rlxc_api::{ServerCertificatePut, ServerPut};
 
 use super::extract::{Body, Params, check_match};
 use super::identity::{Caller, Identity};
@@ -20,6 +20,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/internal/ready", get(ready))
         .route("/internal/shutdown", put(shutdown))
         .route("/internal/doctor", get(doctor))
+        .route(
+            "/internal/certificate",
+            get(certificate).put(change_certificate),
+        )
 }
 
 async fn versions() -> Reply {
@@ -70,4 +74,16 @@ async fn shutdown(State(app): State<Arc<App>>) -> Reply {
 
 async fn doctor(State(app): State<Arc<App>>) -> Reply {
     sync(blocking(move || crate::doctor::examine(app.places.dir())).await)
+}
+
+async fn certificate(State(app): State<Arc<App>>) -> Reply {
+    sync(app::server_certificate::get(&app).await?)
+}
+
+async fn change_certificate(
+    State(app): State<Arc<App>>,
+    Identity(who): Identity,
+    Body(put): Body<ServerCertificatePut>,
+) -> Reply {
+    sync(app::server_certificate::change(&app, &who, put).await?)
 }

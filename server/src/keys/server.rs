@@ -26,11 +26,18 @@ pub const SCOPE: Scope = Scope {
 
 #[rustfmt::skip]
 const CORE: &[Key] = &[
-    Key::new("core.https_address", Kind::Form(is_listening, "a list of addresses such as :8443, 10.0.0.1:8443 or [fd00::1]:8443"), "Where the API is open to the network").or("nowhere").live(),
+    Key::new("core.https_address", ADDRESSES, "Where the API is open to the network").or("nowhere").live(),
+    Key::new("core.https_allowed_credentials", Kind::Bool, "Whether pages of the allowed site may use the certificate that the browser has").or("false").when("`core.https_allowed_origin` is set").live(),
+    Key::new("core.https_allowed_headers", HEADER, "Headers that requests of the allowed site may have, with commas between them").when("`core.https_allowed_origin` is set").live(),
+    Key::new("core.https_allowed_methods", HEADER, "Methods that the allowed site may use, with commas between them").when("`core.https_allowed_origin` is set").live(),
+    Key::new("core.https_allowed_origin", HEADER, "A site whose pages may use the API in a browser, such as https://ui.example").or("none").live(),
+    Key::new("core.metrics_address", ADDRESSES, "Where metrics are served and nothing else").or("nowhere").live(),
+    Key::new("core.metrics_authentication", Kind::Bool, "Whether metrics are for trusted clients only").or("true").live(),
     Key::new("core.proxy_http", Kind::Text, "URL of the proxy for http").or("`http_proxy` of the environment").live(),
     Key::new("core.proxy_https", Kind::Text, "URL of the proxy for https").or("`https_proxy` of the environment").live(),
     Key::new("core.proxy_ignore_hosts", Kind::Text, "Hosts and domains that are reached without a proxy, with commas between them").or("`no_proxy` of the environment").live(),
     Key::new("core.remote_token_expiry", kind::LIFETIME, "How long a join token is good").or("for ever").live(),
+    Key::new("core.trust_ca_certificates", Kind::Bool, "Whether a client is trusted because the authority has signed its certificate").or("false").when("there is a `server.ca` in the daemon's directory").live(),
     Key::new("core.trust_password", Kind::Text, "Lets clients in that have no token; shown as `true`").live(),
 ];
 
@@ -43,6 +50,15 @@ const IMAGES: &[Key] = &[
 
 #[rustfmt::skip]
 const MISCELLANEOUS: &[Key] = &[Key::new("user.*", Kind::Text, "Free for users").live()];
+
+const ADDRESSES: Kind = Kind::Form(
+    is_listening,
+    "a list of addresses such as :8443, 10.0.0.1:8443 or [fd00::1]:8443",
+);
+const HEADER: Kind = Kind::Form(
+    |text| axum::http::HeaderValue::from_str(text).is_ok(),
+    "a text that can be put into a header",
+);
 
 fn is_listening(text: &str) -> bool {
     trust::parse_addresses(text).is_ok()

@@ -1,4 +1,4 @@
-//! `core.https_address`: what it says, and what clients can reach because of it. Pure, but for the list of interfaces.
+//! `core.https_address` and the like: what they say, and what clients can reach because of it. Pure, but for the list of interfaces.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub fn parse_addresses(text: &str) -> Result<Vec<ListenAddress>, String> {
         .filter(|part| !part.is_empty())
     {
         let address = parse_address(part).ok_or_else(|| {
-            format!("`core.https_address`: `{part}` is no address such as :8443, 10.0.0.1:8443 or [fd00::1]:8443")
+            format!("`{part}` is no address such as :8443, 10.0.0.1:8443 or [fd00::1]:8443")
         })?;
         if !all.contains(&address) {
             all.push(address);

@@ -76,8 +76,24 @@ impl ClientCertificate {
         entry.data().to_string().ok()
     }
 
+    /// The certificate itself.
+    pub(super) fn x509(&self) -> &X509Ref {
+        &self.x509
+    }
+
+    /// Why it is not good now, if it is not.
+    pub fn untimely(&self) -> Option<String> {
+        if self.is_current() {
+            return None;
+        }
+        let (from, to) = (self.x509.not_before(), self.x509.not_after());
+        Some(format!(
+            "the client certificate is valid from {from} to {to} only: it has expired, or a clock is wrong"
+        ))
+    }
+
     /// Whether now is within its time.
-    pub fn is_current(&self) -> bool {
+    fn is_current(&self) -> bool {
         Asn1Time::days_from_now(0).is_ok_and(|now| {
             self.x509
                 .not_before()

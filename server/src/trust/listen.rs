@@ -1,57 +1,48 @@
-//! TCP and TLS: sockets that come and go at run time, handshakes beside the accept loop, never in it.
+//! TCP sockets that come and go at run time. What happens to connections is in [`super::handshake`].
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::Duration;
 
-use openssl::error::ErrorStack;
-use openssl::ssl::{Ssl, SslAcceptor, SslContext, SslMethod, SslVerifyMode, SslVersion};
-use rlxc_sys::chain::chain;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
-use tokio_openssl::SslStream;
 
-use super::{ClientCertificate, ListenAddress, ServerCertificate};
-use crate::error::{Cause, Error, Result};
+use super::handshake::{Accepted, Handshakes, accept};
+use super::{ListenAddress, ServerCertificate};
+use crate::error::{Error, Result};
 
-/// Who has not finished the handshake by then is gone.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// Handshakes under way at once; more wait in the kernel's queue.
-const HANDSHAKES: usize = 64;
 /// Connections that wait for the server to take them.
 const BACKLOG: usize = 64;
-/// After a refusal by the kernel, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// A connection with TLS on it.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The connection.
-    pub stream: SslStream<TcpStream>,
-    /// The other end.
-    pub address: SocketAddr,
-    /// What the other end showed, and has the key of.
-    pub certificate: Option<ClientCertificate>,
-}
 
 /// Connections of all addresses.
 pub type Incoming = mpsc::Receiver<Accepted>;
 
+/// What a socket leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The whole API.
+    Api,
+    /// Metrics and nothing else: `core.metrics_address`.
+    Metrics,
+}
+
+/// Where to listen, and for what.
+pub type Place = (ListenAddress, Door);
+
 /// The sockets that are open.
 #[derive(Debug)]
 pub struct Listeners {
-    sender: mpsc::Sender<Accepted>,
     incoming: StdMutex<Option<Incoming>>,
     open: Mutex<Vec<Listening>>,
-    handshakes: Arc<Semaphore>,
+    /// What a service manager handed in: it stays as long as the daemon, whatever the configuration says.
+    inherited: Mutex<Vec<Listening>>,
+    handshakes: Arc<Handshakes>,
 }
 
 #[derive(Debug)]
 struct Listening {
-    address: ListenAddress,
+    place: Place,
     task: JoinHandle<()>,
 }
 
@@ -69,10 +60,10 @@ impl Listeners {
     pub(super) fn new() -> Self {
         let (sender, incoming) = mpsc::channel(BACKLOG);
         Self {
-            sender,
             incoming: StdMutex::new(Some(incoming)),
             open: Mutex::default(),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            inherited: Mutex::default(),
+            handshakes: Arc::new(Handshakes::new(sender)),
         }
     }
 
@@ -84,50 +75,56 @@ impl Listeners {
             .take()
     }
 
-    /// What is listened on.
+    /// Where the API is listened for.
     pub async fn addresses(&self) -> Vec<ListenAddress> {
-        let open = self.open.lock().await;
-        open.iter().map(|one| one.address).collect()
+        let (open, inherited) = (self.open.lock().await, self.inherited.lock().await);
+        open.iter()
+            .chain(inherited.iter())
+            .filter(|one| one.place.1 == Door::Api)
+            .map(|one| one.place.0)
+            .collect()
     }
 
     /// Closes all sockets; connections go on.
     pub async fn close(&self) {
-        for one in self.open.lock().await.drain(..) {
-            one.close().await;
+        for list in [&self.open, &self.inherited] {
+            for one in list.lock().await.drain(..) {
+                one.close().await;
+            }
         }
     }
 
+    /// Shows `certificate` to all who connect from now on.
+    pub(super) fn show(&self, certificate: &ServerCertificate) -> Result<()> {
+        self.handshakes.show(certificate)
+    }
+
+    /// Takes over sockets that are open already.
+    pub(super) async fn adopt(&self, sockets: Vec<std::net::TcpListener>) -> io::Result<()> {
+        let mut inherited = self.inherited.lock().await;
+        for socket in sockets {
+            socket.set_nonblocking(true)?;
+            let place = (socket.local_addr()?, Door::Api);
+            inherited.push(self.spawn(place, TcpListener::from_std(socket)?));
+        }
+        Ok(())
+    }
+
     /// Listens on `wanted` and nothing else. Sockets that stay are not touched; on an error all is as before.
-    pub(super) async fn apply(
-        &self,
-        wanted: &[ListenAddress],
-        certificate: Option<Arc<ServerCertificate>>,
-    ) -> Result<()> {
+    pub(super) async fn apply(&self, wanted: &[Place]) -> Result<()> {
         let mut open = self.open.lock().await;
-        let (mut kept, removed): (Vec<_>, Vec<_>) = open
-            .drain(..)
-            .partition(|one| wanted.contains(&one.address));
+        let inherited = self.inherited.lock().await;
+        let (mut kept, removed): (Vec<_>, Vec<_>) =
+            open.drain(..).partition(|one| wanted.contains(&one.place));
         let added: Vec<_> = wanted
             .iter()
-            .filter(|address| kept.iter().all(|one| one.address != **address))
+            .filter(|place| {
+                let mut there = kept.iter().chain(inherited.iter());
+                there.all(|one| one.place != **place)
+            })
             .copied()
             .collect();
-        let Some(certificate) = certificate.filter(|_| !added.is_empty()) else {
-            for one in removed {
-                one.close().await;
-            }
-            *open = kept;
-            return Ok(());
-        };
-        let context = match context(&certificate) {
-            Ok(context) => context,
-            Err(error) => {
-                kept.extend(removed);
-                *open = kept;
-                return Err(Error::internal(error));
-            }
-        };
-        let before: Vec<_> = removed.iter().map(|one| one.address).collect();
+        let before: Vec<_> = removed.iter().map(|one| one.place).collect();
         let mut sockets = bind_all(&added).await;
         if sockets.is_err() && !removed.is_empty() {
             // What is in the way may be our own: `:8443` after `10.0.0.1:8443`.
@@ -137,7 +134,10 @@ impl Listeners {
             sockets = bind_all(&added).await;
             if sockets.is_err() {
                 let old = bind_all(&before).await.unwrap_or_default();
-                kept.extend(old.into_iter().map(|socket| self.spawn(socket, &context)));
+                kept.extend(
+                    old.into_iter()
+                        .map(|(place, socket)| self.spawn(place, socket)),
+                );
             }
         } else if sockets.is_ok() {
             for one in removed {
@@ -145,42 +145,32 @@ impl Listeners {
             }
         }
         let result = sockets.map(|sockets| {
-            kept.extend(
-                sockets
-                    .into_iter()
-                    .map(|socket| self.spawn(socket, &context)),
-            );
+            let spawned = sockets
+                .into_iter()
+                .map(|(place, socket)| self.spawn(place, socket));
+            kept.extend(spawned);
         });
         *open = kept;
         result
     }
 
-    fn spawn(
-        &self,
-        (address, socket): (ListenAddress, TcpListener),
-        context: &SslContext,
-    ) -> Listening {
-        tracing::info!(%address, "listening");
-        let accepting = accept(
-            socket,
-            context.clone(),
-            self.sender.clone(),
-            Arc::clone(&self.handshakes),
-        );
+    fn spawn(&self, place: Place, socket: TcpListener) -> Listening {
+        tracing::info!(address = %place.0, door = ?place.1, "listening");
+        let accepting = accept(socket, place.1, Arc::clone(&self.handshakes));
         Listening {
-            address,
+            place,
             task: tokio::spawn(accepting),
         }
     }
 }
 
-async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<(ListenAddress, TcpListener)>> {
+async fn bind_all(places: &[Place]) -> Result<Vec<(Place, TcpListener)>> {
     let mut sockets = Vec::new();
-    for address in addresses {
-        let socket = bind(*address)
+    for place in places {
+        let socket = bind(place.0)
             .await
-            .map_err(|error| Error::failed(format!("listen on {address}"), error))?;
-        sockets.push((*address, socket));
+            .map_err(|error| Error::failed(format!("listen on {}", place.0), error))?;
+        sockets.push((*place, socket));
     }
     Ok(sockets)
 }
@@ -196,73 +186,4 @@ async fn bind(address: ListenAddress) -> io::Result<TcpListener> {
         }
         bound => bound,
     }
-}
-
-async fn accept(
-    socket: TcpListener,
-    context: SslContext,
-    sender: mpsc::Sender<Accepted>,
-    handshakes: Arc<Semaphore>,
-) {
-    loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-            return;
-        };
-        let (stream, address) = match socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let (context, sender) = (context.clone(), sender.clone());
-        tokio::spawn(async move {
-            let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, shake(stream, address, &context));
-            match shaken.await {
-                Ok(Ok(accepted)) => drop(sender.send(accepted).await),
-                Ok(Err(error)) => {
-                    tracing::debug!(%address, error = %chain(&error), "a TLS handshake did not succeed");
-                }
-                Err(_elapsed) => tracing::debug!(%address, "a TLS handshake took too long"),
-            }
-            drop(permit);
-        });
-    }
-}
-
-async fn shake(stream: TcpStream, address: SocketAddr, context: &SslContext) -> Result<Accepted> {
-    let failed = |error: Cause| Error::failed("shake hands", error);
-    stream
-        .set_nodelay(true)
-        .map_err(|error| failed(error.into()))?;
-    let session = Ssl::new(context).map_err(|error| failed(error.into()))?;
-    let mut stream = SslStream::new(session, stream).map_err(|error| failed(error.into()))?;
-    Pin::new(&mut stream)
-        .accept()
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let certificate = stream
-        .ssl()
-        .peer_certificate()
-        .map(ClientCertificate::new)
-        .transpose()?;
-    Ok(Accepted {
-        stream,
-        address,
-        certificate,
-    })
-}
-
-/// TLS 1.3 only. Any client certificate passes the handshake, which proves that the client has its key; whether it is
-/// trusted is asked with each request.
-fn context(certificate: &ServerCertificate) -> Result<SslContext, ErrorStack> {
-    let mut builder = SslAcceptor::mozilla_modern_v5(SslMethod::tls_server())?;
-    builder.set_min_proto_version(Some(SslVersion::TLS1_3))?;
-    builder.set_certificate(certificate.x509())?;
-    builder.set_private_key(certificate.key())?;
-    builder.set_verify_callback(SslVerifyMode::PEER, |_verified, _store| true);
-    // Without it sessions of clients with a certificate can't be resumed, see SSL_CTX_set_session_id_context(3).
-    builder.set_session_id_context(b"rlxcd")?;
-    Ok(builder.build().into_context())
 }

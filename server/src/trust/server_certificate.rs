@@ -19,6 +19,9 @@ use crate::error::{Cause, Error, Result};
 /// Ten years.
 const LIFETIME_DAYS: u32 = 3650;
 
+/// The key of a certificate that is about to be written.
+const NEXT_KEY: &str = "server.key.new";
+
 /// Certificate and key.
 #[derive(Debug)]
 pub struct ServerCertificate {
@@ -31,18 +34,56 @@ pub struct ServerCertificate {
 impl ServerCertificate {
     /// Reads `server.crt` and `server.key` of a directory, or makes them.
     pub fn ensure(directory: &Path) -> Result<Self> {
-        let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
-        // The certificate is written last: without it the key alone means nothing.
-        if !certificate.exists() {
-            let (x509, pkey) = make(&host_name()).map_err(Error::internal)?;
-            let pem = pkey.private_key_to_pem_pkcs8().map_err(Error::internal)?;
-            write(&key, &pem, 0o600)?;
-            write(
-                &certificate,
-                &x509.to_pem().map_err(Error::internal)?,
-                0o644,
-            )?;
+        if !directory.join("server.crt").exists() {
+            return Self::renew(directory);
         }
+        let read = Self::read(directory, "server.key");
+        let next = directory.join(NEXT_KEY);
+        if read.is_err() && next.exists() {
+            // Cut off between the new certificate and its key.
+            let whole = Self::read(directory, NEXT_KEY)?;
+            put_in_place(&next, &directory.join("server.key"))?;
+            return Ok(whole);
+        }
+        read
+    }
+
+    /// Makes new ones in place of what is there.
+    pub fn renew(directory: &Path) -> Result<Self> {
+        let (x509, pkey) = make(&host_name()).map_err(Error::internal)?;
+        let key = pkey.private_key_to_pem_pkcs8().map_err(Error::internal)?;
+        Self::keep(directory, &x509.to_pem().map_err(Error::internal)?, &key)
+    }
+
+    /// Takes given ones, PEM, in place of what is there. The certificate may be followed by its chain.
+    pub fn replace(directory: &Path, certificate: &str, key: &str) -> Result<Self> {
+        let failed = |what: &'static str| move |error: ErrorStack| Error::failed(what, error);
+        let x509 = X509::from_pem(certificate.as_bytes())
+            .map_err(failed("the certificate can't be read: it should be PEM"))?;
+        let pkey = PKey::private_key_from_pem(key.as_bytes())
+            .map_err(failed("the key can't be read: it should be PEM"))?;
+        if !x509
+            .public_key()
+            .is_ok_and(|public| public.public_eq(&pkey))
+        {
+            return Err(Error::Invalid(
+                "the key does not belong to the certificate".to_owned(),
+            ));
+        }
+        Self::keep(directory, certificate.as_bytes(), key.as_bytes())
+    }
+
+    /// Writes both so that one of both pairs is whole whenever we die.
+    fn keep(directory: &Path, certificate: &[u8], key: &[u8]) -> Result<Self> {
+        let next = directory.join(NEXT_KEY);
+        write(&next, key, 0o600)?;
+        write(&directory.join("server.crt"), certificate, 0o644)?;
+        put_in_place(&next, &directory.join("server.key"))?;
+        Self::read(directory, "server.key")
+    }
+
+    fn read(directory: &Path, key: &str) -> Result<Self> {
+        let (certificate, key) = (directory.join("server.crt"), directory.join(key));
         let unusable = |path: &Path| {
             let what = format!("read {}", path.display());
             move |error: Cause| Error::failed(what, error)
@@ -89,6 +130,17 @@ impl ServerCertificate {
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
+
+    /// The first and the last moment at which it is good, as OpenSSL writes them.
+    pub fn lifetime(&self) -> (String, String) {
+        let (from, to) = (self.x509.not_before(), self.x509.not_after());
+        (from.to_string(), to.to_string())
+    }
+}
+
+fn put_in_place(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)
+        .map_err(|error| Error::failed(format!("rename {}", from.display()), error))
 }
 
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
@@ -159,6 +211,52 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_renewal_that_was_cut_off_ends_with_a_whole_pair() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let first = ServerCertificate::ensure(directory.path()).unwrap();
+        let old_key = std::fs::read(path("server.key")).unwrap();
+        let second = ServerCertificate::renew(directory.path()).unwrap();
+        assert_ne!(first.fingerprint(), second.fingerprint());
+        // Died before the key was put in place.
+        std::fs::rename(path("server.key"), path(NEXT_KEY)).unwrap();
+        std::fs::write(path("server.key"), &old_key).unwrap();
+        let read = ServerCertificate::ensure(directory.path()).unwrap();
+        assert_eq!(read.fingerprint(), second.fingerprint());
+        assert!(!path(NEXT_KEY).exists());
+        // Died before the certificate was written: the old pair holds.
+        std::fs::write(path(NEXT_KEY), &old_key).unwrap();
+        let read = ServerCertificate::ensure(directory.path()).unwrap();
+        assert_eq!(read.fingerprint(), second.fingerprint());
+        let mode = std::fs::metadata(path("server.key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_pair_that_does_not_fit_replaces_nothing() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ours = ServerCertificate::ensure(one.path()).unwrap();
+        let theirs = ServerCertificate::ensure(other.path()).unwrap();
+        let key =
+            |of: &tempfile::TempDir| std::fs::read_to_string(of.path().join("server.key")).unwrap();
+        for (certificate, key) in [
+            (theirs.pem(), key(&one)),
+            ("x", key(&other)),
+            (theirs.pem(), String::new()),
+        ] {
+            ServerCertificate::replace(one.path(), certificate, &key).unwrap_err();
+        }
+        let kept = ServerCertificate::ensure(one.path()).unwrap();
+        assert_eq!(kept.fingerprint(), ours.fingerprint());
+        ServerCertificate::replace(one.path(), theirs.pem(), &key(&other)).unwrap();
+        let kept = ServerCertificate::ensure(one.path()).unwrap();
+        assert_eq!(kept.fingerprint(), theirs.fingerprint());
     }
 
     #[test]

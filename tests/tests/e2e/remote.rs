@@ -7,13 +7,13 @@ use rlxc_tests::process::{Output, Run};
 use rlxc_tests::{Daemon, require};
 
 /// Another user of another machine, as far as files go: a configuration of its own, and no socket.
-struct Far<'a> {
+pub(super) struct Far<'a> {
     daemon: &'a Daemon,
     conf: PathBuf,
 }
 
 impl<'a> Far<'a> {
-    fn new(daemon: &'a Daemon, name: &str) -> Self {
+    pub(super) fn new(daemon: &'a Daemon, name: &str) -> Self {
         let conf = daemon.dir().with_file_name(name);
         Self { daemon, conf }
     }
@@ -35,19 +35,19 @@ impl<'a> Far<'a> {
     }
 
     #[track_caller]
-    fn ok(&self, args: &[&str]) -> String {
+    pub(super) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.code == 0, "{output}");
         output.stdout.trim_end().to_owned()
     }
 
     #[track_caller]
-    fn fails(&self, args: &[&str]) -> String {
+    pub(super) fn fails(&self, args: &[&str]) -> String {
         complaint(&self.run(args))
     }
 }
 
-fn listening() -> Daemon {
+pub(super) fn listening() -> Daemon {
     let daemon = Daemon::initialized();
     daemon
         .cli()
@@ -56,7 +56,7 @@ fn listening() -> Daemon {
 }
 
 #[track_caller]
-fn token(daemon: &Daemon, name: &str) -> String {
+pub(super) fn token(daemon: &Daemon, name: &str) -> String {
     daemon.cli().ok(["-q", "config", "trust", "add", name])
 }
 

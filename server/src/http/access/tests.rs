@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::identity::Peer;
 use super::*;
+use crate::operation::OperationSpec;
 use crate::testing::TestDaemon;
 use crate::trust::{ClientCertificate, Kind, ServerCertificate, Trusted};
 
@@ -87,6 +88,7 @@ async fn ask(
     request.extensions_mut().insert(ConnectInfo(Peer::Tls {
         certificate: certificate.cloned().map(Arc::new),
         address: ([127, 0, 0, 1], 1).into(),
+        door: Door::Api,
     }));
     let (status, body) = daemon.send_as_is(request).await;
     (status, serde_json::from_slice(&body).unwrap_or_default())
@@ -267,7 +269,6 @@ async fn a_restricted_certificate_reaches_its_projects_only() {
         "/1.0/instances?all-projects=true",
         "/1.0/instances?project=default&project=other",
         "/1.0/instances?proj%65ct=other",
-        "/1.0/certificates",
         "/1.0/networks",
         "/1.0/storage-pools",
         "/1.0/operations",
@@ -288,6 +289,142 @@ async fn a_restricted_certificate_reaches_its_projects_only() {
         status(&daemon, &Method::POST, "/1.0/certificates", Some(&inside)).await,
         403
     );
+}
+
+#[tokio::test]
+async fn a_restricted_client_sees_and_renews_its_own_certificate_only() {
+    let daemon = TestDaemon::new();
+    let (own, other, next) = (some_certificate(), some_certificate(), some_certificate());
+    let restrict = |c: &mut Trusted| {
+        c.restricted = true;
+        c.projects = BTreeSet::from(["default".to_owned()]);
+    };
+    trust(&daemon, &own, restrict).await;
+    trust(&daemon, &other, |_| {}).await;
+    let url = |of: &ClientCertificate| format!("/1.0/certificates/{}", of.fingerprint());
+    let list = "/1.0/certificates?recursion=1";
+    let (_, seen) = ask(&daemon, &Method::GET, list, Some(&own), "").await;
+    assert_eq!(seen["metadata"].as_array().unwrap().len(), 1);
+    assert_eq!(seen["metadata"][0]["fingerprint"], own.fingerprint());
+    let (_, shown) = ask(&daemon, &Method::GET, &url(&own), Some(&own), "").await;
+    for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
+        let code = status(&daemon, &method, &url(&other), Some(&own)).await;
+        assert_eq!(code, 403, "{method}");
+    }
+    assert_eq!(
+        status(&daemon, &Method::DELETE, &url(&own), Some(&own)).await,
+        403
+    );
+    // Neither wider nor longer, only with another key.
+    for (key, value) in [
+        ("restricted", Value::from(false)),
+        ("projects", Value::from(Vec::<String>::new())),
+        ("name", Value::from("x")),
+        ("type", Value::from("metrics")),
+    ] {
+        let mut body = shown["metadata"].clone();
+        body[key] = value;
+        let code = ask(
+            &daemon,
+            &Method::PUT,
+            &url(&own),
+            Some(&own),
+            &body.to_string(),
+        )
+        .await
+        .0;
+        assert_eq!(code, 403, "{key}");
+    }
+    let body = serde_json::json!({"certificate": next.pem().unwrap()}).to_string();
+    let code = ask(&daemon, &Method::PATCH, &url(&own), Some(&own), &body)
+        .await
+        .0;
+    assert_eq!(code, 200);
+    let instances = "/1.0/instances";
+    assert_eq!(
+        status(&daemon, &Method::GET, instances, Some(&own)).await,
+        403
+    );
+    assert_eq!(
+        status(&daemon, &Method::GET, instances, Some(&next)).await,
+        200
+    );
+    assert_eq!(
+        status(&daemon, &Method::GET, "/1.0/networks", Some(&next)).await,
+        403
+    );
+}
+
+#[tokio::test]
+async fn one_site_may_be_let_in() {
+    let daemon = TestDaemon::new();
+    let config = serde_json::json!({"config": {
+        "core.https_allowed_origin": "https://ui.example",
+        "core.https_allowed_methods": "GET, PUT",
+        "core.https_allowed_credentials": "true",
+    }});
+    daemon.ok(Method::PATCH, "/1.0", config).await;
+    let send = async |method: Method, origin: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri("/1.0")
+            .header("sec-fetch-site", "cross-site")
+            .header("origin", origin)
+            .body(Body::empty())
+            .unwrap();
+        let (status, headers, _) = daemon.send(request).await;
+        (status, headers)
+    };
+    let (status, headers) = send(Method::GET, "https://ui.example").await;
+    assert_eq!(status, 200);
+    assert_eq!(headers["access-control-allow-origin"], "https://ui.example");
+    assert_eq!(headers["access-control-allow-methods"], "GET, PUT");
+    assert_eq!(headers["access-control-allow-credentials"], "true");
+    assert!(!headers.contains_key("access-control-allow-headers"));
+    assert_eq!(send(Method::OPTIONS, "https://ui.example").await.0, 200);
+    assert_eq!(send(Method::GET, "https://evil.example").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_socket_for_metrics_serves_nothing_else() {
+    let daemon = TestDaemon::new();
+    let certificate = some_certificate();
+    trust(&daemon, &certificate, |_| {}).await;
+    let at_metrics = async |path: &str, shown: Option<&ClientCertificate>| {
+        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(Peer::Tls {
+            certificate: shown.cloned().map(Arc::new),
+            address: ([127, 0, 0, 1], 1).into(),
+            door: Door::Metrics,
+        }));
+        daemon.send_as_is(request).await.0
+    };
+    assert_eq!(at_metrics("/1.0", Some(&certificate)).await, 404);
+    assert_eq!(at_metrics("/1.0/instances", Some(&certificate)).await, 404);
+    assert_eq!(at_metrics("/1.0/metrics", None).await, 403);
+    let config = serde_json::json!({"config": {"core.metrics_authentication": "false"}});
+    daemon.ok(Method::PATCH, "/1.0", config).await;
+    assert_ne!(at_metrics("/1.0/metrics", None).await, 403);
+    assert_eq!(at_metrics("/1.0", None).await, 404);
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_websocket_uses_up_no_secret() {
+    let daemon = TestDaemon::new();
+    let plain = daemon.app.operations.spawn(
+        OperationSpec::task("T", "default", "instances", "/1.0/instances/x"),
+        |_| std::future::pending(),
+    );
+    let url = format!("{}/websocket?secret=x", plain.url());
+    let (code, body) = daemon.call(Method::GET, &url, Value::Null).await;
+    assert_eq!((code, &body["type"]), (400, &Value::from("error")));
+    let (code, body) = daemon.call(Method::GET, "/1.0/events", Value::Null).await;
+    assert_eq!((code, &body["type"]), (400, &Value::from("error")));
+    let (code, body) = daemon
+        .call(Method::GET, "/1.0/events?type=gossip", Value::Null)
+        .await;
+    assert_eq!(code, 400);
+    assert!(body["error"].as_str().unwrap().contains("gossip"), "{body}");
 }
 
 #[tokio::test]
@@ -368,7 +505,8 @@ async fn a_cancelled_token_lets_nobody_in_and_a_resumed_one_does() {
         serde_json::json!({"trust_token": text}).to_string()
     };
     let id = one["metadata"]["id"].as_str().unwrap();
-    daemon.app.operations.cancel(id).unwrap();
+    let who = rlxc_api::Requestor::default();
+    daemon.app.operations.cancel(id, &who).unwrap();
     let ended = daemon.app.operations.wait(id, None).await.unwrap();
     assert_eq!(ended.status, "Cancelled");
     crate::app::join_token::resume(&daemon.app).await.unwrap();
