@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::event::Requestor;
 use crate::status_code::StatusCode;
 use crate::wire::{Timestamp, nullable};
 
@@ -37,6 +38,9 @@ pub struct Operation {
     pub err: String,
     /// Cluster member; `none` where there is no cluster.
     pub location: String,
+    /// Who asked for it; nobody where the daemon did it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requestor: Option<Requestor>,
 }
 
 impl Operation {

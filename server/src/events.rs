@@ -1,9 +1,11 @@
-//! The event bus behind `/1.0/events`: whoever listens gets it, nobody is waited for.
+//! The event bus behind `/1.0/events`: whoever listens gets it, nobody is waited for. Memory is bounded: an event is kept once
+//! for all listeners, and whoever is too far behind loses the oldest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rlxc_api::{Event, EventLifecycle, Operation, Requestor, Timestamp};
+use rlxc_api::{Event, EventLifecycle, EventLogging, Operation, Requestor, Timestamp};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
@@ -17,6 +19,17 @@ const BACKLOG: usize = 1024;
 pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
     clock: Arc<dyn Clock>,
+    log_listeners: Arc<AtomicUsize>,
+}
+
+/// Counts as one who wants to hear the log, as long as it lives.
+#[derive(Debug)]
+pub struct LogListener(Arc<AtomicUsize>);
+
+impl Drop for LogListener {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Something that happened to a resource; see LXD's list of lifecycle events.
@@ -42,12 +55,29 @@ impl Events {
         Self {
             sender: broadcast::channel(BACKLOG).0,
             clock,
+            log_listeners: Arc::default(),
         }
     }
 
     /// Listens from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()
+    }
+
+    /// Says that the log is wanted, until what this returns is dropped: nobody pays for a log that nobody hears.
+    pub fn listen_to_log(&self) -> LogListener {
+        self.log_listeners.fetch_add(1, Ordering::Relaxed);
+        LogListener(Arc::clone(&self.log_listeners))
+    }
+
+    /// Whether anybody hears the log.
+    pub fn is_log_heard(&self) -> bool {
+        self.log_listeners.load(Ordering::Relaxed) > 0
+    }
+
+    /// Tells a line of the log.
+    pub fn logging(&self, line: &EventLogging) {
+        self.send("logging", "", serde_json::to_value(line));
     }
 
     /// Tells that an operation changed.

@@ -19,6 +19,7 @@ pub mod instance;
 mod keyed;
 pub mod keys;
 mod lock;
+pub mod log_layer;
 pub mod model;
 mod notify;
 pub mod operation;

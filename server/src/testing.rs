@@ -141,7 +141,12 @@ impl TestDaemon {
 
     /// Kinds of the warnings that are not resolved, with what they are about.
     pub(crate) async fn warnings(&self) -> Vec<(String, String)> {
-        let all = self.app.db.read(crate::db::warnings::list).await.unwrap();
+        let all = self
+            .app
+            .db
+            .read(|tx| crate::db::warnings::list(tx, None))
+            .await
+            .unwrap();
         all.into_iter()
             .filter(|warning| warning.status != "resolved")
             .map(|warning| (warning.kind, warning.entity_url))

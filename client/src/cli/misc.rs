@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Format, FormatArg, ListOfArgs, NameArgs};
+use super::{FormatArg, NameArgs};
 
 /// `operation`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperationVerb {
     /// List operations.
     #[command(visible_alias = "ls")]
-    List(ListOfArgs),
+    List(OperationListArgs),
     /// Print an operation as YAML.
     Show(NameArgs),
     /// Cancel an operation.
@@ -17,6 +17,34 @@ pub(crate) enum OperationVerb {
     Delete(NameArgs),
     /// Wait until an operation is over.
     Wait(NameArgs),
+}
+
+/// `operation list`.
+#[derive(Debug, Args)]
+pub(crate) struct OperationListArgs {
+    /// Remote, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: Option<String>,
+    /// Those that are over too, also from before the daemon was started.
+    #[arg(short = 'a', long)]
+    pub(crate) all: bool,
+    /// Of all projects.
+    #[arg(long)]
+    pub(crate) all_projects: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is listed is what the daemon remembers: 90 days and 20000 operations. An instance that was renamed has its\nearlier names too, and one that was deleted is found by its name.\n\nExample:\n  rlxc history dev1"
+)]
+pub(crate) struct HistoryArgs {
+    /// Instance, which may be gone.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
 }
 
 /// `warning`.
@@ -30,9 +58,20 @@ pub(crate) enum WarningVerb {
     /// Acknowledge a warning: seen, and it may stay.
     #[command(visible_alias = "ack")]
     Acknowledge(NameArgs),
-    /// Delete a warning.
+    /// Delete warnings.
     #[command(visible_alias = "rm")]
-    Delete(NameArgs),
+    Delete(WarningDeleteArgs),
+}
+
+/// `warning delete`.
+#[derive(Debug, Args)]
+pub(crate) struct WarningDeleteArgs {
+    /// Which, by their UUIDs; with --all nothing, or a remote with a colon.
+    #[arg(required_unless_present = "all", value_name = "UUID")]
+    pub(crate) uuids: Vec<String>,
+    /// All there are.
+    #[arg(short = 'a', long)]
+    pub(crate) all: bool,
 }
 
 /// `warning list`.
@@ -50,19 +89,40 @@ pub(crate) struct WarningListArgs {
 
 /// `monitor`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rlxc monitor --pretty\n  rlxc monitor --type=lifecycle\n  rlxc monitor --type=logging --pretty --loglevel=debug"
+)]
 pub(crate) struct MonitorArgs {
     /// Remote, with a colon.
     #[arg(value_name = "REMOTE:")]
     pub(crate) remote: Option<String>,
-    /// Kind of events, may be given more than once [default: all].
-    #[arg(short = 't', long = "type", value_name = "KIND", value_parser = ["operation", "lifecycle", "logging"])]
+    /// Kinds of events [default: all].
+    #[arg(short = 't', long = "type", value_name = "KIND", value_delimiter = ',', value_parser = ["operation", "lifecycle", "logging"])]
     pub(crate) kinds: Vec<String>,
     /// Of all projects.
     #[arg(long)]
     pub(crate) all_projects: bool,
-    /// One JSON object a line; YAML otherwise.
-    #[arg(short = 'f', long, value_enum, default_value = "yaml")]
-    pub(crate) format: Format,
+    /// Lines of the log from this level on.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["debug", "info", "warning", "error"])]
+    pub(crate) loglevel: String,
+    /// One line for people each (short for --format pretty).
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) pretty: bool,
+    /// How to print them.
+    #[arg(short = 'f', long, value_enum, default_value_t)]
+    pub(crate) format: EventFormat,
+}
+
+/// How events are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum EventFormat {
+    /// One document each.
+    #[default]
+    Yaml,
+    /// One object a line.
+    Json,
+    /// One line for people each.
+    Pretty,
 }
 
 /// `query`.

@@ -146,6 +146,8 @@ pub(crate) enum Verb {
     /// List, show and cancel what goes on in the background.
     #[command(subcommand)]
     Operation(OperationVerb),
+    /// What was done to an instance: when, by whom, and how it ended.
+    History(HistoryArgs),
     /// What an administrator should know.
     #[command(subcommand)]
     Warning(WarningVerb),

@@ -67,6 +67,7 @@ impl Verb {
             Self::Storage(verb) => verb.names(),
             Self::Operation(verb) => verb.names(),
             Self::Warning(verb) => verb.names(),
+            Self::History(args) => one(&mut args.name),
             Self::Monitor(args) => optional(&mut args.remote),
             Self::Top(args) => optional(&mut args.remote),
             Self::Query(args) => one(&mut args.path),
@@ -288,7 +289,11 @@ impl WarningVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
             Self::List(args) => optional(&mut args.remote),
-            Self::Show(args) | Self::Acknowledge(args) | Self::Delete(args) => one(&mut args.name),
+            Self::Show(args) | Self::Acknowledge(args) => one(&mut args.name),
+            Self::Delete(args) => {
+                let word = if args.all { bare } else { one };
+                args.uuids.iter_mut().flat_map(word).collect()
+            }
         }
     }
 }

@@ -87,6 +87,8 @@ fn every_verb_takes_a_remote_before_its_names() {
         "storage volume list box:default",
         "operation list box:",
         "warning list box:",
+        "warning delete --all box:",
+        "history box:c1",
         "monitor box:",
         "query box:/1.0",
     ] {

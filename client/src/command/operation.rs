@@ -2,22 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
-use rlxc_api::Operation;
+use anyhow::{Result, ensure};
+use rlxc_api::{Operation, Requestor};
+use rlxc_client::url;
 
 use super::object;
-use crate::cli::OperationVerb;
+use crate::cli::{HistoryArgs, OperationVerb};
 use crate::context::Context;
 use crate::render::{self, Table};
 
 pub(crate) async fn run(context: &Context, verb: OperationVerb) -> Result<()> {
     match verb {
-        OperationVerb::List(format) => {
-            let by_status: BTreeMap<String, Vec<Operation>> =
-                context.client.get("/1.0/operations?recursion=1").await?;
-            let mut operations: Vec<Operation> = by_status.into_values().flatten().collect();
-            operations.sort_by(|a, b| a.created_at.cmp(&b.created_at));
-            context.list(format.format, &operations, || table(&operations))
+        OperationVerb::List(args) => {
+            let mut path = "/1.0/operations?recursion=1".to_owned();
+            if args.all {
+                path = url::with_query(&path, "history", "true");
+            }
+            if args.all_projects {
+                path = url::with_query(&path, "all-projects", "true");
+            }
+            let operations = load(context, &path).await?;
+            context.list(args.format.format, &operations, || table(&operations))
         }
         OperationVerb::Show(args) => context.yaml(
             &context
@@ -41,6 +46,61 @@ pub(crate) async fn run(context: &Context, verb: OperationVerb) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// All that touched an instance.
+pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<()> {
+    let path = url::with_query(
+        "/1.0/operations?recursion=1",
+        "resource",
+        &url::instance(&args.name),
+    );
+    let operations = load(context, &path).await?;
+    ensure!(
+        !operations.is_empty(),
+        "nothing is remembered of an instance `{}`",
+        args.name
+    );
+    context.list(args.format.format, &operations, || {
+        history_table(&operations)
+    })
+}
+
+async fn load(context: &Context, path: &str) -> Result<Vec<Operation>> {
+    let by_status: BTreeMap<String, Vec<Operation>> = context.client.get(path).await?;
+    let mut operations: Vec<Operation> = by_status.into_values().flatten().collect();
+    operations.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    Ok(operations)
+}
+
+fn history_table(operations: &[Operation]) -> Table {
+    let rows = operations
+        .iter()
+        .map(|operation| {
+            let who = operation.requestor.as_ref();
+            let ended = if operation.err.is_empty() {
+                operation.status.clone()
+            } else {
+                format!("{}: {}", operation.status, operation.err)
+            };
+            vec![
+                render::time_to_the_second(&operation.created_at),
+                operation.description.clone(),
+                who.map_or_else(|| "rlxcd".to_owned(), name_of),
+                ended,
+            ]
+        })
+        .collect();
+    Table::new(&["TIME", "WHAT", "WHO", "RESULT"], rows)
+}
+
+/// A user of the host, or the beginning of a certificate's fingerprint and where it came from.
+fn name_of(who: &Requestor) -> String {
+    if who.protocol != "tls" {
+        return who.username.clone();
+    }
+    let short: String = who.username.chars().take(12).collect();
+    format!("{short} ({})", who.address)
 }
 
 fn table(operations: &[Operation]) -> Table {

@@ -28,7 +28,15 @@ pub(crate) async fn run(context: &Context, verb: WarningVerb) -> Result<()> {
             Ok(())
         }
         WarningVerb::Delete(args) => {
-            context.client.delete(&path(&args.name)).await?;
+            let uuids = if args.all {
+                let all: Vec<Warning> = context.client.get("/1.0/warnings?recursion=1").await?;
+                all.into_iter().map(|warning| warning.uuid).collect()
+            } else {
+                args.uuids
+            };
+            for uuid in uuids {
+                context.client.delete(&path(&uuid)).await?;
+            }
             Ok(())
         }
     }
@@ -40,6 +48,7 @@ fn table(warnings: &[Warning]) -> Table {
         .map(|warning| {
             vec![
                 warning.uuid.clone(),
+                warning.project.clone(),
                 warning.kind.clone(),
                 warning.last_message.clone(),
                 warning.severity.to_uppercase(),
@@ -52,6 +61,7 @@ fn table(warnings: &[Warning]) -> Table {
     Table::new(
         &[
             "UUID",
+            "PROJECT",
             "TYPE",
             "MESSAGE",
             "SEVERITY",

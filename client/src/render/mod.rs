@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 pub(crate) use table::Table;
-pub(crate) use time::short as short_time;
+pub(crate) use time::{short as short_time, to_the_second as time_to_the_second};
 
 /// JSON for programs, indented, with a newline at its end.
 pub(crate) fn json<T: Serialize>(object: &T) -> Result<String> {

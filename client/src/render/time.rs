@@ -4,11 +4,20 @@ use rlxc_api::Timestamp;
 
 /// `2026/11/20 10:00 UTC`: to the minute, in the zone that the daemon wrote; empty for none.
 pub(crate) fn short(time: &Timestamp) -> String {
+    until(time, 16)
+}
+
+/// `2026/11/20 10:00:07 UTC`: to the second.
+pub(crate) fn to_the_second(time: &Timestamp) -> String {
+    until(time, 19)
+}
+
+fn until(time: &Timestamp, end: usize) -> String {
     if time.is_none() {
         return String::new();
     }
     let text = &time.0;
-    let (Some(date), Some(clock)) = (text.get(..10), text.get(11..16)) else {
+    let (Some(date), Some(clock)) = (text.get(..10), text.get(11..end)) else {
         return text.clone();
     };
     let zone = match text
@@ -34,5 +43,7 @@ mod tests {
             "2026/11/20 10:01 +01:00"
         );
         assert_eq!(short("0001-01-01T00:00:00Z"), "");
+        let exact = Timestamp("2026-11-20T10:01:02.345Z".to_owned());
+        assert_eq!(to_the_second(&exact), "2026/11/20 10:01:02 UTC");
     }
 }

@@ -1,6 +1,6 @@
 //! Warnings: what the reconciler found and could not mend.
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::DbError;
 
@@ -56,11 +56,19 @@ pub fn raise(tx: &Transaction<'_>, warning: &Warning) -> Result<(), DbError> {
     Ok(())
 }
 
-/// All warnings, the newest first.
-pub fn list(tx: &Transaction<'_>) -> Result<Vec<Warning>, DbError> {
-    let mut statement = tx.prepare_cached("SELECT * FROM warnings ORDER BY last_seen_at DESC")?;
-    let rows = statement.query_map([], from_row)?;
+/// Warnings of a project, or all, the newest first.
+pub fn list(tx: &Transaction<'_>, project: Option<&str>) -> Result<Vec<Warning>, DbError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM warnings WHERE ?1 IS NULL OR project = ?1 ORDER BY last_seen_at DESC",
+    )?;
+    let rows = statement.query_map([project], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One warning.
+pub fn find(tx: &Transaction<'_>, uuid: &str) -> Result<Option<Warning>, DbError> {
+    let mut statement = tx.prepare_cached("SELECT * FROM warnings WHERE uuid = ?1")?;
+    Ok(statement.query_row([uuid], from_row).optional()?)
 }
 
 /// Sets the status; tells whether there is such a warning.

@@ -1,6 +1,8 @@
 //! What requests carry: JSON bodies, the usual query parameters, and the names in paths.
 
 use axum::body::Bytes;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
@@ -51,6 +53,8 @@ struct RawParams {
     #[serde(rename = "type")]
     kind: Option<String>,
     fields: Option<String>,
+    history: Option<String>,
+    resource: Option<String>,
 }
 
 /// The query parameters that resources share.
@@ -68,6 +72,10 @@ pub(super) struct Params {
     pub secret: Option<String>,
     /// The parts of a full object that are wanted; all unless said.
     pub fields: Option<String>,
+    /// Whether what is over is wanted too.
+    pub history: bool,
+    /// The path of something that operations touched.
+    pub resource: Option<String>,
     /// Event types, or the like.
     pub kind: Option<String>,
     /// The tag that what is changed must have.
@@ -110,6 +118,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             all_projects: truthy(raw.all_projects),
             timeout: number("timeout", raw.timeout)?,
             secret: raw.secret,
+            history: truthy(raw.history),
+            resource: raw.resource.filter(|path| !path.is_empty()),
             kind: raw.kind,
             fields: raw.fields.filter(|fields| !fields.is_empty()),
             if_match: parts
@@ -119,6 +129,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
                 .map(str::to_owned),
         })
     }
+}
+
+/// A websocket, where the request asks for one; else an error as all others are.
+pub(super) fn upgrade(
+    asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<WebSocketUpgrade> {
+    asked.map_err(|rejection| {
+        Error::Invalid(format!("this is a websocket: {}", rejection.body_text()))
+    })
 }
 
 /// Refuses a change whose `If-Match` is not the tag of what is there.

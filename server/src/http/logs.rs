@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::extract::Params;
+use super::identity::Identity;
 use super::render::{Reply, done, sync};
 use crate::context::App;
 use crate::files::CHUNK;
@@ -50,10 +51,13 @@ fn urls(above: &str, names: &[String]) -> Vec<String> {
 
 async fn show(
     State(app): Daemon,
+    Identity(who): Identity,
     Path((name, file)): Path<(String, String)>,
     params: Params,
 ) -> Reply {
-    send(&app, &params, &name, Which::All, &file).await
+    let sent = send(&app, &params, &name, Which::All, &file).await?;
+    app.instance_event("instance-log-retrieved", &params.project, &name, Some(who));
+    Ok(sent)
 }
 
 async fn show_recorded(
@@ -78,9 +82,11 @@ async fn send(app: &App, params: &Params, name: &str, which: Which, file: &str) 
 
 async fn delete(
     State(app): Daemon,
+    Identity(who): Identity,
     Path((name, file)): Path<(String, String)>,
     params: Params,
 ) -> Reply {
     logs::delete(&app, &params.project, &name, &file).await?;
+    app.instance_event("instance-log-deleted", &params.project, &name, Some(who));
     done()
 }

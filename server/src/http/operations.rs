@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use rlxc_api::Operation;
 
-use super::extract::Params;
+use super::extract::{Params, upgrade};
+use super::identity::Identity;
 use super::render::{Reply, done, sync};
 use crate::context::App;
 use crate::error::Error;
+use crate::operation::Wanted;
 
 type Daemon = State<Arc<App>>;
 
@@ -26,10 +29,16 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
-    let all = app
-        .operations
-        .list(params.kind.as_deref() == Some("all"))
-        .await?;
+    let scope = match params.project.as_str() {
+        "default" => String::new(),
+        project => format!("?project={project}"),
+    };
+    let wanted = Wanted {
+        ended: params.history || params.resource.is_some(),
+        resource: params.resource.map(|path| path + &scope),
+        project: (!params.all_projects).then_some(params.project),
+    };
+    let all = app.operations.list(wanted).await?;
     let mut by_status: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
     for operation in all {
         by_status
@@ -53,8 +62,8 @@ async fn show(State(app): Daemon, Path(id): Path<String>) -> Reply {
     sync(app.operations.find(&id).await?)
 }
 
-async fn cancel(State(app): Daemon, Path(id): Path<String>) -> Reply {
-    app.operations.cancel(&id)?;
+async fn cancel(State(app): Daemon, Identity(who): Identity, Path(id): Path<String>) -> Reply {
+    app.operations.cancel(&id, &who)?;
     done()
 }
 
@@ -70,8 +79,10 @@ async fn websocket(
     State(app): Daemon,
     Path(id): Path<String>,
     params: Params,
-    upgrade: WebSocketUpgrade,
+    asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Reply {
+    // First: a request that can't become a websocket must not use up a secret.
+    let upgrade = upgrade(asked)?;
     let operation = app
         .operations
         .live(&id)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
-use rlxc_api::{Timestamp, Warning, WarningPut};
+use rlxc_api::{Requestor, Timestamp, Warning, WarningPut};
 
 use super::extract::{Body, Params};
-use super::render::{Reply, done, listing, sync};
+use super::identity::Identity;
+use super::render::{Reply, done, listing, tagged};
 use crate::context::App;
 use crate::db::warnings;
 use crate::error::{Error, Result};
@@ -22,9 +23,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
     )
 }
 
-async fn load(app: &App) -> Result<Vec<Warning>> {
-    let rows = app.db.read(warnings::list).await?;
-    let view = |row: warnings::Warning| Warning {
+fn view(row: warnings::Warning) -> Warning {
+    Warning {
         uuid: row.uuid,
         location: "none".to_owned(),
         project: row.project,
@@ -36,54 +36,76 @@ async fn load(app: &App) -> Result<Vec<Warning>> {
         severity: row.severity,
         entity_url: row.entity_url,
         status: row.status,
-    };
-    Ok(rows.into_iter().map(view).collect())
+    }
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(params.recursion, load(&app).await?, |item| {
-        format!("/1.0/warnings/{}", item.uuid)
-    })
+fn url(uuid: &str) -> String {
+    format!("/1.0/warnings/{uuid}")
+}
+
+/// Of the project, if one is named; what belongs to no project is in `default`.
+async fn list(State(app): Daemon, RawQuery(query): RawQuery, params: Params) -> Reply {
+    let query = query.unwrap_or_default();
+    let of_one = !params.all_projects && query.split('&').any(|part| part.starts_with("project="));
+    let project = of_one.then_some(params.project);
+    let rows = app
+        .db
+        .read(move |tx| warnings::list(tx, project.as_deref()))
+        .await?;
+    let all = rows.into_iter().map(view).collect();
+    listing(params.recursion, all, |item: &Warning| url(&item.uuid))
+}
+
+async fn find(app: &App, uuid: &str) -> Result<Warning> {
+    let key = uuid.to_owned();
+    let found = app.db.read(move |tx| warnings::find(tx, &key)).await?;
+    found
+        .map(view)
+        .ok_or_else(|| Error::not_found("warning", uuid))
 }
 
 async fn show(State(app): Daemon, Path(uuid): Path<String>) -> Reply {
-    let found = load(&app)
-        .await?
-        .into_iter()
-        .find(|warning| warning.uuid == uuid);
-    sync(found.ok_or_else(|| Error::not_found("warning", uuid))?)
+    let found = find(&app, &uuid).await?;
+    let put = WarningPut {
+        status: found.status.clone(),
+    };
+    tagged(found, &put)
 }
 
 async fn update(
     State(app): Daemon,
+    Identity(who): Identity,
     Path(uuid): Path<String>,
     Body(put): Body<WarningPut>,
 ) -> Reply {
-    if !["new", "acknowledged"].contains(&put.status.as_str()) {
-        return Err(Error::Invalid(format!(
-            "a warning's status can be set to new or acknowledged, not to `{}`",
-            put.status
-        ))
-        .into());
-    }
+    let action = match put.status.as_str() {
+        "new" => "warning-reset",
+        "acknowledged" => "warning-acknowledged",
+        other => {
+            return Err(Error::Invalid(format!(
+                "a warning's status can be set to new or acknowledged, not to `{other}`"
+            ))
+            .into());
+        }
+    };
     let key = uuid.clone();
-    let found = app
+    let changed = app
         .db
         .write(move |tx| warnings::set_status(tx, &key, &put.status))
         .await?;
-    if found {
-        done()
-    } else {
-        Err(Error::not_found("warning", uuid).into())
-    }
+    tell(&app, action, changed, &uuid, &who)
 }
 
-async fn remove(State(app): Daemon, Path(uuid): Path<String>) -> Reply {
+async fn remove(State(app): Daemon, Identity(who): Identity, Path(uuid): Path<String>) -> Reply {
     let key = uuid.clone();
-    let found = app.db.write(move |tx| warnings::delete(tx, &key)).await?;
-    if found {
-        done()
-    } else {
-        Err(Error::not_found("warning", uuid).into())
+    let removed = app.db.write(move |tx| warnings::delete(tx, &key)).await?;
+    tell(&app, "warning-deleted", removed, &uuid, &who)
+}
+
+fn tell(app: &App, action: &str, found: bool, uuid: &str, who: &Requestor) -> Reply {
+    if !found {
+        return Err(Error::not_found("warning", uuid).into());
     }
+    app.resource_event(action, url(uuid), uuid, who);
+    done()
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::OperationSpec;
+use super::{Class, OperationSpec, record};
 use crate::db::operations::OperationRecord;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -33,6 +33,7 @@ struct Live {
     view: watch::Sender<Operation>,
     cancel: CancellationToken,
     sockets: Mutex<Sockets>,
+    is_websocket: bool,
     events: Events,
 }
 
@@ -51,6 +52,7 @@ impl Handle {
             may_cancel: spec.may_cancel,
             err: String::new(),
             location: "none".to_owned(),
+            requestor: spec.requestor.clone(),
         };
         let live = Live {
             id,
@@ -61,6 +63,7 @@ impl Handle {
             view: watch::Sender::new(view),
             cancel: CancellationToken::new(),
             sockets: Mutex::default(),
+            is_websocket: spec.class == Class::Websocket,
             events,
         };
         Self {
@@ -144,6 +147,12 @@ impl Handle {
 
     /// Takes the place that `secret` opens; each opens once.
     pub fn claim_socket(&self, secret: &str) -> Result<oneshot::Sender<WebSocket>> {
+        if !self.inner.is_websocket {
+            return Err(Error::Invalid(format!(
+                "operation `{}` has no websocket",
+                self.inner.id
+            )));
+        }
         self.sockets().remove(secret).ok_or(Error::Forbidden)
     }
 
@@ -184,13 +193,7 @@ impl Handle {
     }
 
     pub(super) fn record_of(&self, view: &Operation) -> OperationRecord {
-        let requestor = self
-            .inner
-            .requestor
-            .as_ref()
-            .map_or_else(String::new, |who| {
-                format!("{}:{}", who.protocol, who.username)
-            });
+        let requestor = self.inner.requestor.as_ref();
         OperationRecord {
             id: view.id.clone(),
             project: self.inner.project.clone(),
@@ -205,7 +208,7 @@ impl Handle {
                 .as_ref()
                 .and_then(|metadata| serde_json::to_value(metadata).ok()),
             error: view.err.clone(),
-            requestor,
+            requestor: requestor.map_or_else(String::new, record::requestor_text),
         }
     }
 }

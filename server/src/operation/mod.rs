@@ -25,7 +25,7 @@ pub use live::{Handle, Sockets};
 use crate::clock::{self, Clock};
 use crate::db::{self, Db, Durability};
 use crate::error::{Error, Result};
-use crate::events::Events;
+use crate::events::{Events, Lifecycle};
 
 /// How long a finished operation is answered from memory; later from its row.
 const IN_MEMORY: Duration = Duration::from_secs(300);
@@ -108,6 +108,20 @@ impl OperationSpec {
         self.may_cancel = true;
         self
     }
+}
+
+/// The most that a list holds.
+const MOST_LISTED: i64 = 10_000;
+
+/// Which operations a list should hold.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of this project, and those of none; of all where it is not said.
+    pub project: Option<String>,
+    /// Those that are over too.
+    pub ended: bool,
+    /// Only those that touched this, by its path; also under the names that an instance had before.
+    pub resource: Option<String>,
 }
 
 /// All operations of the daemon.
@@ -271,29 +285,41 @@ impl Operations {
         self.lock().get(id).cloned()
     }
 
-    /// Live operations; with `all`, those that are only remembered too.
-    pub async fn list(&self, all: bool) -> Result<Vec<Operation>> {
-        let live: Vec<Handle> = self.lock().values().cloned().collect();
-        let mut operations: Vec<Operation> = live
-            .iter()
-            .map(Handle::view)
-            .filter(|view| all || !view.is_final())
-            .collect();
-        if all {
-            let rows = self
-                .inner
-                .db
-                .read(|tx| db::operations::list(tx, 10_000))
-                .await?;
-            let known = |id: &str| live.iter().any(|handle| handle.id() == id);
-            operations.extend(
-                rows.into_iter()
-                    .filter(|row| !known(&row.id))
-                    .map(record::render),
-            );
+    /// Operations, the oldest first. Those that are over come from their rows, in one query.
+    pub async fn list(&self, wanted: Wanted) -> Result<Vec<Operation>> {
+        let of_project = |project: &str| {
+            let mine = wanted.project.as_deref();
+            project.is_empty() || mine.is_none_or(|mine| mine == project)
+        };
+        let live: HashMap<String, Handle> = self.lock().clone();
+        if !wanted.ended {
+            let mut views: Vec<Operation> = live
+                .values()
+                .filter(|handle| of_project(handle.project()))
+                .map(Handle::view)
+                .filter(|view| !view.is_final())
+                .collect();
+            views.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+            return Ok(views);
         }
-        operations.sort_by(|a, b| a.created_at.cmp(&b.created_at));
-        Ok(operations)
+        let resource = wanted.resource.clone();
+        let rows = self
+            .inner
+            .db
+            .read(move |tx| match resource {
+                Some(path) => db::operations::list_touching(tx, &path, MOST_LISTED),
+                None => db::operations::list(tx, MOST_LISTED),
+            })
+            .await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| of_project(&row.project))
+            // What goes on has news that the row does not have.
+            .map(|row| match live.get(&row.id) {
+                Some(handle) => handle.view(),
+                None => record::render(row),
+            })
+            .collect())
     }
 
     /// Waits until it ends, at most `limit`.
@@ -310,7 +336,7 @@ impl Operations {
     }
 
     /// Asks it to end.
-    pub fn cancel(&self, id: &str) -> Result<()> {
+    pub fn cancel(&self, id: &str, who: &Requestor) -> Result<()> {
         let handle = self
             .live(id)
             .ok_or_else(|| Error::not_found("operation", id))?;
@@ -323,6 +349,14 @@ impl Operations {
             ));
         }
         handle.cancel();
+        self.inner.events.lifecycle(Lifecycle {
+            action: "operation-cancelled",
+            source: handle.view().url(),
+            project: handle.project(),
+            name: id,
+            requestor: Some(who.clone()),
+            context: BTreeMap::new(),
+        });
         Ok(())
     }
 

@@ -21,8 +21,9 @@ use crate::error::Result;
 use crate::saga;
 
 const EVERY: Duration = Duration::from_secs(60);
-/// How long operations are remembered.
-const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long operations are remembered, and how many at most.
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+const MOST_OPERATIONS: i64 = 20_000;
 
 /// Looks and mends until the daemon ends.
 pub async fn run(app: Arc<App>) {
@@ -60,7 +61,7 @@ fn prune_operations(app: &App) {
     };
     let before = crate::clock::format(before);
     app.db
-        .post(move |tx| operations::prune(tx, &before).map(drop));
+        .post(move |tx| operations::prune(tx, &before, MOST_OPERATIONS).map(drop));
 }
 
 /// Something to warn of: what it is about, and the message.

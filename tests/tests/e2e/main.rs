@@ -5,6 +5,7 @@ mod bad_input;
 mod comfort;
 mod console;
 mod debian;
+mod events;
 mod exec;
 mod hostile_image;
 mod images;
@@ -13,6 +14,7 @@ mod network;
 mod nic;
 mod remote;
 mod restart;
+mod tls;
 
 use rlxc_tests::{Daemon, Leaks};
 

@@ -46,7 +46,7 @@ pub async fn rename(
     let (app2, who, new) = (Arc::clone(app), who.clone(), new.to_string());
     Ok(app
         .operations
-        .spawn_as(operation, spec, move |_| async move {
+        .spawn_as(operation, spec, move |operation| async move {
             let (id, key) = (instance.id, new.clone());
             app2.db
                 .note(move |tx| {
@@ -60,6 +60,8 @@ pub async fn rename(
                 })
                 .await?;
             drop(permit);
+            // Under both names: so its history is found.
+            operation.add_resource("instances", instance_url(&instance.project, &new));
             let renamed = Instance {
                 name: new.clone(),
                 ..instance.clone()

@@ -31,7 +31,7 @@ async fn what_ended_is_remembered_by_the_next_daemon() {
         assert_eq!(view["resources"], done["resources"]);
     }
     let all = daemon
-        .ok(Method::GET, "/1.0/operations?type=all", Value::Null)
+        .ok(Method::GET, "/1.0/operations?history=true", Value::Null)
         .await;
     let urls = all["success"].as_array().unwrap();
     assert!(

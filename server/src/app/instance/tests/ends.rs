@@ -19,7 +19,13 @@ async fn end(daemon: &mut TestDaemon, cause: ExitCause) {
 }
 
 async fn settle(daemon: &TestDaemon) {
-    for operation in daemon.app.operations.list(false).await.unwrap() {
+    for operation in daemon
+        .app
+        .operations
+        .list(crate::operation::Wanted::default())
+        .await
+        .unwrap()
+    {
         let ended = daemon.app.operations.wait(&operation.id, None).await;
         drop(ended.unwrap());
     }
