@@ -49,7 +49,7 @@ macro_rules! all {
     };
 }
 
-static ALL: [fn() -> String; 99] = all!(
+static ALL: [fn() -> String; 102] = all!(
     Certificate,
     CertificateAddToken,
     CertificatePut,
@@ -58,6 +58,9 @@ static ALL: [fn() -> String; 99] = all!(
     DoctorReport,
     Event,
     EventLifecycle,
+    GuestEvent,
+    GuestPatch,
+    GuestServer,
     EventLogging,
     ExecMetadata,
     Image,

@@ -43,6 +43,17 @@ where
     }
 }
 
+/// What comes on stdin; `None` where that is a terminal.
+pub(crate) fn piped() -> Result<Option<Vec<u8>>> {
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    stdin.read_to_end(&mut text).context("read stdin")?;
+    Ok(Some(text))
+}
+
 /// Reads an object as YAML from stdin.
 pub(crate) fn from_stdin<T: DeserializeOwned>() -> Result<T> {
     let mut text = String::new();

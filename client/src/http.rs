@@ -38,7 +38,7 @@ impl Channel {
                 source,
             })?;
         // An error of the driver is the error of the request that it carries, and is reported there.
-        tokio::spawn(async move { driver.await.ok() });
+        tokio::spawn(async move { driver.with_upgrades().await.ok() });
         Ok(Self { sender })
     }
 

@@ -12,6 +12,7 @@ mod http;
 mod multipart;
 mod operation;
 pub mod session;
+mod sftp;
 mod stream;
 pub mod tls;
 pub mod transfer;

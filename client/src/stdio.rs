@@ -1,7 +1,5 @@
 //! Our own streams and signals, as channels that a session reads.
 
-use std::io::Read;
-
 use bytes::Bytes;
 use rlxc_client::session::Control;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,27 +8,32 @@ use tokio::sync::mpsc;
 use crate::terminal;
 
 /// How much is read at once.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 256 << 10;
+/// What a pipe on stdin is made to hold.
+const PIPE: usize = 1 << 20;
 
 /// Reads stdin on a thread of its own: it may be a file, which no poll can wait for, and making a terminal that we
 /// share non-blocking would break the others.
 pub(crate) fn read_stdin() -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut buffer = vec![0; CHUNK];
+        let stdin = std::io::stdin().lock();
+        // It may be no pipe, or may not grow: then it is as it is.
+        let _grown = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
         loop {
-            match stdin.read(&mut buffer) {
+            let mut buffer = Vec::with_capacity(CHUNK);
+            match rustix::io::read(&stdin, rustix::buffer::spare_capacity(&mut buffer)) {
                 Ok(0) => return,
                 Ok(count) => {
-                    if sender
-                        .blocking_send(Bytes::copy_from_slice(&buffer[..count]))
-                        .is_err()
-                    {
+                    // A key that was pressed need not hold a whole buffer.
+                    if count < CHUNK / 8 {
+                        buffer.shrink_to_fit();
+                    }
+                    if sender.blocking_send(buffer.into()).is_err() {
                         return;
                     }
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(rustix::io::Errno::INTR) => {}
                 // As good as the end: there is nothing more to have.
                 Err(_) => return,
             }
@@ -101,6 +104,15 @@ pub(crate) async fn told_to_end() -> std::io::Result<()> {
         _signal = hangup.recv() => {}
     }
     Ok(())
+}
+
+/// Returns when we are told to end, by Ctrl-C too.
+pub(crate) async fn told_to_end_or_interrupted() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        told = told_to_end() => told,
+        _signal = interrupt.recv() => Ok(()),
+    }
 }
 
 /// Finds Ctrl-a q in what is typed; Ctrl-a Ctrl-a stands for itself.

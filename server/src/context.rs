@@ -56,6 +56,8 @@ pub struct App {
     pub image_checks: crate::app::image::Checks,
     /// Roots of stopped instances that files are read from and written to now.
     pub roots: crate::files::Roots,
+    /// Instances that may ask their host.
+    pub guests: crate::guest::Guests,
     /// Who may come in from outside, and where.
     pub trust: Trust,
     /// Tasks that shutting down waits for.

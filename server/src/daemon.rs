@@ -69,6 +69,7 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
+    app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
     let doors = open_doors(&app, &options.group, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
     notify("READY=1");
@@ -258,6 +259,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         instances: Registry::new(exits),
         pools: pool::Pools::default(),
         roots: crate::files::Roots::default(),
+        guests: crate::guest::Guests::default(),
         image_locks: KeyedMutex::default(),
         image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod files;
+pub mod guest;
 pub mod http;
 pub mod image_build;
 pub mod instance;

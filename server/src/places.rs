@@ -87,6 +87,11 @@ impl Places {
         self.run.join("instances").join(instance.to_string())
     }
 
+    /// The directory that an instance has as `/dev/lxd` and `/dev/incus`.
+    pub fn instance_guest(&self, instance: i64) -> PathBuf {
+        self.instance_run(instance).join("guest")
+    }
+
     /// The cgroup of an instance, relative to the daemon's place in the hierarchy.
     pub fn instance_cgroup(&self, instance: i64) -> String {
         format!("{}/{instance}", self.prefix)

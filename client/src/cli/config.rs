@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Pair, TrustVerb};
+use super::{MetadataVerb, Pair, TemplateVerb, TrustVerb};
 
 /// `config`.
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,12 @@ pub(crate) enum ConfigVerb {
     /// Manage the devices of an instance.
     #[command(subcommand)]
     Device(DeviceVerb),
+    /// Manage what the image of an instance says of itself.
+    #[command(subcommand)]
+    Metadata(MetadataVerb),
+    /// Manage the templates that files of an instance are made of.
+    #[command(subcommand)]
+    Template(TemplateVerb),
     /// Manage who may use the daemon from other hosts.
     #[command(subcommand)]
     Trust(TrustVerb),

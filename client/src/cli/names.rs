@@ -1,8 +1,9 @@
 //! Which words of a command may begin with a remote, `box:` or `box:c1`.
 
 use super::{
-    ConfigVerb, DeviceVerb, FileVerb, ImageAliasVerb, ImageVerb, NetworkVerb, OperationVerb,
-    ProfileVerb, ProjectVerb, SnapshotVerb, StorageVerb, TrustVerb, Verb, VolumeVerb, WarningVerb,
+    ConfigVerb, DeviceVerb, FileVerb, ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb,
+    OperationVerb, ProfileVerb, ProjectVerb, SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb,
+    Verb, VolumeVerb, WarningVerb,
 };
 
 /// A word of a command line.
@@ -129,6 +130,8 @@ impl FileVerb {
             Self::Edit(args) => one(&mut args.path),
             Self::Delete(args) => many(&mut args.paths),
             Self::Create(args) => one(&mut args.path),
+            Self::Mount(args) => one(&mut args.source),
+            Self::Sftp(args) => one(&mut args.instance),
         }
     }
 }
@@ -155,6 +158,16 @@ impl ConfigVerb {
             Self::Edit(args) => optional(&mut args.name),
             Self::Device(verb) => verb.names(),
             Self::Trust(verb) => verb.names(),
+            Self::Metadata(MetadataVerb::Show(args) | MetadataVerb::Edit(args)) => {
+                one(&mut args.name)
+            }
+            Self::Template(TemplateVerb::List(args)) => one(&mut args.name),
+            Self::Template(
+                TemplateVerb::Show(args)
+                | TemplateVerb::Create(args)
+                | TemplateVerb::Edit(args)
+                | TemplateVerb::Delete(args),
+            ) => one(&mut args.name),
         }
     }
 }

@@ -109,6 +109,11 @@ pub(crate) enum FileVerb {
     Delete(FilePathsArgs),
     /// Create an empty file, a directory or a symlink in an instance.
     Create(FileCreateArgs),
+    /// Mount a directory of an instance here, by sshfs, until Ctrl-C.
+    Mount(FileMountArgs),
+    /// Speak SFTP on stdin and stdout.
+    #[command(after_help = "Example:\n  sftp -D 'rlxc file sftp dev1'")]
+    Sftp(FileSftpArgs),
 }
 
 /// `file push`.
@@ -145,6 +150,23 @@ pub(crate) struct FilePullArgs {
     /// Directories with all that is in them.
     #[arg(short = 'r', long)]
     pub(crate) recursive: bool,
+}
+
+/// `file mount`.
+#[derive(Debug, Args)]
+pub(crate) struct FileMountArgs {
+    /// Instance, or INSTANCE/PATH.
+    #[arg(value_name = "INSTANCE[/PATH]")]
+    pub(crate) source: String,
+    /// Directory to mount it on.
+    pub(crate) target: PathBuf,
+}
+
+/// `file sftp`.
+#[derive(Debug, Args)]
+pub(crate) struct FileSftpArgs {
+    /// Instance.
+    pub(crate) instance: String,
 }
 
 /// One path in an instance.

@@ -5,7 +5,7 @@ use rlxc_api::{Instance, InstancePut, Server, ServerPut};
 use rlxc_client::url;
 use serde_json::Value;
 
-use super::{device, instance_or_snapshot, keys, trust};
+use super::{device, instance_or_snapshot, keys, metadata, trust};
 use crate::cli::ConfigVerb;
 use crate::context::Context;
 
@@ -34,6 +34,8 @@ pub(crate) async fn run(context: &Context, verb: ConfigVerb) -> Result<()> {
             let name = args.name.filter(|name| !name.is_empty());
             show(context, name.as_deref(), args.expanded).await
         }
+        ConfigVerb::Metadata(verb) => metadata::run(context, verb).await,
+        ConfigVerb::Template(verb) => metadata::run_template(context, verb).await,
         ConfigVerb::Trust(verb) => trust::run(context, verb).await,
         ConfigVerb::Edit(args) => match args.name.filter(|name| !name.is_empty()) {
             Some(name) => {

@@ -18,6 +18,7 @@ mod init;
 mod keys;
 mod list;
 mod manpage;
+mod metadata;
 mod monitor;
 mod network;
 mod operation;

@@ -51,7 +51,7 @@ impl Connection {
         &self,
         instance: &str,
         request: &InstanceExecPost,
-        streams: Streams<O, E>,
+        mut streams: Streams<O, E>,
     ) -> Result<i32, ClientError>
     where
         O: AsyncWrite + Unpin,
@@ -65,14 +65,19 @@ impl Connection {
             operation: &operation,
             metadata: &metadata,
         };
-        let end = if request.interactive {
-            let carried = sockets.carry_terminal(streams);
-            tokio::pin!(carried);
-            Self::until_over(over, carried).await?
-        } else {
-            let carried = sockets.carry_three(streams);
-            tokio::pin!(carried);
-            Self::until_over(over, carried).await?
+        // To the very end: a command whose control is lost is killed.
+        let steering = sockets.steer(std::mem::replace(&mut streams.control, mpsc::channel(1).1));
+        let carried = async {
+            if request.interactive {
+                sockets.carry_terminal(streams).await
+            } else {
+                sockets.carry_three(streams).await
+            }
+        };
+        tokio::pin!(carried);
+        let end = tokio::select! {
+            end = Self::until_over(over, carried) => end?,
+            never = steering => match never {},
         };
         exit_code(&path, end)
     }

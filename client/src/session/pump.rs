@@ -35,31 +35,31 @@ pub(super) async fn drain<W: AsyncWrite + Unpin>(
     while let Some(message) = incoming.next().await {
         match message {
             Ok(Message::Binary(bytes)) => {
+                // Not flushed: what comes next is read while this is written.
                 writer.write_all(&bytes).await.map_err(failed())?;
-                writer.flush().await.map_err(failed())?;
             }
             // An empty text frame is the end; a text with content is from servers that take no care.
             Ok(Message::Text(text)) if !text.is_empty() => {
                 writer.write_all(text.as_bytes()).await.map_err(failed())?;
-                writer.flush().await.map_err(failed())?;
             }
             // However it ends: the operation knows whether that was well.
             Ok(Message::Text(_) | Message::Close(_)) | Err(_) => break,
             Ok(_) => {}
         }
     }
-    Ok(())
+    writer.flush().await.map_err(failed())
 }
 
-/// Sends control messages, and answers pings meanwhile.
-pub(super) async fn steer(socket: Socket, control: &mut mpsc::Receiver<Control>) {
+/// Sends control messages, and answers pings meanwhile. Closed, it would end the command: it stays open as long as this
+/// runs, and returns when the other side has closed it.
+pub(super) async fn steer(socket: Socket, mut control: mpsc::Receiver<Control>) {
     let (mut outgoing, mut incoming): (SplitSink<Socket, Message>, _) = socket.split();
     loop {
         tokio::select! {
             message = incoming.next() => if !matches!(message, Some(Ok(_))) { return },
             order = control.recv() => {
                 let Some(order) = order else {
-                    // Nobody will steer any more, but closing it would kill the command.
+                    // Nobody will steer any more.
                     while let Some(Ok(_)) = incoming.next().await {}
                     return;
                 };

@@ -1,11 +1,14 @@
 //! Which websocket carries what.
 
+use std::convert::Infallible;
+
 use futures_util::StreamExt;
 use rlxc_api::{ExecMetadata, Operation};
 use tokio::io::AsyncWrite;
+use tokio::sync::mpsc;
 
-use super::Streams;
 use super::pump::{drain, feed, steer};
+use super::{Control, Streams};
 use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::url;
@@ -49,13 +52,6 @@ impl Sockets<'_> {
             }
             Ok::<_, ClientError>(())
         };
-        let control = async {
-            // Old servers do without: then there is nobody to send a signal to.
-            if let Ok(socket) = self.open("control").await {
-                steer(socket, &mut streams.control).await;
-            }
-            std::future::pending::<()>().await;
-        };
         let output = async {
             let (_, incoming) = self.open("1").await?.split();
             drain(incoming, &mut streams.output).await
@@ -74,8 +70,16 @@ impl Sockets<'_> {
         tokio::select! {
             done = outputs => done,
             failed = input => failed,
-            () = control => Ok(()),
         }
+    }
+
+    /// Sends control messages for as long as the session lasts; never returns.
+    pub(super) async fn steer(&self, control: mpsc::Receiver<Control>) -> Infallible {
+        // Old servers do without: then there is nobody to send a signal to.
+        if let Ok(socket) = self.open("control").await {
+            steer(socket, control).await;
+        }
+        std::future::pending().await
     }
 
     pub(super) async fn carry_terminal<O, E>(
@@ -85,20 +89,14 @@ impl Sockets<'_> {
     where
         O: AsyncWrite + Unpin,
     {
-        let (data, control) = tokio::try_join!(self.open("0"), self.open("control"))?;
-        let (mut outgoing, incoming) = data.split();
+        let (mut outgoing, incoming) = self.open("0").await?.split();
         let input = async {
             feed(&mut outgoing, &mut streams.input).await;
-            std::future::pending::<()>().await;
-        };
-        let steering = async {
-            steer(control, &mut streams.control).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
             done = drain(incoming, &mut streams.output) => done,
             () = input => Ok(()),
-            () = steering => Ok(()),
         }
     }
 
@@ -112,7 +110,7 @@ impl Sockets<'_> {
         let (data, control) = tokio::try_join!(self.open("0"), self.open("control"))?;
         let (mut outgoing, incoming) = data.split();
         let steering = async {
-            steer(control, &mut streams.control).await;
+            steer(control, streams.control).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {

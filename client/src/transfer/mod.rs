@@ -2,6 +2,7 @@
 
 mod export;
 mod file;
+mod template;
 mod upload;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::error::ClientError;
 use crate::http::full;
 
 pub use file::{FileInfo, PulledFile, Source};
+pub use template::template_path;
 
 /// How much is read from a file at once.
 const CHUNK: usize = 256 * 1024;

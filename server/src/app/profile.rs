@@ -1,5 +1,7 @@
 //! Profiles: the use cases of `/1.0/profiles`.
 
+use std::sync::Arc;
+
 use rlxc_api::name::ProfileName;
 use rlxc_api::{Profile as ProfileView, ProfilePut, ProfilesPost, Requestor};
 
@@ -7,6 +9,7 @@ use crate::app::instance;
 use crate::context::{App, instance_url};
 use crate::db::profiles;
 use crate::error::{Error, Result};
+use crate::guest;
 use crate::keys;
 use crate::model::Profile;
 
@@ -46,7 +49,7 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: ProfilesPos
 
 /// Replaces description, keys and devices.
 pub async fn update(
-    app: &App,
+    app: &Arc<App>,
     who: &Requestor,
     project: &str,
     name: &str,
@@ -61,6 +64,10 @@ pub async fn update(
         ..profile.clone()
     };
     instance::change_users(app, &profile, changed).await?;
+    for instance in &profile.used_by {
+        let id = instance::find_id(app, project, instance).await?;
+        guest::refresh(app, id).await;
+    }
     app.resource_event("profile-updated", url(name), name, who);
     Ok(())
 }

@@ -15,6 +15,7 @@ mod kernel;
 pub mod logs;
 mod owners;
 mod root;
+mod sftp;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -23,6 +24,7 @@ mod write;
 pub use access::{Place, Pulled, delete, look, pull, push};
 pub use attributes::{Attributes, Facts, Kind, Modify, Push, WriteMode};
 pub use root::Roots;
+pub use sftp::serve as serve_sftp;
 
 /// A read or write at a time.
 pub const CHUNK: usize = 256 << 10;

@@ -47,10 +47,13 @@ pub(super) enum Content {
 impl Tree {
     /// Finds what is at `path`, a link itself at its end.
     pub(super) fn find(&self, path: &Path) -> Result<Found> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let fd = open_beneath(&self.root, path, flags, Mode::empty(), Resolve::InRoot)
-            .map_err(refine)?;
-        self.examine(fd, path)
+        self.examine(self.look(path, OFlags::NOFOLLOW)?, path)
+    }
+
+    /// A descriptor that stands for what is at `path`, whatever it is.
+    pub(super) fn look(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::PATH;
+        open_beneath(&self.root, path, flags, Mode::empty(), Resolve::InRoot).map_err(refine)
     }
 
     /// What an open descriptor stands for; all but files, directories and links is refused.
@@ -115,7 +118,8 @@ pub(super) fn read_link(fd: &OwnedFd, path: &Path) -> Result<Vec<u8>> {
         .map_err(|errno| refine(FileError::new("read link", path, errno)))
 }
 
-fn list(fd: &OwnedFd, path: &Path) -> Result<Vec<String>> {
+/// The names in a directory, sorted.
+pub(super) fn list(fd: &OwnedFd, path: &Path) -> Result<Vec<String>> {
     let failed = |errno| refine(FileError::new("list", path, errno));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = rustix::fs::openat(fd, ".", flags, Mode::empty()).map_err(failed)?;

@@ -12,7 +12,7 @@ use std::path::Path;
 use rlxc_sys::file::FileError;
 use rlxc_sys::identity::FsIdentity;
 use rlxc_sys::path::{Resolve, open_beneath, parent, remove_tree};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use super::attributes::{Attributes, Kind, Modify, Push, WriteMode};
@@ -113,8 +113,28 @@ impl Tree {
         }
     }
 
+    /// Removes one name: with `REMOVEDIR` that of an empty directory, else that of anything else.
+    pub(super) fn unlink(&self, path: &Path, flags: AtFlags) -> Result<()> {
+        let (above, name) = self.parent(path)?;
+        rustix::fs::unlinkat(&above, &name, flags)
+            .map_err(|errno| refine(FileError::new("remove", path, errno)))
+    }
+
+    /// Gives a file another name; what has it already is replaced, or an error.
+    pub(super) fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
+        let (old_dir, old) = self.parent(from)?;
+        let (new_dir, new) = self.parent(to)?;
+        let flags = if replace {
+            RenameFlags::empty()
+        } else {
+            RenameFlags::NOREPLACE
+        };
+        rustix::fs::renameat_with(&old_dir, &old, &new_dir, &new, flags)
+            .map_err(|errno| refine(FileError::new("rename", from, errno)))
+    }
+
     /// What is at `path` once links are followed, `None` if nothing is.
-    fn follow(&self, path: &Path, flags: OFlags) -> Result<Option<Found>> {
+    pub(super) fn follow(&self, path: &Path, flags: OFlags) -> Result<Option<Found>> {
         let flags = flags | OFlags::PATH;
         match open_beneath(&self.root, path, flags, Mode::empty(), Resolve::InRoot) {
             Ok(fd) => self.examine(fd, path).map(Some),
@@ -124,7 +144,7 @@ impl Tree {
     }
 
     /// `None` if something is there by now.
-    fn make_file(
+    pub(super) fn make_file(
         &self,
         path: &Path,
         attributes: Attributes,
@@ -142,7 +162,7 @@ impl Tree {
         Ok(Some(File::from(fd)))
     }
 
-    fn parent(&self, path: &Path) -> Result<(OwnedFd, OsString)> {
+    pub(super) fn parent(&self, path: &Path) -> Result<(OwnedFd, OsString)> {
         let (above, name) = parent(&self.root, path, Resolve::InRoot).map_err(refine)?;
         kernel::refuse(&above, path)?;
         Ok((above, name))
@@ -163,13 +183,13 @@ impl Tree {
         )))
     }
 
-    fn owner(&self, attributes: Attributes) -> Result<(u32, u32)> {
+    pub(super) fn owner(&self, attributes: Attributes) -> Result<(u32, u32)> {
         let uid = self.owners.uid_on_host(attributes.uid.unwrap_or(0))?;
         let gid = self.owners.gid_on_host(attributes.gid.unwrap_or(0))?;
         Ok((uid, gid))
     }
 
-    fn become_guest_root(&self) -> Result<Option<FsIdentity>> {
+    pub(super) fn become_guest_root(&self) -> Result<Option<FsIdentity>> {
         if self.owners == Owners::AsTheyAre {
             return Ok(None);
         }
@@ -209,7 +229,12 @@ fn change(fd: &OwnedFd, path: &Path, push: &Push, owner: (u32, u32)) -> Result<(
     }
 }
 
-fn set_owner(fd: &OwnedFd, path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+pub(super) fn set_owner(
+    fd: &OwnedFd,
+    path: &Path,
+    uid: Option<u32>,
+    gid: Option<u32>,
+) -> Result<()> {
     let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
     rustix::fs::chownat(
         fd,
@@ -222,7 +247,7 @@ fn set_owner(fd: &OwnedFd, path: &Path, uid: Option<u32>, gid: Option<u32>) -> R
 }
 
 /// fchmod(2) refuses a descriptor that only stands for a file; by way of `/proc` it is the same file all the same.
-fn set_mode(fd: &OwnedFd, path: &Path, mode: u32) -> Result<()> {
+pub(super) fn set_mode(fd: &OwnedFd, path: &Path, mode: u32) -> Result<()> {
     let same = format!("/proc/self/fd/{}", fd.as_raw_fd());
     rustix::fs::chmodat(CWD, same, Mode::from_raw_mode(mode), AtFlags::empty())
         .map_err(|errno| refine(FileError::new("set mode of", path, errno)))

@@ -19,6 +19,7 @@ use super::render::Reply;
 use crate::app::image;
 use crate::context::App;
 use crate::error::{Error, Result};
+use crate::model::Image;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 18;
@@ -31,11 +32,16 @@ pub(super) async fn export(
 ) -> Reply {
     check_visible(&app, &caller, &params.project, &fingerprint).await?;
     let image = image::find(&app, &params.project, &fingerprint).await?;
+    Ok(send(&app, &image).await?)
+}
+
+/// The file, or the files, of an image.
+pub(super) async fn send(app: &App, image: &Image) -> Result<Response> {
     let files = image::files(&app.places, &image.fingerprint, image.split);
     let meta = Part::open(&files.meta).await?;
     let name = format!("{}{}", image.fingerprint, meta.extension);
     let Some(rootfs) = files.rootfs else {
-        return Ok(one(meta, &name)?);
+        return one(meta, &name);
     };
     let rootfs = Part::open(&rootfs).await?;
     Ok(two([

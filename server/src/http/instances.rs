@@ -10,7 +10,7 @@ use rlxc_api::{InstancePost, InstancePut, InstanceStatePut, InstancesPost, Insta
 use super::extract::{Body, Params, check_match};
 use super::identity::Identity;
 use super::render::{Reply, accepted, done, etag, listing, sync, tagged};
-use super::{files, logs, sessions, snapshots};
+use super::{files, instance_metadata, logs, sessions, sftp, snapshots};
 use crate::app::instance::{self, View};
 use crate::context::{App, instance_url};
 use crate::error::Error;
@@ -31,6 +31,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/{name}/state", get(state).put(change_state))
         .merge(sessions::routes())
         .merge(files::routes())
+        .merge(sftp::routes())
+        .merge(instance_metadata::routes())
         .merge(logs::routes())
         .merge(snapshots::routes())
 }

@@ -73,6 +73,10 @@ const LIMITS: &[Key] = &[
 
 #[rustfmt::skip]
 const SECURITY: &[Key] = &[
+    Key::new("security.devlxd", Kind::Bool, "Whether it has the guest API, `/dev/lxd/sock` and `/dev/incus/sock`").or("true").live(),
+    Key::new("security.devlxd.images", Kind::Bool, "Whether it may fetch images by the guest API").or("false").live(),
+    Key::new("security.guestapi", Kind::Bool, "The same as `security.devlxd`, as Incus calls it").or("true").live(),
+    Key::new("security.guestapi.images", Kind::Bool, "The same as `security.devlxd.images`, as Incus calls it").or("false").live(),
     Key::new("security.nesting", Kind::Bool, "Whether containers may run inside").or("false"),
     Key::new("security.privileged", Kind::Bool, "Whether its root is the host's root").or("false"),
     Key::new("security.protection.delete", Kind::Bool, "Whether it is kept from being deleted").or("false").live(),

@@ -61,6 +61,8 @@ pub fn plan_start(
     if privileged {
         drop_capabilities.push("sys_boot".to_owned());
     }
+    let mut mounts = plan_disks(expanded)?;
+    mounts.extend(guest_api(instance, places, privileged));
     let spec = ContainerSpec {
         instance: instance.id.to_string(),
         name: instance.name.clone(),
@@ -75,7 +77,7 @@ pub fn plan_start(
                 .map(|base| IdMap::contiguous(base, IDS_PER_CONTAINER))
         },
         rootfs,
-        mounts: plan_disks(expanded)?,
+        mounts,
         devices: plan_char_devices(expanded),
         links: nics.iter().map(|nic| nic.name.clone()).collect(),
         init: Vec::new(),
@@ -91,6 +93,27 @@ pub fn plan_start(
         limits: plan_limits(config, host)?,
     };
     Ok(StartPlan { spec, nics })
+}
+
+/// Where guests look for their host, whether or not there is a socket: it may be switched on later.
+fn guest_api(
+    instance: &Instance,
+    places: &Places,
+    privileged: bool,
+) -> impl Iterator<Item = MountSpec> {
+    let source = places.instance_guest(instance.id);
+    ["/dev/lxd", "/dev/incus"]
+        .into_iter()
+        .map(move |target| MountSpec {
+            source: source.clone(),
+            target: target.into(),
+            // Root of an unprivileged instance can't write there anyway.
+            readonly: privileged,
+            shift: false,
+            recursive: false,
+            optional: false,
+            file: false,
+        })
 }
 
 fn prefixed(config: &Config, prefix: &str) -> Vec<(String, String)> {

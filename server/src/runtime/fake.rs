@@ -226,6 +226,10 @@ impl Running for FakeRunning {
         Ok(())
     }
 
+    async fn console_attached(&self) -> Result<bool, RuntimeError> {
+        Ok(false)
+    }
+
     async fn console_log(&self, _clear: bool) -> Result<Vec<u8>, RuntimeError> {
         Ok(b"booted\n".to_vec())
     }

@@ -166,6 +166,9 @@ pub trait Running: Send + Sync + Debug {
     /// The console as a stream socket. Whoever had it loses it.
     async fn console(&self) -> Result<OwnedFd, RuntimeError>;
 
+    /// Whether somebody has the console.
+    async fn console_attached(&self) -> Result<bool, RuntimeError>;
+
     /// Resizes the console.
     async fn console_resize(&self, size: TerminalSize) -> Result<(), RuntimeError>;
 

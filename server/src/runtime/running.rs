@@ -195,6 +195,19 @@ impl Running for MonitorRunning {
             .await
     }
 
+    async fn console_attached(&self) -> Result<bool, RuntimeError> {
+        const WHAT: &str = "status";
+        match self.ask(WHAT, &Request::Status).await? {
+            (
+                Reply::Status {
+                    console_attached, ..
+                },
+                _,
+            ) => Ok(console_attached),
+            _ => Err(RuntimeError::Unexpected { what: WHAT }),
+        }
+    }
+
     async fn console_log(&self, clear: bool) -> Result<Vec<u8>, RuntimeError> {
         const WHAT: &str = "console log";
         let (reply, fds) = self.ask(WHAT, &Request::ConsoleLog { clear }).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::extract::ws::Message;
 use rlxc_api::{InstanceConsolePost, Operation, Requestor};
 use tokio::sync::watch;
 
@@ -30,6 +31,12 @@ pub async fn attach(
         )));
     }
     let running = running(app, project, name).await?;
+    let attached = running.console_attached().await;
+    if !post.force && attached.map_err(|error| Error::failed("look at the console", error))? {
+        return Err(Error::Conflict(format!(
+            "the console of `{name}` is in use: take it over by `--force`"
+        )));
+    }
     let secrets = Secrets::new(&["0", "control"], app.clock.as_ref());
     let spec = OperationSpec {
         class: Class::Websocket,
@@ -59,9 +66,14 @@ async fn carry(
     mut expected: Expected,
     post: InstanceConsolePost,
 ) -> Result<()> {
-    let (socket, mut control) = (expected.take("0").await?, expected.take("control").await?);
+    let (mut socket, mut control) = (expected.take("0").await?, expected.take("control").await?);
     let failed = |error| Error::failed("attach to the console", error);
+    // What was on the screen, as far as it is remembered, then what comes.
+    let before = running.console_log(false).await.map_err(failed)?;
     let stream = running.console().await.map_err(failed)?;
+    if !before.is_empty() && socket.send(Message::Binary(before.into())).await.is_err() {
+        return Ok(());
+    }
     if post.width > 0 && post.height > 0 {
         running
             .console_resize(TerminalSize {

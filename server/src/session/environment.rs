@@ -9,10 +9,14 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// What a command gets: defaults, under the instance's `environment.*`, under what the request says.
 pub(super) fn build(
     user: u32,
+    snaps: bool,
     config: &Config,
     request: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(owned));
+    if snaps {
+        environment.extend([("PATH".to_owned(), format!("{PATH}:/snap/bin"))]);
+    }
     if user == 0 {
         environment.extend([("HOME", "/root"), ("USER", "root")].map(owned));
     }
@@ -37,14 +41,20 @@ mod tests {
         let config =
             Config::from([("environment.A", "config"), ("environment.LANG", "de_DE")].map(owned));
         let request = BTreeMap::from([("A", "request")].map(owned));
-        let environment = build(0, &config, &request);
+        let environment = build(0, false, &config, &request);
         assert_eq!(environment["A"], "request");
         assert_eq!(environment["LANG"], "de_DE");
         assert_eq!(environment["HOME"], "/root");
     }
 
     #[test]
+    fn snaps_come_last() {
+        let environment = build(0, true, &Config::new(), &BTreeMap::new());
+        assert!(environment["PATH"].ends_with("/bin:/snap/bin"));
+    }
+
+    #[test]
     fn only_root_has_roots_home() {
-        assert!(!build(1000, &Config::new(), &BTreeMap::new()).contains_key("HOME"));
+        assert!(!build(1000, false, &Config::new(), &BTreeMap::new()).contains_key("HOME"));
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rlxc_api::{InstanceExecPost, Operation, Requestor};
+use rlxc_sys::path::Resolve;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -57,8 +58,12 @@ pub async fn exec(
     })?;
     let id = app.project(project).await?;
     let known = app.db.read(move |tx| profiles::list(tx, id)).await?;
-    let environment =
-        environment::build(post.user, &expand(&row, &known).config, &post.environment);
+    let environment = environment::build(
+        post.user,
+        has_snaps(running.as_ref()),
+        &expand(&row, &known).config,
+        &post.environment,
+    );
     let names: &[&str] = match (post.wait_for_websocket, post.interactive) {
         (false, _) => &[],
         (true, true) => &["0", "control"],
@@ -97,6 +102,16 @@ pub async fn exec(
             let expected = secrets.expect(&operation);
             async move { run(session, expected, &operation).await }
         }))
+}
+
+/// Whether the instance has snaps, whose commands are in a directory of their own.
+fn has_snaps(running: &dyn Running) -> bool {
+    let root = format!("/proc/{}/root", running.init_pid());
+    let open = || {
+        let root = rlxc_sys::path::open_dir(root.as_ref()).ok()?;
+        rlxc_sys::path::stat(&root, "snap/bin".as_ref(), Resolve::InRoot).ok()?
+    };
+    open().is_some()
 }
 
 fn check(post: &InstanceExecPost) -> Result<()> {
@@ -246,17 +261,18 @@ async fn run_with_pipes(session: Session, mut expected: Expected) -> Result<i32>
     ];
     let control = expected.later("control");
     let controlling = async {
-        if let Some(Ok(mut socket)) = match control {
-            Some(place) => Some(place.await),
-            None => None,
-        } {
-            obey(&mut socket, command.as_ref()).await;
+        match control {
+            Some(place) => match place.await {
+                Ok(mut socket) => obey(&mut socket, command.as_ref()).await,
+                Err(_never_came) => std::future::pending().await,
+            },
+            None => std::future::pending().await,
         }
-        std::future::pending::<()>().await;
     };
     let status = tokio::select! {
         status = wait(command.as_ref()) => status,
-        () = controlling => wait(command.as_ref()).await,
+        // Who steered it is gone, and nobody is left to end it.
+        () = controlling => kill(command.as_ref()).await,
     };
     end.send_replace(true);
     for pump in draining {

@@ -4,13 +4,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use axum::extract::ws::{Message, WebSocket};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
 use super::sockets::{finish, until};
 
-const CHUNK: usize = 128 << 10;
+/// Bytes that a pipe holds: fewer, and each side waits for the other all the time.
+const PIPE: usize = 1 << 20;
+/// The least and the most that is read at once: the more is there, the more.
+const CHUNKS: std::ops::RangeInclusive<usize> = (16 << 10)..=(256 << 10);
 
 /// A pipe whose `ours` end the daemon drives, and whose other end a command gets.
 pub(super) struct Pipe {
@@ -21,6 +25,8 @@ pub(super) struct Pipe {
 impl Pipe {
     pub(super) fn new() -> io::Result<Self> {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        // A smaller one is slower, that is all.
+        let _grown = rustix::pipe::fcntl_setpipe_size(&writer, PIPE);
         Ok(Self { reader, writer })
     }
 }
@@ -45,7 +51,8 @@ pub(super) async fn feed(mut socket: WebSocket, stdin: OwnedFd) -> io::Result<()
 struct Output {
     stdout: pipe::Receiver,
     ended: watch::Receiver<bool>,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
+    chunk: usize,
 }
 
 impl Output {
@@ -53,23 +60,32 @@ impl Output {
         Ok(Self {
             stdout: pipe::Receiver::from_owned_fd(stdout)?,
             ended,
-            buffer: vec![0; CHUNK],
+            buffer: BytesMut::new(),
+            chunk: *CHUNKS.start(),
         })
     }
 
     /// The next bytes; none at the end.
-    async fn next(&mut self) -> io::Result<&[u8]> {
+    async fn next(&mut self) -> io::Result<Bytes> {
+        self.buffer.reserve(self.chunk);
         let count = tokio::select! {
             biased;
-            count = self.stdout.read(&mut self.buffer) => count?,
-            // The kernel is asked, not the runtime: it may not have heard yet of the command's last bytes.
-            () = until(&mut self.ended) => match rustix::io::read(&self.stdout, &mut *self.buffer) {
-                Ok(count) => count,
-                Err(rustix::io::Errno::AGAIN) => 0,
-                Err(error) => return Err(error.into()),
-            },
+            count = self.stdout.read_buf(&mut self.buffer) => count?,
+            () = until(&mut self.ended) => return self.rest(),
         };
-        Ok(&self.buffer[..count])
+        if count >= self.chunk {
+            self.chunk = (self.chunk * 2).min(*CHUNKS.end());
+        }
+        Ok(self.buffer.split().freeze())
+    }
+
+    /// The kernel is asked, not the runtime: it may not have heard yet of the command's last bytes.
+    fn rest(&self) -> io::Result<Bytes> {
+        let mut rest = Vec::with_capacity(*CHUNKS.end());
+        match rustix::io::read(&self.stdout, rustix::buffer::spare_capacity(&mut rest)) {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(rest.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -85,8 +101,7 @@ pub(super) async fn drain(
         if bytes.is_empty() {
             break;
         }
-        let message = Message::Binary(bytes.to_vec().into());
-        if socket.send(message).await.is_err() {
+        if socket.send(Message::Binary(bytes)).await.is_err() {
             // The client is gone: the command gets SIGPIPE when it goes on writing.
             return Ok(());
         }
@@ -108,6 +123,6 @@ pub(super) async fn save(
         if bytes.is_empty() {
             return file.flush().await;
         }
-        file.write_all(bytes).await?;
+        file.write_all(&bytes).await?;
     }
 }

@@ -14,6 +14,9 @@ use crate::operation::Handle;
 /// How long a client may take to connect what it asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often a silent client is asked whether it is there.
+const PING: Duration = Duration::from_secs(10);
+
 /// Secrets by name: `0`, `1`, `2`, `control`.
 #[derive(Debug, Clone)]
 pub(super) struct Secrets(BTreeMap<String, String>);
@@ -78,10 +81,17 @@ pub(super) enum Control {
     Signal(i32),
 }
 
-/// The next request on a control connection; `None` once it is closed.
+/// The next request on a control connection; `None` once it is closed. Pings tell whether somebody is still there.
 pub(super) async fn next_control(socket: &mut WebSocket) -> Option<Control> {
     loop {
-        let text = match socket.recv().await? {
+        let received = tokio::select! {
+            received = socket.recv() => received?,
+            () = tokio::time::sleep(PING) => {
+                socket.send(Message::Ping(bytes::Bytes::new())).await.ok()?;
+                continue;
+            }
+        };
+        let text = match received {
             Ok(Message::Text(text)) => text,
             Ok(Message::Close(_)) | Err(_) => return None,
             Ok(_) => continue,

@@ -90,7 +90,7 @@ fn rows(tx: &rusqlite::Transaction<'_>) -> Result<Vec<String>, DbError> {
                     line += &[" ", column, "=", &show(row.get_ref(index)?)].concat();
                 }
             }
-            if !["volatile.uuid", "hwaddr"]
+            if !["volatile.uuid", "hwaddr", "instance-id"]
                 .iter()
                 .any(|random| line.contains(random))
             {

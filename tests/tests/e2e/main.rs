@@ -7,6 +7,8 @@ mod console;
 mod debian;
 mod events;
 mod exec;
+mod files;
+mod guest_api;
 mod hostile_image;
 mod images;
 mod lifecycle;
@@ -14,6 +16,7 @@ mod network;
 mod nic;
 mod remote;
 mod restart;
+mod templates;
 mod tls;
 
 use rlxc_tests::{Daemon, Leaks};

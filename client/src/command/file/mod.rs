@@ -1,5 +1,6 @@
 //! `file`.
 
+mod mount;
 mod pull;
 mod push;
 
@@ -26,6 +27,8 @@ pub(crate) async fn run(context: &Context, verb: FileVerb) -> Result<()> {
             Ok(())
         }
         FileVerb::Create(args) => create(context, args).await,
+        FileVerb::Mount(args) => mount::mount(context, &args).await,
+        FileVerb::Sftp(args) => mount::sftp(context, &args).await,
     }
 }
 

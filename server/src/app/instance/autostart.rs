@@ -11,6 +11,7 @@ use super::stop::note_stopped;
 use crate::context::{App, instance_url};
 use crate::db::instances;
 use crate::error::Result;
+use crate::guest;
 use crate::instance::Exit;
 use crate::instance::state::{State, Verb};
 use crate::keys::parse_bool;
@@ -40,6 +41,7 @@ pub async fn adopt_running(app: &Arc<App>) -> Result<Vec<Instance>> {
                     "instance runs on"
                 );
                 app.instances.add(instance.id, Some((running, state)));
+                guest::refresh(app, instance.id).await;
             }
             Ok(Attached::Exited(record)) => {
                 app.instances.add(instance.id, None);

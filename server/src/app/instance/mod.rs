@@ -27,7 +27,7 @@ pub use host::shut_down_all;
 pub use profile::change_users;
 pub use rename::rename;
 pub use snapshot::{create_snapshot, delete_snapshot, rename_snapshot, update_snapshot};
-pub use start::{Started, start};
+pub use start::{Started, load, start};
 pub use state::{change_all, change_state};
 pub use update::{restore, update};
 pub use view::{View, full, get, list, render_snapshot, snapshot, snapshots, state as state_view};

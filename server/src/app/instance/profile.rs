@@ -7,6 +7,7 @@ use crate::app::network;
 use crate::context::App;
 use crate::db::{instances, profiles};
 use crate::error::{Error, Result};
+use crate::guest;
 use crate::instance::Permit;
 use crate::instance::state::Verb;
 use crate::model::{Config, Instance, Profile};
@@ -41,10 +42,16 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
             return Err(error);
         }
     }
-    let notes: BTreeMap<i64, Config> = accepted
+    let mut notes: BTreeMap<i64, Config> = accepted
         .into_iter()
         .map(|(_, live): (_, LiveChange)| (live.instance, live.notes()))
         .collect();
+    for user in &users {
+        if guest::is_another_machine(&user.before, &user.after) {
+            let id = (guest::INSTANCE_ID.to_owned(), app.clock.uuid().to_string());
+            notes.entry(user.instance.id).or_default().extend([id]);
+        }
+    }
     saga.commit_with(move |tx| write(tx, &changed, &notes))
         .await
 }

@@ -8,9 +8,11 @@ use rlxc_api::{Operation, Requestor};
 
 use super::find;
 use crate::app::network;
+use crate::app::template::{self, Trigger};
 use crate::context::{App, instance_url};
 use crate::db::instances;
 use crate::error::{Error, Result};
+use crate::guest;
 use crate::instance::state::Verb;
 use crate::model::Instance;
 use crate::operation::OperationSpec;
@@ -48,6 +50,8 @@ pub async fn rename(
         .operations
         .spawn_as(operation, spec, move |operation| async move {
             let (id, key) = (instance.id, new.clone());
+            // cloud-init takes it for another machine then, and runs again.
+            let machine = app2.clock.uuid().to_string();
             app2.db
                 .note(move |tx| {
                     instances::rename(tx, id, &key).map_err(|error| {
@@ -56,7 +60,12 @@ pub async fn rename(
                         } else {
                             error.into()
                         }
-                    })
+                    })?;
+                    let anew = [
+                        (guest::INSTANCE_ID, machine),
+                        (template::PENDING, Trigger::Rename.name().to_owned()),
+                    ];
+                    Ok::<_, Error>(instances::set_keys(tx, id, &anew)?)
                 })
                 .await?;
             drop(permit);
@@ -66,6 +75,7 @@ pub async fn rename(
                 name: new.clone(),
                 ..instance.clone()
             };
+            guest::refresh(&app2, id).await;
             network::rename_hosts(&app2, &instance, &renamed).await;
             app2.instance_event("instance-renamed", &instance.project, &new, Some(who));
             Ok(BTreeMap::new())

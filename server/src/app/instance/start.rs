@@ -12,6 +12,7 @@ use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking};
 use crate::db::{instances, profiles};
 use crate::error::{Error, Result};
+use crate::guest;
 use crate::instance::{Outcome, Permit};
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
@@ -51,6 +52,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
         Ok(running) => running,
         Err(error) => {
             // A restart that fails leaves it stopped.
+            app.guests.close(app, id);
             permit.finish(Outcome::Stopped);
             return Err(error);
         }
@@ -62,7 +64,11 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
         instances::set_keys(
             tx,
             id,
-            &[("volatile.last_state.power", "RUNNING".to_owned())],
+            &[
+                ("volatile.last_state.power", "RUNNING".to_owned()),
+                (guest::READY, "false".to_owned()),
+                (template::PENDING, String::new()),
+            ],
         )
     });
     permit.finish(Outcome::Started(running));
@@ -72,7 +78,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
 }
 
 /// An instance by id, with its profiles applied.
-pub(super) async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
+pub async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
     let instance = find_by_id(app, id).await?;
     let project = app.project(&instance.project).await?;
     let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
@@ -88,8 +94,15 @@ async fn boot(
     let failed = |error: crate::runtime::RuntimeError| {
         Error::failed(format!("start instance `{}`", instance.name), error)
     };
-    if let Some(due) = template::find(app, instance, Trigger::Start).await? {
-        template::write(app, instance, expanded, due).await?;
+    let renamed = instance.config.contains_key(template::PENDING);
+    for trigger in renamed
+        .then_some(Trigger::Rename)
+        .into_iter()
+        .chain([Trigger::Start])
+    {
+        if let Some(due) = template::find(app, instance, trigger).await? {
+            template::write(app, instance, expanded, due).await?;
+        }
     }
     let rootfs = root(app, instance).await?;
     let plan =
@@ -98,6 +111,7 @@ async fn boot(
     fill_hwaddrs(app, instance, &mut nics);
     network::check_nics(app, &nics).await?;
     make_directories(app, instance.id).await?;
+    guest::open(app, instance, expanded).await?;
     let prepared = app.runtime.prepare(spec).await.map_err(failed)?;
     plug(app, instance, &nics, prepared.as_ref()).await?;
     prepared.release().await.map_err(failed)

@@ -97,6 +97,7 @@ async fn ask_until_stopped(
 
 /// Records that an instance is meant to be stopped.
 pub(super) fn note_stopped(app: &App, id: i64) {
+    app.guests.close(app, id);
     app.db.post(move |tx| {
         instances::set_keys(
             tx,

@@ -15,6 +15,7 @@ use crate::app::network;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
+use crate::guest;
 use crate::instance::state::Verb;
 use crate::instance::{Outcome, Permit};
 use crate::keys;
@@ -27,6 +28,8 @@ use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 const KEPT: &[&str] = &[
     "volatile.uuid",
     "volatile.base_image",
+    guest::INSTANCE_ID,
+    guest::READY,
     "volatile.last_state.power",
 ];
 
@@ -60,6 +63,7 @@ pub async fn update(
         .operations
         .spawn_as(operation, spec, move |operation| async move {
             let changed = change(&app2, &permit, instance.id, put, operation.id()).await?;
+            guest::refresh(&app2, instance.id).await;
             app2.instance_event(
                 "instance-updated",
                 &changed.project,
@@ -90,6 +94,10 @@ async fn change(
             move |tx| check(tx, project, (&current, &changed))
         })
         .await?;
+    if guest::is_another_machine(&before, &after) {
+        let id = app.clock.uuid().to_string();
+        changed.config.insert(guest::INSTANCE_ID.to_owned(), id);
+    }
     network::check_leases(app, &changed, &after).await?;
     let mut saga = Saga::new(app, operation);
     if let Some(running) = permit.running() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlxc_api::{
     Instance as InstanceView, InstanceFull, InstancePut, InstanceSnapshot, InstanceState,
     InstanceStateCpu, InstanceStateDisk, InstanceStateMemory, InstanceStateNetwork,
-    InstanceStateNetworkAddress, InstanceStateNetworkCounters, Timestamp,
+    InstanceStateNetworkAddress, InstanceStateNetworkCounters, StatusCode, Timestamp,
 };
 use rlxc_network::{InterfaceState, NetnsView};
 
@@ -15,7 +15,9 @@ use super::snapshot::find_snapshot;
 use crate::context::{App, blocking};
 use crate::db::{instances, profiles};
 use crate::error::Result;
+use crate::guest;
 use crate::instance::Status;
+use crate::keys::is_true;
 use crate::model::{Instance, Profile, Snapshot};
 use crate::plan::expand::{expand, expand_parts};
 use crate::saga::instance_volume;
@@ -147,8 +149,18 @@ fn build(app: &App, row: &Instance, known: &[Profile], view: View) -> InstanceFu
     }
 }
 
+/// A guest that runs may have said that it is ready.
+fn status_code(row: &Instance, status: &Status) -> StatusCode {
+    if status.code == StatusCode::Running && is_true(&row.config, guest::READY) {
+        StatusCode::Ready
+    } else {
+        status.code
+    }
+}
+
 fn plain(row: &Instance, known: &[Profile], status: &Status) -> InstanceView {
     let expanded = expand(row, known);
+    let code = status_code(row, status);
     InstanceView {
         put: InstancePut {
             architecture: row.architecture.clone(),
@@ -164,8 +176,8 @@ fn plain(row: &Instance, known: &[Profile], status: &Status) -> InstanceView {
         expanded_config: expanded.config,
         expanded_devices: expanded.devices,
         name: row.name.clone(),
-        status: status.code.text().to_owned(),
-        status_code: status.code,
+        status: code.text().to_owned(),
+        status_code: code,
         last_used_at: time(row.last_used_at.as_deref()),
         location: "none".to_owned(),
         kind: "container".to_owned(),
@@ -204,9 +216,10 @@ fn time(text: Option<&str>) -> Timestamp {
 }
 
 fn read_state(app: &App, row: &Instance, status: &Status, view: View) -> InstanceState {
+    let code = status_code(row, status);
     let mut state = InstanceState {
-        status: status.code.text().to_owned(),
-        status_code: status.code,
+        status: code.text().to_owned(),
+        status_code: code,
         ..InstanceState::default()
     };
     let Some(running) = &status.running else {

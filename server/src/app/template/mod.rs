@@ -2,6 +2,7 @@
 //! <https://documentation.ubuntu.com/lxd/en/latest/reference/image_format/>.
 
 mod render;
+pub mod store;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -23,6 +24,8 @@ use crate::plan::expand::Expanded;
 use crate::saga::instance_volume;
 use render::{Facts, Guest, render};
 
+/// The trigger whose templates are written at the next start.
+pub const PENDING: &str = "volatile.apply_template";
 /// The longest template.
 const LONGEST: u64 = 1 << 20;
 
@@ -33,15 +36,19 @@ pub enum Trigger {
     Create,
     /// It was made of another instance.
     Copy,
+    /// It was given another name; written when it starts.
+    Rename,
     /// It is about to start.
     Start,
 }
 
 impl Trigger {
-    fn name(self) -> &'static str {
+    /// As `metadata.yaml` writes it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Copy => "copy",
+            Self::Rename => "rename",
             Self::Start => "start",
         }
     }
@@ -184,7 +191,7 @@ fn inside(target: &str) -> PathBuf {
         .collect()
 }
 
-fn read_template(templates: BorrowedFd<'_>, name: &Path) -> Result<String, Cause> {
+fn read_template(templates: BorrowedFd<'_>, name: &Path) -> Result<String, FileError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let fd = guarded::open_beneath(templates, name, flags, Mode::empty(), Resolve::NoSymlinks)?;
     let mut text = String::new();
