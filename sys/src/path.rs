@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 use crate::file::{FileError, context};
@@ -158,6 +158,21 @@ pub fn read_link(dir: impl AsFd, path: &Path, resolve: Resolve) -> Result<OsStri
     Ok(OsStr::from_bytes(target.to_bytes()).to_owned())
 }
 
+/// Refuses a name on which something is mounted, in whatever mount namespace `dir` belongs to. The kernel refuses by
+/// itself only in the caller's own (mount_namespaces(7)): elsewhere rmdir(2) and rename(2) take the mount away.
+pub fn refuse_mount_point(dir: impl AsFd, name: &OsStr) -> Result<(), FileError> {
+    /// `STATX_ATTR_MOUNT_ROOT` of linux/stat.h.
+    const MOUNT_ROOT: u64 = 0x2000;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(dir, name, flags, StatxFlags::empty()) {
+        Ok(facts) if facts.stx_attributes.bits() & MOUNT_ROOT != 0 => {
+            Err(FileError::new("remove", Path::new(name), Errno::BUSY))
+        }
+        // What is not there, the caller sees by itself.
+        _ => Ok(()),
+    }
+}
+
 /// How many directories deep [`remove_tree`] goes before it pulls the rest up; each level holds a descriptor.
 const REMOVE_DEPTH: usize = 64;
 
@@ -190,6 +205,7 @@ impl Removal<'_> {
             Err(Errno::ISDIR) => {}
             Err(errno) => return Err(FileError::new("remove", path, errno)),
         }
+        refuse_mount_point(dir, name)?;
         if depth == REMOVE_DEPTH {
             return self.pull_up(dir, name);
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rlxc_sys::file::FileError;
 use rlxc_sys::identity::FsIdentity;
-use rlxc_sys::path::{Resolve, open_beneath, parent, remove_tree};
+use rlxc_sys::path::{Resolve, open_beneath, parent, refuse_mount_point, remove_tree};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
@@ -97,6 +97,7 @@ impl Tree {
     pub(super) fn remove(&self, path: &Path, recursive: bool) -> Result<()> {
         let (above, name) = self.parent(path)?;
         let failed = |errno| refine(FileError::new("remove", path, errno));
+        refuse_mount_point(&above, &name).map_err(refine)?;
         match rustix::fs::unlinkat(&above, &name, AtFlags::empty()) {
             Err(Errno::ISDIR) => {}
             other => return other.map_err(failed),
@@ -116,6 +117,7 @@ impl Tree {
     /// Removes one name: with `REMOVEDIR` that of an empty directory, else that of anything else.
     pub(super) fn unlink(&self, path: &Path, flags: AtFlags) -> Result<()> {
         let (above, name) = self.parent(path)?;
+        refuse_mount_point(&above, &name).map_err(refine)?;
         rustix::fs::unlinkat(&above, &name, flags)
             .map_err(|errno| refine(FileError::new("remove", path, errno)))
     }
@@ -124,6 +126,8 @@ impl Tree {
     pub(super) fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
         let (old_dir, old) = self.parent(from)?;
         let (new_dir, new) = self.parent(to)?;
+        refuse_mount_point(&old_dir, &old).map_err(refine)?;
+        refuse_mount_point(&new_dir, &new).map_err(refine)?;
         let flags = if replace {
             RenameFlags::empty()
         } else {

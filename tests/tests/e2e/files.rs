@@ -1,6 +1,6 @@
 //! Files of instances: push and pull, SFTP, mounts.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -179,6 +179,9 @@ fn files_go_in_and_out_with_owner_and_mode() {
     let text = std::fs::read_to_string(back.join("x/tree/sub/link")).unwrap();
     assert_eq!(text, "text");
     cli.fails(["file", "delete", "c1/srv/x"]);
+    // What is mounted there is not taken away under the guest's feet.
+    cli.fails(["file", "delete", "c1/proc"]);
+    cli.exec("c1", &["test", "-d", "/proc/self"]);
     cli.ok(["file", "delete", "-f", "c1/srv/x"]);
     cli.exec("c1", &["test", "!", "-e", "/srv/x"]);
 }
