@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::file::{FileError, context};
@@ -161,11 +161,9 @@ pub fn read_link(dir: impl AsFd, path: &Path, resolve: Resolve) -> Result<OsStri
 /// Refuses a name on which something is mounted, in whatever mount namespace `dir` belongs to. The kernel refuses by
 /// itself only in the caller's own (mount_namespaces(7)): elsewhere rmdir(2) and rename(2) take the mount away.
 pub fn refuse_mount_point(dir: impl AsFd, name: &OsStr) -> Result<(), FileError> {
-    /// `STATX_ATTR_MOUNT_ROOT` of linux/stat.h.
-    const MOUNT_ROOT: u64 = 0x2000;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     match rustix::fs::statx(dir, name, flags, StatxFlags::empty()) {
-        Ok(facts) if facts.stx_attributes.bits() & MOUNT_ROOT != 0 => {
+        Ok(facts) if facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => {
             Err(FileError::new("remove", Path::new(name), Errno::BUSY))
         }
         // What is not there, the caller sees by itself.
