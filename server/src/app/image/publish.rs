@@ -1,7 +1,7 @@
 //! Images that are made of an instance, or of a snapshot of it.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use rlxc_api::ImagesPostSource;
 use rlxc_storage::Driver;
 use rlxc_storage::image::{Compression, ImageFiles, ImageMetadata, PackOrder, pack};
 use rlxc_sys::file::{self, FileError};
+use tokio_util::sync::CancellationToken;
 
 use super::create::server_config;
 use super::import::{Draft, Trust, import};
@@ -96,9 +97,6 @@ pub(super) async fn publish(
         compression,
     };
     let incoming = blocking(move || packing.run()).await?;
-    if operation.cancellation().is_cancelled() {
-        return Err(Error::Cancelled);
-    }
     draft.trust = Trust::Made;
     import(app, operation.id(), operation.project(), incoming, draft).await
 }
@@ -137,6 +135,25 @@ async fn server_compression(app: &App) -> Result<Compression> {
     name.map_or(Ok(Compression::Zstd), |name| parse_compression(name))
 }
 
+/// A file that ends with an error as soon as the operation is cancelled.
+struct Cancellable {
+    out: File,
+    cancel: CancellationToken,
+}
+
+impl Write for Cancellable {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 struct Packing {
     driver: Arc<dyn Driver>,
     scratch: Scratch,
@@ -149,9 +166,14 @@ struct Packing {
 
 impl Packing {
     fn run(self) -> Result<Incoming> {
+        let cancel = self.operation.cancellation().clone();
         let failed = format!("publish instance `{}`", self.instance.name);
         let meta = self.scratch.path().join("image");
         let packed = self.pack(&meta);
+        // Whatever else went wrong then: it was the end of the file that did.
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let (fingerprint, size) = packed.map_err(|error| Error::Failed {
             what: failed,
             source: error,
@@ -187,6 +209,10 @@ impl Packing {
             metadata: &metadata,
             templates: Some(&directory.join("templates")),
             compression: self.compression,
+        };
+        let out = Cancellable {
+            out,
+            cancel: self.operation.cancellation().clone(),
         };
         let (fingerprint, size, out) = pack(order, BufWriter::new(out), &progress)?;
         out.into_inner()
