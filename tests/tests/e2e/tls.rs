@@ -20,6 +20,19 @@ fn shell(daemon: &Daemon, script: &str) -> String {
     output.stdout
 }
 
+/// The same; it must not take long: nobody waits for a limit to be over.
+#[track_caller]
+fn quick(daemon: &Daemon, script: &str) -> String {
+    let begun = Instant::now();
+    let output = shell(daemon, script);
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(15),
+        "{took:?}: {script}\n{output}"
+    );
+    output
+}
+
 #[track_caller]
 fn run_shell(daemon: &Daemon, script: &str) -> Output {
     daemon
@@ -82,6 +95,37 @@ fn write_identity_until(daemon: &Daemon, conf: &Path, end: &str) {
          -keyfile client.key -in client.csr -startdate 20200101000000Z -enddate $(date -u -d '{end}' +%Y%m%d%H%M%SZ) -out client.crt 2>&1"
     );
     shell(daemon, &script);
+}
+
+#[test]
+fn tokens_that_are_over_or_made_up_let_nobody_in() {
+    require!(root);
+    let daemon = listening();
+    let cli = daemon.cli();
+    let good = token(&daemon, "good");
+    cli.ok(["config", "set", "core.remote_token_expiry=1S"]);
+    let late = token(&daemon, "late");
+    let far = Far::new(&daemon, "far");
+    std::thread::sleep(Duration::from_secs(2));
+    let text = far.fails(&["remote", "add", "box", &late]);
+    assert!(
+        text.contains("a token works once, and not for ever"),
+        "{text}"
+    );
+    assert!(
+        !cli.ok(["config", "trust", "list-tokens", "-f", "csv"])
+            .contains("late")
+    );
+    // The right form with another secret.
+    let script =
+        format!("echo {good} | base64 -d | sed -E 's/(\"secret\":\")./\\1x/' | base64 -w0");
+    let forged = shell(&daemon, &script);
+    assert_ne!(forged.trim(), good);
+    let text = far.fails(&["remote", "add", "box", forged.trim()]);
+    assert!(text.contains("a token works once"), "{text}");
+    let text = far.fails(&["remote", "add", "box", ADDRESS, "--token", "bm90aGluZw=="]);
+    assert!(text.contains("the token is damaged"), "{text}");
+    far.ok(&["remote", "add", "box", &good]);
 }
 
 #[test]
@@ -193,11 +237,11 @@ fn sessions_are_resumed_and_old_protocols_refused() {
     );
     let request =
         "(printf 'GET /1.0 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'; sleep 1)";
-    shell(
+    quick(
         &daemon,
         &format!("{request} | {connect} -ign_eof -sess_out /run/session 2>&1"),
     );
-    let again = shell(
+    let again = quick(
         &daemon,
         &format!("{request} | {connect} -ign_eof -sess_in /run/session 2>&1"),
     );
@@ -209,7 +253,7 @@ fn sessions_are_resumed_and_old_protocols_refused() {
     daemon.stop();
     daemon.set_env("RLXC_INSECURE_TLS", "1");
     daemon.start();
-    let old = shell(
+    let old = quick(
         &daemon,
         &format!("{request} | {connect} -ign_eof -tls1_2 2>&1"),
     );
@@ -259,11 +303,7 @@ fn old_and_forged_certificates_are_refused_with_a_reason() {
     // And one that is over is not let in, by nobody.
     let other = Far::new(&daemon, "other");
     let there = daemon.dir().with_file_name("other");
-    write_identity(
-        &daemon,
-        &there,
-        "-not_before 20200101000000Z -not_after 20210101000000Z",
-    );
+    write_identity_until(&daemon, &there, "2021-01-01");
     let text = other.fails(&["remote", "add", "box", &token(&daemon, "other")]);
     assert!(text.contains("has expired"), "{text}");
     std::fs::copy(there.join("client.crt"), conf.join("client.crt")).unwrap();

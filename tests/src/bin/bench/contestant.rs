@@ -17,6 +17,8 @@ pub(crate) struct Contestant {
     /// What the table calls it.
     pub(crate) name: String,
     client: String,
+    /// What makes a token for a client, printed as the last line.
+    pub(crate) trust: &'static [&'static str],
     envs: Vec<(String, String)>,
     daemon: Child,
     pid: u32,
@@ -33,6 +35,7 @@ struct Brand<'a> {
     dir_variable: &'a str,
     conf_variable: &'a str,
     init: &'a [&'a str],
+    trust: &'static [&'static str],
 }
 
 pub(crate) fn rlxc() -> anyhow::Result<Contestant> {
@@ -45,6 +48,7 @@ pub(crate) fn rlxc() -> anyhow::Result<Contestant> {
         dir_variable: "RLXC_DIR",
         conf_variable: "RLXC_CONF",
         init: &["admin", "init", "--auto"],
+        trust: &["config", "trust", "add", "bench"],
     })
 }
 
@@ -56,6 +60,7 @@ pub(crate) fn lxd() -> anyhow::Result<Contestant> {
         dir_variable: "LXD_DIR",
         conf_variable: "LXD_CONF",
         init: &["lxd", "init", "--auto"],
+        trust: &["config", "trust", "add", "--name", "bench"],
     })
 }
 
@@ -67,6 +72,7 @@ pub(crate) fn incus() -> anyhow::Result<Contestant> {
         dir_variable: "INCUS_DIR",
         conf_variable: "INCUS_CONF",
         init: &["admin", "init", "--auto"],
+        trust: &["config", "trust", "add", "bench"],
     })
 }
 
@@ -123,6 +129,7 @@ fn start(brand: &Brand<'_>) -> anyhow::Result<Contestant> {
     let made = Contestant {
         name: brand.name.to_owned(),
         client: brand.client.clone(),
+        trust: brand.trust,
         envs,
         daemon,
         pid,
@@ -182,6 +189,16 @@ impl Contestant {
     /// A whole command of its client, run outside the world: nothing but the socket is needed.
     pub(crate) fn command(&self, args: &[&str]) -> Run {
         let line = std::iter::once(self.client.as_str()).chain(args.iter().copied());
+        self.envs
+            .iter()
+            .fold(Run::new(line), |run, (key, value)| run.env(key, value))
+    }
+
+    /// The same in the world's network, where its addresses are.
+    pub(crate) fn inside(&self, args: &[&str]) -> Run {
+        let pid = self.world_pid().to_string();
+        let line = ["nsenter", "-n", "-t", &pid, self.client.as_str()];
+        let line = line.into_iter().chain(args.iter().copied());
         self.envs
             .iter()
             .fold(Run::new(line), |run, (key, value)| run.env(key, value))

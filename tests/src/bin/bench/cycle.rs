@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::contestant::Contestant;
 use crate::report::{Column, Figure};
@@ -73,11 +73,30 @@ fn lists(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::R
         }
     }
     time_list(contestant, runs, column, Figure::ListTen)?;
+    if let Err(error) = over_tls(contestant, runs, column) {
+        say(&format!("{}: not over TLS: {error:#}", contestant.name));
+    }
     for size in memory::monitors(contestant.world_pid())? {
         column.add(Figure::MonitorMemory, size);
     }
     for name in &names {
         contestant.ok(&["delete", "-f", name])?;
+    }
+    Ok(())
+}
+
+/// The same daemon as a remote: a connection and a handshake for each command.
+fn over_tls(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::Result<()> {
+    contestant.ok(&["config", "set", "core.https_address", "127.0.0.1:8443"])?;
+    let given = contestant.ok(contestant.trust)?.stdout;
+    let token = given.lines().last().unwrap_or_default().trim();
+    contestant
+        .inside(&["remote", "add", "box", token])
+        .ok()
+        .context("add it as a remote")?;
+    for _ in 0..runs {
+        let listed = contestant.inside(&["list", "box:"]).ok()?;
+        column.add(Figure::ListTenTls, millis(listed.elapsed));
     }
     Ok(())
 }
