@@ -6,6 +6,7 @@
 
 mod backup;
 mod certificate;
+mod cluster;
 mod doctor;
 mod envelope;
 mod event;
@@ -22,6 +23,7 @@ mod operation;
 mod preseed;
 mod profile;
 mod project;
+mod resources;
 mod server;
 mod session;
 pub mod size;
@@ -37,6 +39,7 @@ mod golden;
 
 pub use backup::*;
 pub use certificate::*;
+pub use cluster::*;
 pub use doctor::*;
 pub use envelope::*;
 pub use event::*;
@@ -52,6 +55,7 @@ pub use operation::*;
 pub use preseed::*;
 pub use profile::*;
 pub use project::*;
+pub use resources::*;
 pub use server::*;
 pub use session::*;
 pub use snapshot::*;

@@ -54,6 +54,8 @@ pub struct App {
     pub image_locks: KeyedMutex,
     /// When image servers were last asked.
     pub image_checks: crate::app::image::Checks,
+    /// One edit of a resource at a time.
+    pub edits: KeyedMutex,
     /// Roots of stopped instances that files are read from and written to now.
     pub roots: crate::files::Roots,
     /// Instances that may ask their host.

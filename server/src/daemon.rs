@@ -261,6 +261,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         roots: crate::files::Roots::default(),
         guests: crate::guest::Guests::default(),
         image_locks: KeyedMutex::default(),
+        edits: KeyedMutex::default(),
         image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),
         shutdown: CancellationToken::new(),

@@ -310,6 +310,7 @@ fn build(
         instances: Registry::new(exits),
         pools: Pools::new(Arc::new(FaultyOpener(Arc::clone(&faults)))),
         image_locks: KeyedMutex::default(),
+        edits: KeyedMutex::default(),
         roots: crate::files::Roots::default(),
         guests: crate::guest::Guests::default(),
         image_checks: crate::app::image::Checks::default(),

@@ -113,6 +113,9 @@ pub(crate) struct InfoArgs {
     /// Print its log instead.
     #[arg(long, requires = "name")]
     pub(crate) show_log: bool,
+    /// Print what the server is made of instead: processors, memory, cards, disks.
+    #[arg(long, conflicts_with = "show_log")]
+    pub(crate) resources: bool,
 }
 
 /// `start`, `stop`, `restart`, `pause`, `resume`.

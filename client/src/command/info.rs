@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use rlxc_api::{Instance, InstanceFull, InstanceState, Server};
+use rlxc_api::{Instance, InstanceFull, InstanceState, Resources, Server};
 use rlxc_client::url;
 
 use crate::cli::InfoArgs;
@@ -11,6 +11,10 @@ use crate::context::Context;
 use crate::render;
 
 pub(crate) async fn run(context: &Context, args: InfoArgs) -> Result<()> {
+    if args.resources {
+        let all: Resources = context.client.get("/1.0/resources").await?;
+        return context.yaml(&all);
+    }
     let Some(name) = args.name.filter(|name| !name.is_empty()) else {
         return context.yaml(&context.client.get::<Server>("/1.0").await?);
     };

@@ -11,6 +11,7 @@
 
 mod layout;
 mod limits;
+mod statistics;
 mod tree;
 mod usage;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 pub use layout::{Controller, Layout};
+pub use statistics::{DiskStatistics, MemoryStatistics, Statistics};
 pub use usage::Usage;
 
 use crate::spec::Limits;
@@ -222,6 +224,11 @@ impl Cgroup {
     /// What it uses now.
     pub fn usage(&self) -> Result<Usage, CgroupError> {
         usage::measure(&self.layout, &self.name)
+    }
+
+    /// What it uses now, in all detail.
+    pub fn statistics(&self) -> Result<Statistics, CgroupError> {
+        statistics::measure(&self.layout, &self.name)
     }
 
     /// Removes it with all that the container made below it. It must have no processes; one that is just ending is

@@ -56,7 +56,11 @@ pub const EXTENSIONS: &[&str] = &[
     "patch",
     "profile_usedby",
     "projects",
+    "resources",
+    "resources_v2",
     "resources_system",
+    "resources_usb_pci",
+    "metrics",
     "snapshot_expiry",
     "snapshot_expiry_creation",
     "storage_api_volume_rename",
@@ -218,11 +222,4 @@ pub async fn open_remote(app: &Arc<App>) -> Result<()> {
             .await;
     }
     super::join_token::resume(app).await
-}
-
-/// Adds keys to those that are there; an empty value takes one away.
-pub async fn patch(app: &App, who: &Requestor, changes: Config) -> Result<()> {
-    let mut config = app.db.read(db::config::load).await?;
-    config.extend(changes);
-    update(app, who, config).await
 }

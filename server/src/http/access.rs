@@ -45,8 +45,10 @@ pub(super) async fn check(
                 is_within(method, request.uri(), projects, &app.operations)
                     || is_own_certificate(method, path, &caller)
             }
+            Rights::Metrics(_) => path == METRICS && is_read(method),
             Rights::Public => is_public(method, path),
-        };
+        }
+        && (caller.is_local() || !path.starts_with("/internal/"));
     if !allowed {
         return caller.objection.map_or_else(
             || ApiError(Error::Forbidden).into_response(),
@@ -115,7 +117,9 @@ fn is_within(
     let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
     let reads = is_read(method);
     match parts[..] {
-        ["" | "1.0"] | ["1.0", "metadata", "configuration"] => reads,
+        ["" | "1.0"] | ["1.0", "cluster" | "metrics"] | ["1.0", "metadata", "configuration"] => {
+            reads
+        }
         ["1.0", "instances" | "containers", ..] => is_in_projects(uri, projects),
         ["1.0", "images" | "profiles", ..] => reads && is_in_projects(uri, projects),
         ["1.0", "operations", id, ..] => operations

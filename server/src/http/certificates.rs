@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{Certificate, CertificatePut, CertificatesPost};
+use rlxc_api::{Certificate, CertificatesPost};
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::{Caller, Identity, Rights};
-use super::patch;
-use super::render::{Reply, accepted, created, done, etag, listing, tagged};
+use super::render::{Reply, accepted, created, done, listing, tagged};
 use crate::app::certificate::{self, Created, Joining};
 use crate::context::App;
 
@@ -21,14 +21,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/certificates", get(list).post(create))
         .route(
             "/1.0/certificates/{fingerprint}",
-            get(show).put(replace).patch(merge).delete(remove),
+            get(show).put(change).patch(change).delete(remove),
         )
 }
 
 async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     let mut all = certificate::list(&app).await?;
     all.retain(|item| caller.rights == Rights::All || caller.has_shown(&item.fingerprint));
-    listing(params.recursion, all, |item: &Certificate| {
+    listing(&params, all, |item: &Certificate| {
         certificate::url(&item.fingerprint)
     })
 }
@@ -51,32 +51,14 @@ async fn show(State(app): Daemon, Path(fingerprint): Path<String>) -> Reply {
     tagged(found, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     caller: Caller,
     Path(fingerprint): Path<String>,
-    params: Params,
-    Body(put): Body<CertificatePut>,
+    edit: Edit,
 ) -> Reply {
     let current = certificate::get(&app, &fingerprint).await?;
-    check_match(&params, "certificate", &etag(&current.put))?;
-    if caller.rights != Rights::All {
-        certificate::check_own(&current.put, &put)?;
-    }
-    certificate::update(&app, &caller.requestor, &current.fingerprint, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    caller: Caller,
-    Path(fingerprint): Path<String>,
-    params: Params,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = certificate::get(&app, &fingerprint).await?;
-    check_match(&params, "certificate", &etag(&current.put))?;
-    let put = patch::merge(&current.put, changes)?;
+    let put = edit.apply("certificate", &current.put)?;
     if caller.rights != Rights::All {
         certificate::check_own(&current.put, &put)?;
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::filter::Filter;
 use crate::error::{Error, Result};
 
 /// A JSON body, whatever its content type says; nothing reads as `null`.
@@ -20,13 +21,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                Error::Invalid(format!("the body can't be read: {}", rejection.body_text()))
-            })?;
-        parse(&bytes).map(Self).map_err(ApiError)
+        parse(&read(request, state).await?)
+            .map(Self)
+            .map_err(ApiError)
     }
+}
+
+/// The whole body, if it is not too large.
+pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    let bytes = Bytes::from_request(request, state).await;
+    bytes.map_err(|rejection| {
+        Error::Invalid(format!("the body can't be read: {}", rejection.body_text()))
+    })
 }
 
 /// Parses JSON; an error says where it is wrong.
@@ -55,6 +61,7 @@ struct RawParams {
     fields: Option<String>,
     history: Option<String>,
     resource: Option<String>,
+    filter: Option<String>,
 }
 
 /// The query parameters that resources share.
@@ -76,10 +83,25 @@ pub(super) struct Params {
     pub history: bool,
     /// The path of something that operations touched.
     pub resource: Option<String>,
+    /// Which items of a list are wanted.
+    pub filter: Filter,
     /// Event types, or the like.
     pub kind: Option<String>,
     /// The tag that what is changed must have.
     pub if_match: Option<String>,
+}
+
+impl Params {
+    /// Those items of a list that the filter accepts.
+    pub(super) fn select<T: serde::Serialize>(&self, mut items: Vec<T>) -> Result<Vec<T>> {
+        let mut wanted = Vec::with_capacity(items.len());
+        for item in &items {
+            wanted.push(self.filter.accepts(item)?);
+        }
+        let mut wanted = wanted.into_iter();
+        items.retain(|_| wanted.next().unwrap_or(false));
+        Ok(items)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
@@ -104,24 +126,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             });
             parsed.transpose()
         };
+        let all_projects = truthy(raw.all_projects);
+        let named = raw.project.filter(|name| !name.is_empty());
+        if all_projects && named.is_some() {
+            return Err(ApiError(Error::Invalid(
+                "`project` and `all-projects` can't be asked for at once".to_owned(),
+            )));
+        }
         Ok(Self {
-            project: raw
-                .project
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| "default".to_owned()),
+            project: named.unwrap_or_else(|| "default".to_owned()),
             recursion: number("recursion", raw.recursion)?
                 .unwrap_or(0)
                 .clamp(0, 2)
                 .unsigned_abs()
                 .try_into()
                 .unwrap_or(0),
-            all_projects: truthy(raw.all_projects),
+            all_projects,
             timeout: number("timeout", raw.timeout)?,
             secret: raw.secret,
             history: truthy(raw.history),
             resource: raw.resource.filter(|path| !path.is_empty()),
             kind: raw.kind,
             fields: raw.fields.filter(|fields| !fields.is_empty()),
+            filter: Filter::parse(&raw.filter.unwrap_or_default())?,
             if_match: parts
                 .headers
                 .get(IF_MATCH)

@@ -53,6 +53,8 @@ pub(super) enum Rights {
     All,
     /// What belongs to these projects.
     Projects(BTreeSet<String>),
+    /// Metrics and nothing else: of all projects, or of these.
+    Metrics(Option<BTreeSet<String>>),
     /// What is public.
     Public,
 }
@@ -109,7 +111,8 @@ impl Caller {
             Standing::Stranger => (Rights::Public, None),
             Standing::Refused(reason) => (Rights::Public, Some(reason)),
             Standing::Trusted(trusted) if trusted.kind == Kind::Metrics => {
-                (Rights::Projects(BTreeSet::new()), None)
+                let projects = trusted.restricted.then(|| trusted.projects.clone());
+                (Rights::Metrics(projects), None)
             }
             Standing::Trusted(trusted) if trusted.restricted => {
                 (Rights::Projects(trusted.projects.clone()), None)
@@ -134,6 +137,11 @@ impl Caller {
     pub(super) fn has_shown(&self, fingerprint: &str) -> bool {
         let shown = self.certificate.as_ref();
         shown.is_some_and(|shown| shown.fingerprint() == fingerprint)
+    }
+
+    /// Whether it is on this machine, at the socket.
+    pub(super) fn is_local(&self) -> bool {
+        self.requestor.protocol == "unix"
     }
 
     /// Whether it is somebody that we know.

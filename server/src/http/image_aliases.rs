@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
+use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost};
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::{Caller, Identity};
 use super::images::check_visible;
-use super::patch;
-use super::render::{Reply, created, done, etag, listing, tagged};
+use super::render::{Reply, created, done, listing, tagged};
 use crate::app::image::{self, alias, alias_url};
 use crate::context::App;
 use crate::error::Error;
@@ -24,8 +24,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(
             "/1.0/images/aliases/{*name}",
             get(show)
-                .put(replace)
-                .patch(merge)
+                .put(change)
+                .patch(change)
                 .post(rename)
                 .delete(remove),
         )
@@ -40,7 +40,7 @@ async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
             seen.any(|image| image.fingerprint == item.put.target)
         });
     }
-    listing(params.recursion, all, |item| alias_url(&item.name))
+    listing(&params, all, |item| alias_url(&item.name))
 }
 
 async fn create(
@@ -69,29 +69,17 @@ async fn show(
     tagged(view, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    Body(put): Body<ImageAliasesEntryPut>,
+    edit: Edit,
 ) -> Reply {
-    let current = alias::get(&app, &params.project, &name).await?.put;
-    check_match(&params, "image alias", &etag(&current))?;
-    alias::update(&app, &who, &params.project, &name, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = alias::get(&app, &params.project, &name).await?.put;
-    check_match(&params, "image alias", &etag(&current))?;
-    let put = patch::merge(&current, changes)?;
+    let put = edit.apply(
+        "image alias",
+        &alias::get(&app, &params.project, &name).await?.put,
+    )?;
     alias::update(&app, &who, &params.project, &name, put).await?;
     done()
 }

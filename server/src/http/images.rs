@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::routing::{get, post};
-use rlxc_api::ImagePut;
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::Params;
 use super::identity::{Caller, Identity};
-use super::render::{Reply, accepted, done, etag, listing, tagged};
-use super::{image_aliases, image_export, image_upload, patch};
+use super::render::{Reply, accepted, done, listing, tagged};
+use super::{image_aliases, image_export, image_upload};
 use crate::app::image;
 use crate::context::App;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .route(
             "/1.0/images/{fingerprint}",
-            get(show).put(replace).patch(merge).delete(remove),
+            get(show).put(change).patch(change).delete(remove),
         )
         .route(
             "/1.0/images/{fingerprint}/export",
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     let mut all = image::list(&app, &params.project).await?;
     all.retain(|item| caller.is_trusted() || item.put.public);
-    listing(params.recursion, all, |item| image::url(&item.fingerprint))
+    listing(&params, all, |item| image::url(&item.fingerprint))
 }
 
 async fn show(
@@ -74,29 +74,17 @@ pub(super) async fn check_visible(
         .ok_or_else(|| Error::not_found("image", fingerprint))
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(fingerprint): Path<String>,
     params: Params,
-    Body(put): Body<ImagePut>,
+    edit: Edit,
 ) -> Reply {
-    let current = image::get(&app, &params.project, &fingerprint).await?.put;
-    check_match(&params, "image", &etag(&current))?;
-    image::update(&app, &who, &params.project, &fingerprint, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(fingerprint): Path<String>,
-    params: Params,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = image::get(&app, &params.project, &fingerprint).await?.put;
-    check_match(&params, "image", &etag(&current))?;
-    let put = patch::merge(&current, changes)?;
+    let put = edit.apply(
+        "image",
+        &image::get(&app, &params.project, &fingerprint).await?.put,
+    )?;
     image::update(&app, &who, &params.project, &fingerprint, put).await?;
     done()
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{InstancePost, InstancePut, InstanceStatePut, InstancesPost, InstancesPut};
+use rlxc_api::{InstancePost, InstanceStatePut, InstancesPost, InstancesPut};
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::render::{Reply, accepted, done, etag, listing, sync, tagged};
+use super::render::{Reply, accepted, done, listing, sync, tagged};
 use super::{files, instance_metadata, logs, sessions, sftp, snapshots};
 use crate::app::instance::{self, View};
 use crate::context::{App, instance_url};
@@ -23,8 +24,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(
             "/{name}",
             get(show)
-                .put(replace)
-                .patch(merge)
+                .put(change)
+                .patch(change)
                 .post(rename)
                 .delete(remove),
         )
@@ -46,10 +47,10 @@ async fn list(State(app): Daemon, params: Params) -> Reply {
     };
     let all = instance::list(&app, project, view).await?;
     if params.recursion >= 2 {
-        return sync(all);
+        return sync(params.select(all)?);
     }
     let plain: Vec<_> = all.into_iter().map(|full| full.instance).collect();
-    listing(params.recursion, plain, |item| {
+    listing(&params, plain, |item| {
         instance_url(&item.project, &item.name)
     })
 }
@@ -86,35 +87,33 @@ async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> R
     tagged(view, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    Body(put): Body<InstancePut>,
+    edit: Edit,
 ) -> Reply {
     let current = instance::get(&app, &params.project, &name).await?;
-    check_match(&params, "instance", &etag(&current.put))?;
-    accepted(instance::update(&app, &who, &params.project, &name, put).await?)
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = instance::get(&app, &params.project, &name).await?;
-    check_match(&params, "instance", &etag(&current.put))?;
-    let put = super::patch::merge(&current.put, changes)?;
+    let put = edit.apply("instance", &current.put)?;
+    let restores = !put.restore.is_empty();
     let operation = instance::update(&app, &who, &params.project, &name, put).await?;
-    let ended = app.operations.wait(&operation.id, None).await?;
-    if ended.err.is_empty() {
-        done()
-    } else {
-        Err(Error::Invalid(ended.err).into())
+    if edit.merges() {
+        let ended = app.operations.wait(&operation.id, None).await?;
+        return match ended.err {
+            none if none.is_empty() => done(),
+            error => Err(Error::Invalid(error).into()),
+        };
     }
+    if !restores {
+        // The next edit compares with what this one writes.
+        let (operations, id) = (app.operations.clone(), operation.id.clone());
+        app.tasks.spawn(async move {
+            drop(operations.wait(&id, None).await);
+            drop(edit);
+        });
+    }
+    accepted(operation)
 }
 
 async fn rename(

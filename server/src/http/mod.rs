@@ -4,10 +4,12 @@
 mod access;
 mod certificates;
 mod cross_origin;
+mod edit;
 mod error;
 mod events;
 mod extract;
 mod files;
+mod filter;
 mod guest;
 mod identity;
 mod image_aliases;
@@ -19,6 +21,7 @@ mod instances;
 mod listener;
 mod logs;
 mod metadata;
+mod metrics;
 mod networks;
 mod operations;
 mod patch;
@@ -57,6 +60,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/1.0/containers", instances::routes())
         .merge(images::routes())
         .merge(metadata::routes())
+        .merge(metrics::routes())
         .merge(networks::routes())
         .merge(pools::routes())
         .merge(volumes::routes())

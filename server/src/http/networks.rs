@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{NetworkPut, NetworksPost};
+use rlxc_api::NetworksPost;
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::patch;
-use super::render::{Reply, created, done, etag, listing, sync, tagged};
+use super::render::{Reply, created, done, listing, sync, tagged};
 use crate::app::network;
 use crate::context::App;
 
@@ -21,14 +21,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/networks", get(list).post(create))
         .route(
             "/1.0/networks/{name}",
-            get(show).put(replace).patch(merge).delete(remove),
+            get(show).put(change).patch(change).delete(remove),
         )
         .route("/1.0/networks/{name}/leases", get(leases))
         .route("/1.0/networks/{name}/state", get(state))
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(params.recursion, network::list(&app).await?, |item| {
+    listing(&params, network::list(&app).await?, |item| {
         network::url(&item.name)
     })
 }
@@ -49,30 +49,13 @@ async fn show(State(app): Daemon, Path(name): Path<String>) -> Reply {
     tagged(view, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
-    params: Params,
-    Body(put): Body<NetworkPut>,
+    edit: Edit,
 ) -> Reply {
-    check_match(
-        &params,
-        "network",
-        &etag(&network::get(&app, &name).await?.put),
-    )?;
-    network::update(&app, &who, &name, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = network::get(&app, &name).await?.put;
-    let put = patch::merge(&current, changes)?;
+    let put = edit.apply("network", &network::get(&app, &name).await?.put)?;
     network::update(&app, &who, &name, put).await?;
     done()
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{StoragePoolPut, StoragePoolsPost};
+use rlxc_api::StoragePoolsPost;
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::patch;
-use super::render::{Reply, created, done, etag, listing, sync, tagged};
+use super::render::{Reply, created, done, listing, sync, tagged};
 use crate::app::pool;
 use crate::context::App;
 
@@ -21,13 +21,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/storage-pools", get(list).post(create))
         .route(
             "/1.0/storage-pools/{name}",
-            get(show).put(replace).patch(merge).delete(remove),
+            get(show).put(change).patch(change).delete(remove),
         )
         .route("/1.0/storage-pools/{name}/resources", get(resources))
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(params.recursion, pool::list(&app).await?, |item| {
+    listing(&params, pool::list(&app).await?, |item| {
         pool::url(&item.name)
     })
 }
@@ -48,30 +48,13 @@ async fn show(State(app): Daemon, Path(name): Path<String>) -> Reply {
     tagged(view, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
-    params: Params,
-    Body(put): Body<StoragePoolPut>,
+    edit: Edit,
 ) -> Reply {
-    check_match(
-        &params,
-        "storage pool",
-        &etag(&pool::get(&app, &name).await?.put),
-    )?;
-    pool::update(&app, &who, &name, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = pool::get(&app, &name).await?.put;
-    let put = patch::merge(&current, changes)?;
+    let put = edit.apply("storage pool", &pool::get(&app, &name).await?.put)?;
     pool::update(&app, &who, &name, put).await?;
     done()
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{ProfilePost, ProfilePut, ProfilesPost};
+use rlxc_api::{ProfilePost, ProfilesPost};
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::patch;
-use super::render::{Reply, created, done, etag, listing, tagged};
+use super::render::{Reply, created, done, listing, tagged};
 use crate::app::profile;
 use crate::context::App;
 
@@ -22,8 +22,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(
             "/1.0/profiles/{name}",
             get(show)
-                .put(replace)
-                .patch(merge)
+                .put(change)
+                .patch(change)
                 .post(rename)
                 .delete(remove),
         )
@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
     listing(
-        params.recursion,
+        &params,
         profile::list(&app, &params.project).await?,
         |item| format!("/1.0/profiles/{}", item.name),
     )
@@ -54,31 +54,17 @@ async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> R
     tagged(view, &put)
 }
 
-async fn replace(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(name): Path<String>,
     params: Params,
-    Body(put): Body<ProfilePut>,
+    edit: Edit,
 ) -> Reply {
-    check_match(
-        &params,
+    let put = edit.apply(
         "profile",
-        &etag(&profile::get(&app, &params.project, &name).await?.put),
+        &profile::get(&app, &params.project, &name).await?.put,
     )?;
-    profile::update(&app, &who, &params.project, &name, put).await?;
-    done()
-}
-
-async fn merge(
-    State(app): Daemon,
-    Identity(who): Identity,
-    Path(name): Path<String>,
-    params: Params,
-    Body(changes): Body<serde_json::Value>,
-) -> Reply {
-    let current = profile::get(&app, &params.project, &name).await?.put;
-    let put = patch::merge(&current, changes)?;
     profile::update(&app, &who, &params.project, &name, put).await?;
     done()
 }

@@ -33,7 +33,7 @@ async fn load(app: &App) -> Result<Vec<Project>> {
 }
 
 async fn list(State(app): State<Arc<App>>, params: Params) -> Reply {
-    listing(params.recursion, load(&app).await?, |item| {
+    listing(&params, load(&app).await?, |item| {
         format!("/1.0/projects/{}", item.name)
     })
 }

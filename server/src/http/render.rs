@@ -11,7 +11,11 @@ use rlxc_api::{Operation, Response as Envelope};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::error::ApiError;
+use super::error::{ApiError, refuse};
+use super::extract::Params;
+
+/// More than the router says in a refusal, in bytes.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// What a handler returns.
 pub(super) type Reply = Result<Response, ApiError>;
@@ -62,13 +66,14 @@ pub(super) fn accepted(operation: Operation) -> Reply {
     Ok(response)
 }
 
-/// URLs or objects, as `recursion` asks.
+/// URLs or objects, as `recursion` asks, of what `filter` lets pass.
 pub(super) fn listing<T: Serialize>(
-    recursion: u8,
+    params: &Params,
     items: Vec<T>,
     url: impl Fn(&T) -> String,
 ) -> Reply {
-    if recursion == 0 {
+    let items = params.select(items)?;
+    if params.recursion == 0 {
         sync(items.iter().map(url).collect::<Vec<_>>())
     } else {
         sync(items)
@@ -81,8 +86,18 @@ pub(super) fn etag<P: Serialize>(writable: &P) -> String {
     format!("\"{}\"", hex::encode(Sha256::digest(&text)))
 }
 
-/// Headers that every reply has.
-pub(super) async fn headers(mut response: Response) -> Response {
+/// Headers that every reply has; and what the router itself refuses gets the envelope that clients expect.
+pub(super) async fn headers(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let mut response = if plain && (status.is_client_error() || status.is_server_error()) {
+        let text = axum::body::to_bytes(response.into_body(), LONGEST_REFUSAL).await;
+        let text = text.unwrap_or_default();
+        refuse(status, String::from_utf8_lossy(&text))
+    } else {
+        response
+    };
     let headers = response.headers_mut();
     headers.insert(
         HeaderName::from_static("x-content-type-options"),

@@ -1,22 +1,26 @@
 //! `/` and `/1.0`, and what only the local client asks for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, put};
-use rlxc_api::{ServerCertificatePut, ServerPut};
+use rlxc_api::{Cluster, ServerCertificatePut};
 
-use super::extract::{Body, Params, check_match};
+use super::edit::Edit;
+use super::extract::Body;
 use super::identity::{Caller, Identity};
-use super::render::{Reply, done, etag, sync, tagged};
+use super::render::{Reply, done, sync, tagged};
 use crate::app;
 use crate::context::{App, blocking};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(versions))
-        .route("/1.0", get(show).put(replace).patch(merge))
+        .route("/1.0", get(show).put(change).patch(change))
+        .route("/1.0/cluster", get(cluster))
+        .route("/1.0/resources", get(resources))
         .route("/internal/ready", get(ready))
         .route("/internal/shutdown", put(shutdown))
         .route("/internal/doctor", get(doctor))
@@ -39,28 +43,22 @@ async fn show(State(app): State<Arc<App>>, caller: Caller) -> Reply {
     tagged(server, &put)
 }
 
-async fn replace(
-    State(app): State<Arc<App>>,
-    Identity(who): Identity,
-    params: Params,
-    Body(put): Body<ServerPut>,
-) -> Reply {
-    check_match(
-        &params,
-        "server configuration",
-        &etag(&app::server::get(&app, &who).await?.put),
-    )?;
+async fn change(State(app): State<Arc<App>>, Identity(who): Identity, edit: Edit) -> Reply {
+    let current = app::server::get(&app, &who).await?.put;
+    let put = edit.apply("server configuration", &current)?;
     app::server::update(&app, &who, put.config).await?;
     done()
 }
 
-async fn merge(
-    State(app): State<Arc<App>>,
-    Identity(who): Identity,
-    Body(put): Body<ServerPut>,
-) -> Reply {
-    app::server::patch(&app, &who, put.config).await?;
-    done()
+/// There is none.
+async fn cluster() -> Reply {
+    let view = Cluster::default();
+    let put = view.clone();
+    tagged(view, &put)
+}
+
+async fn resources() -> Reply {
+    sync(blocking(|| crate::resources::read(Path::new("/"))).await)
 }
 
 async fn ready() -> Reply {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{InstanceSnapshotPost, InstanceSnapshotPut, InstanceSnapshotsPost};
+use rlxc_api::{
+    InstanceSnapshot, InstanceSnapshotPost, InstanceSnapshotPut, InstanceSnapshotsPost,
+};
 
+use super::edit::Edit;
 use super::extract::{Body, Params};
 use super::identity::Identity;
 use super::render::{Reply, accepted, listing, tagged};
@@ -22,8 +25,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(
             "/{name}/snapshots/{snapshot}",
             get(show)
-                .put(replace)
-                .patch(replace)
+                .put(change)
+                .patch(change)
                 .post(rename)
                 .delete(remove),
         )
@@ -31,7 +34,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn list(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
     let all = instance::snapshots(&app, &params.project, &name).await?;
-    listing(params.recursion, all, |snapshot| {
+    listing(&params, all, |snapshot| {
         format!("/1.0/instances/{name}/snapshots/{}", snapshot.name)
     })
 }
@@ -52,20 +55,26 @@ async fn show(
     params: Params,
 ) -> Reply {
     let view = instance::snapshot(&app, &params.project, &name, &snapshot).await?;
-    let put = InstanceSnapshotPut {
-        expires_at: view.expires_at.clone(),
-        description: view.description.clone(),
-    };
+    let put = writable(&view);
     tagged(view, &put)
 }
 
-async fn replace(
+fn writable(view: &InstanceSnapshot) -> InstanceSnapshotPut {
+    InstanceSnapshotPut {
+        expires_at: view.expires_at.clone(),
+        description: view.description.clone(),
+    }
+}
+
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path((name, snapshot)): Path<(String, String)>,
     params: Params,
-    Body(put): Body<InstanceSnapshotPut>,
+    edit: Edit,
 ) -> Reply {
+    let current = instance::snapshot(&app, &params.project, &name, &snapshot).await?;
+    let put = edit.apply("snapshot", &writable(&current))?;
     accepted(instance::update_snapshot(&app, &who, &params.project, (&name, &snapshot), put).await?)
 }
 

@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 async fn list(State(app): Daemon, Path(pool): Path<String>, params: Params) -> Reply {
     let volumes = volume::list(&app, &pool, None).await?;
-    listing(params.recursion, volumes, |item| volume::url(&pool, item))
+    listing(&params, volumes, |item| volume::url(&pool, item))
 }
 
 async fn list_kind(
@@ -31,7 +31,7 @@ async fn list_kind(
     params: Params,
 ) -> Reply {
     let volumes = volume::list(&app, &pool, Some(&kind)).await?;
-    listing(params.recursion, volumes, |item| volume::url(&pool, item))
+    listing(&params, volumes, |item| volume::url(&pool, item))
 }
 
 async fn show(

@@ -7,7 +7,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
 use rlxc_api::{Requestor, Timestamp, Warning, WarningPut};
 
-use super::extract::{Body, Params};
+use super::edit::Edit;
+use super::extract::Params;
 use super::identity::Identity;
 use super::render::{Reply, done, listing, tagged};
 use crate::context::App;
@@ -19,7 +20,7 @@ type Daemon = State<Arc<App>>;
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/1.0/warnings", get(list)).route(
         "/1.0/warnings/{uuid}",
-        get(show).put(update).patch(update).delete(remove),
+        get(show).put(change).patch(change).delete(remove),
     )
 }
 
@@ -47,13 +48,13 @@ fn url(uuid: &str) -> String {
 async fn list(State(app): Daemon, RawQuery(query): RawQuery, params: Params) -> Reply {
     let query = query.unwrap_or_default();
     let of_one = !params.all_projects && query.split('&').any(|part| part.starts_with("project="));
-    let project = of_one.then_some(params.project);
+    let project = of_one.then(|| params.project.clone());
     let rows = app
         .db
         .read(move |tx| warnings::list(tx, project.as_deref()))
         .await?;
     let all = rows.into_iter().map(view).collect();
-    listing(params.recursion, all, |item: &Warning| url(&item.uuid))
+    listing(&params, all, |item: &Warning| url(&item.uuid))
 }
 
 async fn find(app: &App, uuid: &str) -> Result<Warning> {
@@ -64,20 +65,25 @@ async fn find(app: &App, uuid: &str) -> Result<Warning> {
         .ok_or_else(|| Error::not_found("warning", uuid))
 }
 
+fn writable(warning: &Warning) -> WarningPut {
+    WarningPut {
+        status: warning.status.clone(),
+    }
+}
+
 async fn show(State(app): Daemon, Path(uuid): Path<String>) -> Reply {
     let found = find(&app, &uuid).await?;
-    let put = WarningPut {
-        status: found.status.clone(),
-    };
+    let put = writable(&found);
     tagged(found, &put)
 }
 
-async fn update(
+async fn change(
     State(app): Daemon,
     Identity(who): Identity,
     Path(uuid): Path<String>,
-    Body(put): Body<WarningPut>,
+    edit: Edit,
 ) -> Reply {
+    let put = edit.apply("warning", &writable(&find(&app, &uuid).await?))?;
     let action = match put.status.as_str() {
         "new" => "warning-reset",
         "acknowledged" => "warning-acknowledged",

@@ -1,6 +1,8 @@
 //! The API of everything but instances and images, on fakes.
 
+mod editing;
 mod envelope;
+mod lists;
 mod metadata;
 mod networks;
 mod operations;

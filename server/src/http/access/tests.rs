@@ -159,6 +159,97 @@ async fn strangers_reach_what_is_public_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_certificate_for_metrics_reaches_metrics_only() {
+    let daemon = TestDaemon::new();
+    let (inside, metrics, some) = (some_certificate(), some_certificate(), some_certificate());
+    trust(&daemon, &inside, |c| c.restricted = true).await;
+    trust(&daemon, &metrics, |c| c.kind = Kind::Metrics).await;
+    trust(&daemon, &some, |c| {
+        c.kind = Kind::Metrics;
+        c.restricted = true;
+    })
+    .await;
+    let (get, url) = (Method::GET, "/1.0/metrics");
+    assert_eq!(status(&daemon, &get, url, None).await, 403);
+    for certificate in [&inside, &metrics, &some] {
+        assert_eq!(status(&daemon, &get, url, Some(certificate)).await, 200);
+    }
+    for path in paths().iter().filter(|path| *path != url) {
+        for certificate in [&metrics, &some] {
+            let code = status(&daemon, &get, path, Some(certificate)).await;
+            assert_eq!(code, 403, "{path}");
+        }
+    }
+    let code = status(&daemon, &Method::POST, url, Some(&metrics)).await;
+    assert_eq!(code, 403);
+}
+
+#[tokio::test]
+async fn what_is_internal_is_for_the_socket_only() {
+    let daemon = TestDaemon::new();
+    let certificate = some_certificate();
+    trust(&daemon, &certificate, |_| {}).await;
+    let paths = paths();
+    let internal = paths.iter().filter(|path| path.starts_with("/internal/"));
+    for path in internal {
+        for method in methods() {
+            let code = status(&daemon, &method, path, Some(&certificate)).await;
+            assert_eq!(code, 403, "{method} {path}");
+        }
+    }
+    let ready = daemon
+        .call(Method::GET, "/internal/ready", Value::Null)
+        .await;
+    assert_eq!(ready.0, 200);
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_in_the_envelope_on_every_route() {
+    let daemon = TestDaemon::with_pool().await;
+    let deep = format!("{}{}", "{\"config\":".repeat(5000), "}".repeat(5000));
+    let bodies: [&[u8]; 9] = [
+        b"{",
+        b"[]",
+        b"\"x\"",
+        b"1",
+        b"{\"config\": 1, \"devices\": [], \"name\": {}, \"source\": 2, \"profiles\": \"x\"}",
+        b"{\"config\": {\"user.a\": []}, \"devices\": {\"a\": 1}}",
+        b"{\"description\": \"\xff\xfe\"}",
+        b"\x00\x01",
+        deep.as_bytes(),
+    ];
+    let paths = paths();
+    let paths = paths.iter().filter(|path| !path.starts_with("/internal/"));
+    let mut tried = 0;
+    for path in paths {
+        let names = ["x1", "..", "a%2fb", "%00", "%ff", &"n".repeat(300)];
+        let urls: BTreeSet<String> = names.iter().map(|name| path.replace("x1", name)).collect();
+        for (number, url) in urls.iter().enumerate() {
+            for method in methods() {
+                let body = bodies[(number + tried) % bodies.len()];
+                tried += 1;
+                let request = Request::builder().method(&method).uri(url);
+                let request = request.body(Body::from(body.to_vec())).unwrap();
+                let (status, headers, reply) = daemon.send(request).await;
+                let what = format!(
+                    "{method} {url} {}: {status}",
+                    String::from_utf8_lossy(&body[..body.len().min(60)])
+                );
+                assert!(status < 500, "{what}");
+                assert_eq!(headers["x-content-type-options"], "nosniff", "{what}");
+                if status >= 400 && method != Method::HEAD {
+                    let reply: Value = serde_json::from_slice(&reply).expect(&what);
+                    assert_eq!(reply["type"], "error", "{what}");
+                    assert_eq!(reply["error_code"], status, "{what}");
+                    assert_eq!(headers["content-type"], "application/json", "{what}");
+                }
+            }
+        }
+    }
+    assert!(tried > 1000, "{tried}");
+}
+
+#[tokio::test]
 async fn paths_written_in_odd_ways_are_not_let_in() {
     let daemon = TestDaemon::new();
     for path in [
