@@ -36,3 +36,21 @@ fn one_can_type_on_it_and_leave() {
         "leaving ends nothing"
     );
 }
+
+#[test]
+fn it_is_taken_over_by_force_only() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let mut first = Terminal::spawn(&cli.command(["console", "c1"]), 80, 24).unwrap();
+    // Who attaches sees what was there.
+    first.expect("booting busybox");
+    let text = cli.fails(["console", "c1"]);
+    assert!(text.contains("--force"), "{text}");
+    let mut second = Terminal::spawn(&cli.command(["console", "c1", "--force"]), 80, 24).unwrap();
+    second.expect("booting busybox");
+    second.send("\recho on$((1+1))console\r").unwrap();
+    second.expect("on2console");
+    second.send("\u{1}q").unwrap();
+    assert_eq!(second.wait(), 0);
+}

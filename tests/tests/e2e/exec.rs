@@ -241,3 +241,36 @@ fn a_stopped_instance_says_so() {
         "{text}"
     );
 }
+
+#[test]
+fn a_command_ends_with_its_client() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let run = daemon
+        .cli()
+        .command(["exec", "c1", "--", "sleep", "7654321"]);
+    let mut child = run
+        .command()
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let runs = || {
+        let script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'sleep 765432[1]'";
+        let ps = ["exec", "c1", "--", "sh", "-c", script];
+        daemon.cli().run(ps).code == 0
+    };
+    let patience = std::time::Duration::from_secs(20);
+    rlxc_tests::process::eventually("it runs", patience, runs);
+    signal(only_child(child.id()).unwrap(), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    rlxc_tests::process::eventually("it is ended", patience, || !runs());
+}
+
+#[test]
+fn closed_streams_do_not_end_a_command() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let script = "exec >/dev/null 2>&1 </dev/null; sleep 1; exit 9";
+    let output = daemon.cli().run(["exec", "c1", "--", "sh", "-c", script]);
+    assert_eq!(output.code, 9, "{output}");
+}

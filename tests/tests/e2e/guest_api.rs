@@ -147,6 +147,7 @@ fn a_guest_says_that_it_is_ready() {
     assert_eq!(json_of(&daemon, "/1.0")["state"], "Ready");
     assert_eq!(daemon.cli().status("c1").as_deref(), Some("Ready"));
     daemon.cli().ok(["restart", "-f", "c1"]);
+    assert_eq!(json_of(&daemon, "/1.0")["state"], "Started");
     assert_eq!(daemon.cli().status("c1").as_deref(), Some("Running"));
 }
 

@@ -47,7 +47,9 @@ impl Started {
 
 /// Starts an instance under a permit.
 pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Result<()> {
-    let (instance, expanded) = load(app, id).await?;
+    let (instance, mut expanded) = load(app, id).await?;
+    // It said that it was ready in its last life.
+    expanded.config.remove(guest::READY);
     let running = match boot(app, &instance, &expanded).await {
         Ok(running) => running,
         Err(error) => {
