@@ -104,8 +104,8 @@ names! {
     SnapshotName, "snapshot", entity;
     /// Name of a profile.
     ProfileName, "profile", entity;
-    /// Name of a project.
-    ProjectName, "project", entity;
+    /// Name of a project: stands in URLs and in names of hosts as it is.
+    ProjectName, "project", project;
     /// Name of a storage pool.
     PoolName, "storage pool", entity;
     /// Name of a storage volume.
@@ -143,6 +143,22 @@ fn entity(name: &str) -> Result<(), &'static str> {
         .all(|b| b.is_ascii_alphanumeric() || b"-_.:+@".contains(&b))
     {
         return Err("it may only hold letters, digits and the characters - _ . : + @");
+    }
+    if name.starts_with(['-', '.']) {
+        return Err("it may not begin with a hyphen or a dot");
+    }
+    Ok(())
+}
+
+fn project(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.len() > 63 {
+        return Err("it must have 1 to 63 characters");
+    }
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+    {
+        return Err("it may only hold letters, digits, hyphens and dots");
     }
     if name.starts_with(['-', '.']) {
         return Err("it may not begin with a hyphen or a dot");

@@ -157,10 +157,13 @@ fn ask(remotes: &Remotes, remote: &str, kind: Kind) -> Result<Vec<String>> {
         Kind::Projects => "/1.0/projects",
         Kind::Remotes => return Ok(Vec::new()),
     };
+    let endpoint = remotes.endpoint(remote)?;
     let project = std::env::var("RLXC_PROJECT")
         .ok()
-        .filter(|name| !name.is_empty());
-    let client = Connection::new(remotes.endpoint(remote)?, project);
+        .filter(|project| !project.is_empty())
+        .or_else(|| remotes.project(remote).map(str::to_owned))
+        .or_else(|| endpoint.own_project());
+    let client = Connection::new(endpoint, project);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

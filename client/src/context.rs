@@ -19,7 +19,12 @@ pub(crate) struct Context {
     pub(crate) printer: Printer,
     /// Name of the remote that the command is about.
     pub(crate) remote: String,
+    /// Name of the project that the command works in.
+    pub(crate) project: String,
 }
+
+/// The project that always exists.
+pub(crate) const DEFAULT_PROJECT: &str = "default";
 
 impl Context {
     pub(crate) fn new(
@@ -29,6 +34,9 @@ impl Context {
         printer: Printer,
     ) -> Self {
         Self {
+            project: project
+                .clone()
+                .unwrap_or_else(|| DEFAULT_PROJECT.to_owned()),
             client: Connection::new(endpoint, project),
             printer,
             remote,

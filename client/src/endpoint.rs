@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::{Access, access};
+use rustix::process::getuid;
 use tokio::net::UnixStream;
 
 use crate::error::ClientError;
@@ -12,6 +14,8 @@ use crate::tls::Server;
 
 /// Default of `RLXC_DIR`.
 const DEFAULT_DIR: &str = "/var/lib/rlxc";
+/// The socket that gives each user a project of their own.
+const USER_SOCKET: &str = "unix.socket.user";
 
 /// Where a daemon listens.
 #[derive(Debug, Clone)]
@@ -24,14 +28,30 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The socket of this host: `RLXC_SOCKET`, or `unix.socket` in `RLXC_DIR`, or in `/var/lib/rlxc`.
+    /// The socket of this host: `RLXC_SOCKET`, or `unix.socket` in `RLXC_DIR`, or in `/var/lib/rlxc`. Who may not open that
+    /// one, but may open the one for users beside it, gets that.
     pub fn local() -> Self {
         let set = |key| std::env::var_os(key).filter(|value| !value.is_empty());
         if let Some(socket) = set("RLXC_SOCKET") {
             return Self::Unix(socket.into());
         }
         let dir = set("RLXC_DIR").map_or_else(|| PathBuf::from(DEFAULT_DIR), PathBuf::from);
-        Self::Unix(dir.join("unix.socket"))
+        let (all, own) = (dir.join("unix.socket"), dir.join(USER_SOCKET));
+        let may_open = |path: &PathBuf| access(path, Access::WRITE_OK).is_ok();
+        Self::Unix(if !may_open(&all) && may_open(&own) {
+            own
+        } else {
+            all
+        })
+    }
+
+    /// The project of the user, where the socket gives each one of their own.
+    pub fn own_project(&self) -> Option<String> {
+        let Self::Unix(path) = self else {
+            return None;
+        };
+        path.ends_with(USER_SOCKET)
+            .then(|| format!("user-{}", getuid().as_raw()))
     }
 
     pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {

@@ -75,18 +75,22 @@ fn line(remotes: &Remotes) -> anyhow::Result<Vec<OsString>> {
 }
 
 async fn run(remotes: &Remotes, mut arguments: cli::Cli, printer: Printer) -> ExitCode {
-    let project = arguments
+    let asked = arguments
         .project
         .or_else(|| std::env::var("RLXC_PROJECT").ok())
         .filter(|project| !project.is_empty());
-    let (remote, endpoint) = match choose(remotes, &mut arguments.verb) {
+    let Chosen {
+        remote,
+        endpoint,
+        project,
+    } = match choose(remotes, &mut arguments.verb) {
         Ok(chosen) => chosen,
         Err(error) => {
             printer.error(&error, &[]);
             return ExitCode::FAILURE;
         }
     };
-    let context = Context::new(remote, endpoint, project, printer);
+    let context = Context::new(remote, endpoint, asked.or(project), printer);
     match Box::pin(command::run(&context, arguments.verb)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -98,8 +102,16 @@ async fn run(remotes: &Remotes, mut arguments: cli::Cli, printer: Printer) -> Ex
     }
 }
 
+/// Where a command goes.
+struct Chosen {
+    remote: String,
+    endpoint: Endpoint,
+    /// What is worked in there unless the command line says otherwise.
+    project: Option<String>,
+}
+
 /// The remote that a command is about; its name is taken off the words of the command.
-fn choose(remotes: &Remotes, verb: &mut cli::Verb) -> anyhow::Result<(String, Endpoint)> {
+fn choose(remotes: &Remotes, verb: &mut cli::Verb) -> anyhow::Result<Chosen> {
     let chosen = std::env::var("RLXC_REMOTE")
         .ok()
         .filter(|name| !name.is_empty());
@@ -113,5 +125,11 @@ fn choose(remotes: &Remotes, verb: &mut cli::Verb) -> anyhow::Result<(String, En
         | cli::Verb::Manpage(_) => Endpoint::local(),
         _ => remotes.endpoint(&remote)?,
     };
-    Ok((remote, endpoint))
+    let kept = remotes.project(&remote).map(str::to_owned);
+    let project = kept.or_else(|| endpoint.own_project());
+    Ok(Chosen {
+        remote,
+        endpoint,
+        project,
+    })
 }

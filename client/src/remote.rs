@@ -39,6 +39,9 @@ pub(crate) struct Remote {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) protocol: String,
     pub(crate) public: bool,
+    /// The project that is worked in there; nothing means `default`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) project: String,
     /// What other clients keep here.
     #[serde(flatten)]
     pub(crate) others: BTreeMap<String, Value>,
@@ -153,6 +156,22 @@ impl Remotes {
     /// Whether a name is taken.
     pub(crate) fn has(&self, name: &str) -> bool {
         name == LOCAL || self.remotes.contains_key(name)
+    }
+
+    /// The project that is worked in on a remote, if one was chosen.
+    pub(crate) fn project(&self, name: &str) -> Option<&str> {
+        let remote = self.remotes.get(name)?;
+        Some(remote.project.as_str()).filter(|project| !project.is_empty())
+    }
+
+    /// Chooses the project to work in on a remote. This host's needs an entry for it, as LXD's clients keep it.
+    pub(crate) fn set_project(&mut self, name: &str, project: &str) {
+        let here = || Remote {
+            addr: "unix://".to_owned(),
+            ..Remote::default()
+        };
+        let remote = self.remotes.entry(name.to_owned()).or_insert_with(here);
+        project.clone_into(&mut remote.project);
     }
 
     /// Where the daemon `name` listens.

@@ -100,6 +100,9 @@ pub struct MountSpec {
     /// Whether it is a file, not a directory; seen by itself when the source is there.
     #[serde(default)]
     pub file: bool,
+    /// A directory of the host that no link on the way to the source may lead out of.
+    #[serde(default)]
+    pub beneath: Option<PathBuf>,
 }
 
 /// A device of the host, as a node of the container's own `/dev` (or bound from the host, if it is to be elsewhere:

@@ -19,6 +19,7 @@ use crate::instance::Registry;
 use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::project::Feature;
 use crate::plan::start::HostFacts;
 use crate::runtime::Runtime;
 use crate::trust::Trust;
@@ -77,6 +78,19 @@ impl App {
     /// The cgroup of an instance.
     pub fn cgroup(&self, instance: i64) -> Cgroup {
         Cgroup::new(self.cgroups.clone(), self.places.instance_cgroup(instance))
+    }
+
+    /// Whose images, profiles and so on a project uses: its own name, or `default`.
+    pub async fn owner(&self, project: &str, feature: Feature) -> Result<String> {
+        if project == "default" {
+            return Ok(project.to_owned());
+        }
+        let id = self.project(project).await?;
+        let owner = self
+            .db
+            .read(move |tx| db::projects::owner(tx, id, feature))
+            .await?;
+        Ok(if owner == id { project } else { "default" }.to_owned())
     }
 
     /// The row of a project.
@@ -141,12 +155,23 @@ impl App {
         });
     }
 
-    /// Tells listeners that something happened to a resource that is not an instance.
+    /// Tells listeners that something happened to a resource of the server, which is of no project.
     pub fn resource_event(&self, action: &str, source: String, name: &str, requestor: &Requestor) {
+        self.project_event(action, ("", name), source, requestor);
+    }
+
+    /// Tells listeners that something happened to a resource of a project that is not an instance.
+    pub fn project_event(
+        &self,
+        action: &str,
+        (project, name): (&str, &str),
+        source: String,
+        requestor: &Requestor,
+    ) {
         self.events.lifecycle(Lifecycle {
             action,
             source,
-            project: "default",
+            project,
             name,
             requestor: Some(requestor.clone()),
             context: BTreeMap::new(),
@@ -156,10 +181,15 @@ impl App {
 
 /// The URL of an instance.
 pub fn instance_url(project: &str, name: &str) -> String {
-    if project == "default" {
-        format!("/1.0/instances/{name}")
+    scoped(format!("/1.0/instances/{name}"), project)
+}
+
+/// The URL of something in a project.
+pub fn scoped(path: String, project: &str) -> String {
+    if project == "default" || project.is_empty() {
+        path
     } else {
-        format!("/1.0/instances/{name}?project={project}")
+        format!("{path}?project={project}")
     }
 }
 

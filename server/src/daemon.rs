@@ -28,7 +28,7 @@ use crate::db::{self, Db};
 use crate::doctor::subid;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::http::{self, UnixSocket};
+use crate::http::{self, UnixSocket, user_socket};
 use crate::instance::{Exit, Registry};
 use crate::keyed::KeyedMutex;
 use crate::lock::DirectoryLock;
@@ -52,6 +52,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// Whose members may use the socket.
     pub group: String,
+    /// Whose members get a project of their own by the socket for users.
+    pub user_group: String,
     /// Sockets that a service manager has opened for us.
     pub inherited: Vec<Inherited>,
     /// Where the log goes too.
@@ -70,7 +72,8 @@ pub async fn run(options: Options) -> Result<()> {
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
-    let doors = open_doors(&app, &options.group, options.inherited).await?;
+    let groups = (options.group.as_str(), options.user_group.as_str());
+    let doors = open_doors(&app, groups, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
     notify("READY=1");
     let starter = Arc::clone(&app);
@@ -96,7 +99,7 @@ pub async fn run(options: Options) -> Result<()> {
 /// Opens the API: to the network first, then here, so that who can connect here finds all the rest in place.
 async fn open_doors(
     app: &Arc<App>,
-    group: &str,
+    (group, user_group): (&str, &str),
     inherited: Vec<Inherited>,
 ) -> Result<Vec<JoinHandle<Result<()>>>> {
     let (mut local, mut remote) = (Vec::new(), Vec::new());
@@ -116,6 +119,10 @@ async fn open_doors(
     }
     for socket in local {
         let serving = http::serve(socket, http::router(app), app.shutdown.clone());
+        doors.push(app.tasks.spawn(serving));
+    }
+    if let Some(socket) = user_socket::bind(&app.places.user_socket(), user_group)? {
+        let serving = user_socket::serve(socket, http::router(app), app.shutdown.clone());
         doors.push(app.tasks.spawn(serving));
     }
     Ok(doors)

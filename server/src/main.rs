@@ -26,6 +26,9 @@ struct Args {
     /// Unix group whose members may use the socket
     #[arg(long, default_value = "rlxc")]
     group: String,
+    /// Unix group whose members get a project of their own by the socket for users
+    #[arg(long, default_value = "rlxc-user")]
+    user_group: String,
     /// Write logs as JSON
     #[arg(long)]
     log_json: bool,
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let options = Options {
         directory: args.dir,
         group: args.group,
+        user_group: args.user_group,
         inherited,
         events,
     };

@@ -78,8 +78,8 @@ pub struct Profile {
     pub config: Config,
     /// Devices.
     pub devices: Devices,
-    /// Names of the instances that have it.
-    pub used_by: Vec<String>,
+    /// Project and name of each instance that has it.
+    pub used_by: Vec<(String, String)>,
 }
 
 /// A project.
@@ -115,6 +115,8 @@ pub struct Pool {
 pub struct Network {
     /// Its row.
     pub id: i64,
+    /// Its project.
+    pub project: String,
     /// Its name, which is the bridge's.
     pub name: String,
     /// `bridge`.

@@ -77,6 +77,11 @@ impl Places {
         self.dir.join("unix.socket")
     }
 
+    /// The API's socket for users, each of whom has a project of their own.
+    pub fn user_socket(&self) -> PathBuf {
+        self.dir.join("unix.socket.user")
+    }
+
     /// The lock that keeps a second daemon out.
     pub fn lock(&self) -> PathBuf {
         self.dir.join("rlxcd.lock")

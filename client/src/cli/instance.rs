@@ -189,6 +189,9 @@ pub(crate) struct CopyArgs {
     /// Storage pool of the copy.
     #[arg(short = 's', long, value_name = "POOL")]
     pub(crate) storage: Option<String>,
+    /// Project of the copy.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) target_project: Option<String>,
 }
 
 /// `move`.
@@ -197,11 +200,14 @@ pub(crate) struct MoveArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
     pub(crate) source: String,
     /// New name.
-    #[arg(required_unless_present = "storage")]
+    #[arg(required_unless_present_any = ["storage", "target_project"])]
     pub(crate) target: Option<String>,
     /// Storage pool to move it to.
     #[arg(short = 's', long, value_name = "POOL")]
     pub(crate) storage: Option<String>,
+    /// Project to move it to.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) target_project: Option<String>,
 }
 
 /// `publish`.

@@ -218,7 +218,10 @@ impl ProjectVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
             Self::List(args) => optional(&mut args.remote),
-            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::GetCurrent(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) | Self::Switch(args) => one(&mut args.name),
+            Self::Info(args) => one(&mut args.name),
+            Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
             Self::Create(args) => one(&mut args.name),
             Self::Delete(args) => many(&mut args.names),
             Self::Get(args) | Self::Unset(args) => one(&mut args.name),

@@ -1,4 +1,4 @@
-//! `profile` and `project`.
+//! `profile`.
 
 use clap::{Args, Subcommand};
 
@@ -69,27 +69,4 @@ pub(crate) struct ProfileAssignArgs {
     pub(crate) instance: String,
     /// Profiles, joined by commas; empty for none.
     pub(crate) profiles: String,
-}
-
-/// `project`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProjectVerb {
-    /// List projects.
-    #[command(visible_alias = "ls")]
-    List(ListOfArgs),
-    /// Print a project as YAML.
-    Show(NameArgs),
-    /// Create a project.
-    Create(ProfileCreateArgs),
-    /// Delete projects.
-    #[command(visible_alias = "rm")]
-    Delete(NamesArgs),
-    /// Print the value of a key.
-    Get(KeyArgs),
-    /// Set keys.
-    Set(SetArgs),
-    /// Unset a key.
-    Unset(KeyArgs),
-    /// Edit a project as YAML; from stdin where that is no terminal.
-    Edit(NameArgs),
 }

@@ -29,19 +29,32 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
         );
     }
     apply_devices(context, &mut put, &args.devices).await?;
+    let path = match &args.target_project {
+        Some(project) => url::with_query("/1.0/instances", "project", project),
+        None => "/1.0/instances".to_owned(),
+    };
+    let source_project = args
+        .target_project
+        .as_ref()
+        .map(|_| context.project.clone());
+    let name = match (args.target, &args.target_project) {
+        (None, Some(_)) if !args.source.contains('/') => args.source.clone(),
+        (target, _) => target.unwrap_or_default(),
+    };
     let body = InstancesPost {
         put,
-        name: args.target.unwrap_or_default(),
+        name,
         source: InstanceSource {
             kind: "copy".to_owned(),
             source: args.source.clone(),
             instance_only: args.instance_only,
             refresh: args.refresh,
+            project: source_project.unwrap_or_default(),
             ..InstanceSource::default()
         },
         ..InstancesPost::default()
     };
-    let reply = context.client.post("/1.0/instances", &body).await?;
+    let reply = context.client.post(&path, &body).await?;
     let operation = context
         .finish(reply, &format!("Copying {}", args.source))
         .await?;
@@ -90,7 +103,28 @@ pub(crate) async fn rename(context: &Context, name: &str, new_name: &str) -> Res
     Ok(())
 }
 
+async fn to_project(
+    context: &Context,
+    source: &str,
+    target: Option<String>,
+    (project, pool): (String, Option<String>),
+) -> Result<()> {
+    let body = InstancePost {
+        name: target.unwrap_or_else(|| source.to_owned()),
+        migration: true,
+        project,
+        pool: pool.unwrap_or_default(),
+        ..InstancePost::default()
+    };
+    let reply = context.client.post(&url::instance(source), &body).await?;
+    context.finish(reply, &format!("Moving {source}")).await?;
+    Ok(())
+}
+
 pub(crate) async fn relocate(context: &Context, args: MoveArgs) -> Result<()> {
+    if let Some(project) = args.target_project {
+        return to_project(context, &args.source, args.target, (project, args.storage)).await;
+    }
     let Some(pool) = args.storage else {
         let Some(target) = args.target else {
             bail!("give a new name, or a pool with --storage")

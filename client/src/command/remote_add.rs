@@ -9,7 +9,7 @@ use rlxc_client::{ClientError, Connection, Endpoint};
 
 use super::remote::url;
 use crate::cli::RemoteAddArgs;
-use crate::context::{Context, is_interactive};
+use crate::context::{Context, DEFAULT_PROJECT, is_interactive};
 use crate::remote::{Remote, authority, needed_directory, pinned_path};
 
 /// Connects to a daemon, checks who it is, and makes it trust us.
@@ -44,9 +44,21 @@ pub(super) async fn daemon(context: &Context, args: &RemoteAddArgs) -> Result<Re
     Ok(Remote {
         addr: url(&address),
         protocol: args.protocol.clone(),
+        project: usual_project(&client).await,
         others: [("auth_type".to_owned(), "tls".into())].into(),
         ..Remote::default()
     })
+}
+
+/// The project to begin with: the first one for those who are kept to some that `default` is not among.
+async fn usual_project(client: &Connection) -> String {
+    // A server without projects has nothing to choose from.
+    let urls: Vec<String> = client.get("/1.0/projects").await.unwrap_or_default();
+    let names: Vec<String> = urls.iter().map(|url| rlxc_client::url::last(url)).collect();
+    if names.iter().any(|name| name == DEFAULT_PROJECT) {
+        return String::new();
+    }
+    names.into_iter().next().unwrap_or_default()
 }
 
 fn read_token(text: &str) -> Option<CertificateAddToken> {

@@ -123,7 +123,11 @@ pub(super) fn open_mount(
         Depth::One
     };
     let userns = userns.filter(|_| order.shift);
-    let mount = match mount::clone_tree(&order.source, depth, userns) {
+    let cloned = match &order.beneath {
+        Some(top) => mount::clone_tree_beneath(top, &order.source, depth, userns),
+        None => mount::clone_tree(&order.source, depth, userns),
+    };
+    let mount = match cloned {
         Err(error) if order.optional && is_missing(&error) => return Ok(None),
         result => result?,
     };

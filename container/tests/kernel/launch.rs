@@ -191,6 +191,7 @@ fn mount(source: &str, target: &str) -> MountSpec {
         recursive: false,
         optional: false,
         file: false,
+        beneath: None,
     }
 }
 

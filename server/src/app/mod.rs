@@ -7,6 +7,7 @@ pub mod join_token;
 pub mod network;
 pub mod pool;
 pub mod profile;
+pub mod project;
 pub mod server;
 pub mod server_certificate;
 pub mod template;

@@ -1,22 +1,30 @@
-//! Profiles: the use cases of `/1.0/profiles`.
+//! Profiles: the use cases of `/1.0/profiles`. The project is the one that has them, see [`Feature::Profiles`].
+//!
+//! [`Feature::Profiles`]: crate::plan::project::Feature::Profiles
 
 use std::sync::Arc;
 
 use rlxc_api::name::ProfileName;
 use rlxc_api::{Profile as ProfileView, ProfilePut, ProfilesPost, Requestor};
 
+use super::project::gate;
 use crate::app::instance;
-use crate::context::{App, instance_url};
+use crate::context::{App, instance_url, scoped};
 use crate::db::profiles;
 use crate::error::{Error, Result};
 use crate::guest;
 use crate::keys;
 use crate::model::Profile;
 
-/// All profiles of a project.
-pub async fn list(app: &App, project: &str) -> Result<Vec<ProfileView>> {
-    let id = app.project(project).await?;
-    let rows = app.db.read(move |tx| profiles::list(tx, id)).await?;
+/// All profiles of a project, or of all projects.
+pub async fn list(app: &App, project: Option<&str>) -> Result<Vec<ProfileView>> {
+    let rows = match project {
+        Some(project) => {
+            let id = app.project(project).await?;
+            app.db.read(move |tx| profiles::list(tx, id)).await?
+        }
+        None => app.db.read(profiles::list_all).await?,
+    };
     Ok(rows.into_iter().map(render).collect())
 }
 
@@ -34,16 +42,11 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: ProfilesPos
     app.db
         .write(move |tx| {
             let row = profiles::insert(tx, id, &text).map_err(|error| taken(error, &text))?;
-            Ok::<_, Error>(profiles::update(
-                tx,
-                row,
-                &put.description,
-                &put.config,
-                &put.devices,
-            )?)
+            profiles::update(tx, row, &put.description, &put.config, &put.devices)?;
+            gate::check(tx, id)
         })
         .await?;
-    app.resource_event("profile-created", url(&name), &name, who);
+    event(app, "profile-created", project, &name, who);
     Ok(())
 }
 
@@ -64,11 +67,11 @@ pub async fn update(
         ..profile.clone()
     };
     instance::change_users(app, &profile, changed).await?;
-    for instance in &profile.used_by {
-        let id = instance::find_id(app, project, instance).await?;
+    for (of, instance) in &profile.used_by {
+        let id = instance::find_id(app, of, instance).await?;
         guest::refresh(app, id).await;
     }
-    app.resource_event("profile-updated", url(name), name, who);
+    event(app, "profile-updated", project, name, who);
     Ok(())
 }
 
@@ -89,7 +92,7 @@ pub async fn rename(
             profiles::rename(tx, profile.id, &text).map_err(|error| taken(error, &text))
         })
         .await?;
-    app.resource_event("profile-renamed", url(&new), &new, who);
+    event(app, "profile-renamed", project, &new, who);
     Ok(())
 }
 
@@ -98,15 +101,22 @@ pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Re
     refuse_default(name, "deleted")?;
     let profile = find(app, project, name).await?;
     if !profile.used_by.is_empty() {
+        let users = profile.used_by.iter().map(|(of, user)| {
+            if of == project {
+                user.clone()
+            } else {
+                format!("{user} of project {of}")
+            }
+        });
         return Err(Error::Conflict(format!(
             "profile `{name}` is in use by {}",
-            profile.used_by.join(", ")
+            users.collect::<Vec<_>>().join(", ")
         )));
     }
     app.db
         .write(move |tx| profiles::delete(tx, profile.id).map_err(Error::from))
         .await?;
-    app.resource_event("profile-deleted", url(name), name, who);
+    event(app, "profile-deleted", project, name, who);
     Ok(())
 }
 
@@ -142,7 +152,7 @@ fn render(profile: Profile) -> ProfileView {
     let used_by = profile
         .used_by
         .iter()
-        .map(|name| instance_url(&profile.project, name))
+        .map(|(project, name)| instance_url(project, name))
         .collect();
     ProfileView {
         put: ProfilePut {
@@ -156,6 +166,11 @@ fn render(profile: Profile) -> ProfileView {
     }
 }
 
-fn url(name: &str) -> String {
-    format!("/1.0/profiles/{name}")
+fn event(app: &App, action: &str, project: &str, name: &str, who: &Requestor) {
+    app.project_event(action, (project, name), url(project, name), who);
+}
+
+/// The URL of a profile.
+pub fn url(project: &str, name: &str) -> String {
+    scoped(format!("/1.0/profiles/{name}"), project)
 }

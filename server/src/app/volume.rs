@@ -36,15 +36,6 @@ pub async fn list(app: &App, pool: &str, kind: Option<&str>) -> Result<Vec<Stora
         .collect())
 }
 
-/// One volume by type and name.
-pub async fn get(app: &App, pool: &str, kind: &str, name: &str) -> Result<StorageVolume> {
-    let found = list(app, pool, Some(kind))
-        .await?
-        .into_iter()
-        .find(|volume| volume.name == name);
-    found.ok_or_else(|| Error::not_found("storage volume", format!("{pool}/{kind}/{name}")))
-}
-
 /// The URL of a volume.
 pub fn url(pool: &str, volume: &StorageVolume) -> String {
     format!(

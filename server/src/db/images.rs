@@ -1,9 +1,10 @@
-//! Images and their aliases.
+//! Images and their aliases. A project is the one that asks; whose images it uses is found here.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{DbError, keys};
+use super::{DbError, keys, projects};
 use crate::model::{Image, ImageOrigin};
+use crate::plan::project::Feature;
 
 const SELECT: &str = "SELECT m.*, o.protocol, o.server, o.alias,
     (SELECT json_group_object(key, value) FROM image_properties WHERE image_id = m.id) AS properties,
@@ -42,6 +43,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Image> {
 
 /// All images of a project.
 pub fn list(tx: &Transaction<'_>, project: i64) -> Result<Vec<Image>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(&format!(
         "{SELECT} WHERE m.project_id = ?1 ORDER BY m.fingerprint"
     ))?;
@@ -55,6 +57,7 @@ pub fn find_by_prefix(
     project: i64,
     prefix: &str,
 ) -> Result<Vec<Image>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(&format!(
         "{SELECT} WHERE m.project_id = ?1 AND substr(m.fingerprint, 1, length(?2)) = ?2"
     ))?;
@@ -68,6 +71,7 @@ pub fn find_by_alias(
     project: i64,
     alias: &str,
 ) -> Result<Option<Image>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(&format!(
         "{SELECT} WHERE m.id = (SELECT image_id FROM image_aliases WHERE project_id = ?1 AND name = ?2)"
     ))?;
@@ -82,6 +86,7 @@ pub fn find_by_origin(
     project: i64,
     origin: &ImageOrigin,
 ) -> Result<Option<Image>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(&format!(
         "{SELECT} WHERE m.project_id = ?1 AND o.protocol = ?2 AND o.server = ?3 AND o.alias = ?4 ORDER BY m.created_at DESC LIMIT 1"
     ))?;
@@ -94,6 +99,7 @@ pub fn find_by_origin(
 
 /// Adds an image with its properties and origin, without aliases; returns its id.
 pub fn insert(tx: &Transaction<'_>, project: i64, image: &Image) -> Result<i64, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     tx.execute(
         "INSERT INTO images (project_id, fingerprint, filename, size, split, public, cached, auto_update, architecture, created_at,
             expires_at, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
@@ -158,6 +164,7 @@ pub struct Alias {
 
 /// All aliases of a project, by name.
 pub fn list_aliases(tx: &Transaction<'_>, project: i64) -> Result<Vec<Alias>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(
         "SELECT a.name, a.description, m.fingerprint FROM image_aliases a JOIN images m ON m.id = a.image_id
          WHERE a.project_id = ?1 ORDER BY a.name",
@@ -172,6 +179,7 @@ pub fn find_alias(
     project: i64,
     name: &str,
 ) -> Result<Option<Alias>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(
         "SELECT a.name, a.description, m.fingerprint FROM image_aliases a JOIN images m ON m.id = a.image_id
          WHERE a.project_id = ?1 AND a.name = ?2",
@@ -197,6 +205,7 @@ pub fn insert_alias(
     name: &str,
     description: &str,
 ) -> Result<(), DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     tx.execute(
         "INSERT INTO image_aliases (project_id, image_id, name, description) VALUES (?1, ?2, ?3, ?4)",
         params![project, image, name, description],
@@ -212,6 +221,7 @@ pub fn point_alias(
     name: &str,
     description: &str,
 ) -> Result<(), DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     tx.execute(
         "INSERT INTO image_aliases (project_id, image_id, name, description) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (project_id, name) DO UPDATE SET image_id = ?2, description = ?4",
@@ -227,6 +237,7 @@ pub fn rename_alias(
     name: &str,
     new: &str,
 ) -> Result<bool, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     Ok(tx.execute(
         "UPDATE image_aliases SET name = ?3 WHERE project_id = ?1 AND name = ?2",
         params![project, name, new],
@@ -235,6 +246,7 @@ pub fn rename_alias(
 
 /// Removes an alias; tells whether there was one.
 pub fn delete_alias(tx: &Transaction<'_>, project: i64, name: &str) -> Result<bool, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
     Ok(tx.execute(
         "DELETE FROM image_aliases WHERE project_id = ?1 AND name = ?2",
         params![project, name],

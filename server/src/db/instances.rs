@@ -2,8 +2,9 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{DbError, keys, snapshots};
+use super::{DbError, keys, projects, snapshots};
 use crate::model::Instance;
+use crate::plan::project::Feature;
 
 const SELECT: &str = "SELECT i.id, p.name AS project, i.name, i.architecture, i.description, i.ephemeral, s.name AS pool, i.idmap_base,
     i.created_at, i.last_used_at,
@@ -114,6 +115,7 @@ fn replace_parts(
     id: i64,
     instance: &Instance,
 ) -> Result<(), DbError> {
+    let owner = projects::owner(tx, project, Feature::Profiles)?;
     keys::replace(tx, keys::INSTANCE_CONFIG, id, &instance.config)?;
     keys::replace_devices(tx, keys::INSTANCE_DEVICES, id, &instance.devices)?;
     tx.prepare_cached("DELETE FROM instance_profiles WHERE instance_id = ?1")?
@@ -123,7 +125,7 @@ fn replace_parts(
          SELECT ?1, ?2, id FROM profiles WHERE project_id = ?3 AND name = ?4",
     )?;
     for (position, profile) in (0_i64..).zip(&instance.profiles) {
-        insert.execute(params![id, position, project, profile])?;
+        insert.execute(params![id, position, owner, profile])?;
     }
     Ok(())
 }
@@ -157,6 +159,15 @@ pub fn rename(tx: &Transaction<'_>, id: i64, name: &str) -> Result<(), DbError> 
     tx.execute(
         "UPDATE instances SET name = ?2 WHERE id = ?1",
         params![id, name],
+    )?;
+    Ok(())
+}
+
+/// Gives it to another project, under a name there; its profiles are to be written after this.
+pub fn relocate(tx: &Transaction<'_>, id: i64, project: i64, name: &str) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET project_id = ?2, name = ?3 WHERE id = ?1",
+        params![id, project, name],
     )?;
     Ok(())
 }

@@ -2,16 +2,17 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{DEFAULT_PROJECT, DbError, keys};
+use super::{DbError, keys};
 use crate::model::Network;
 
-const SELECT: &str = "SELECT n.id, n.name, n.type, n.description,
+const SELECT: &str = "SELECT n.id, p.name AS project, n.name, n.type, n.description,
     (SELECT json_group_object(key, value) FROM network_config WHERE network_id = n.id) AS config
-    FROM networks n";
+    FROM networks n JOIN projects p ON p.id = n.project_id";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Network> {
     Ok(Network {
         id: row.get("id")?,
+        project: row.get("project")?,
         name: row.get("name")?,
         kind: row.get("type")?,
         description: row.get("description")?,
@@ -19,7 +20,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Network> {
     })
 }
 
-/// All networks, by name.
+/// All networks of all projects, by name: their bridges are the host's, so no two have the same.
 pub fn list(tx: &Transaction<'_>) -> Result<Vec<Network>, DbError> {
     let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY n.name"))?;
     let rows = statement.query_map([], from_row)?;
@@ -35,9 +36,10 @@ pub fn find(tx: &Transaction<'_>, name: &str) -> Result<Option<Network>, DbError
 /// Adds a network and returns its id.
 pub fn insert(tx: &Transaction<'_>, network: &Network) -> Result<i64, DbError> {
     tx.execute(
-        "INSERT INTO networks (project_id, name, type, description) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO networks (project_id, name, type, description)
+         SELECT id, ?2, ?3, ?4 FROM projects WHERE name = ?1",
         params![
-            DEFAULT_PROJECT,
+            network.project,
             network.name,
             network.kind,
             network.description

@@ -12,9 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::error::{ApiError, refuse};
 use super::identity::{Caller, Rights};
+use crate::app::project::of_user;
 use crate::context::App;
-use crate::error::Error;
-use crate::operation::Operations;
+use crate::error::{Error, Result};
+use crate::plan::project::Feature;
 use crate::trust::{CrossOrigin, Door};
 
 /// What is served on `core.metrics_address`.
@@ -37,26 +38,37 @@ pub(super) async fn check(
             format!("`{path}` is not served here, metrics only"),
         );
     }
-    let allowed = !is_cross_site(request.headers(), &settings.cross_origin)
-        && match &caller.rights {
-            Rights::All => true,
-            _ if path == METRICS && settings.open_metrics => is_read(method),
-            Rights::Projects(projects) => {
-                is_within(method, request.uri(), projects, &app.operations)
-                    || is_own_certificate(method, path, &caller)
-            }
-            Rights::Metrics(_) => path == METRICS && is_read(method),
-            Rights::Public => is_public(method, path),
-        }
-        && (caller.is_local() || !path.starts_with("/internal/"));
-    if !allowed {
-        return caller.objection.map_or_else(
-            || ApiError(Error::Forbidden).into_response(),
-            |reason| refuse(StatusCode::FORBIDDEN, format!("not authorized: {reason}")),
-        );
+    if is_cross_site(request.headers(), &settings.cross_origin) {
+        return ApiError(Error::Forbidden).into_response();
+    }
+    if let Some(uid) = caller.user
+        && let Err(error) = of_user::ensure(&app, uid).await
+    {
+        return ApiError(error).into_response();
+    }
+    let allowed = match &caller.rights {
+        _ if path.starts_with("/internal/") && !caller.is_local() => Ok(false),
+        Rights::All => Ok(true),
+        _ if path == METRICS && settings.open_metrics => Ok(is_read(method)),
+        Rights::Projects(_) if is_own_certificate(method, path, &caller) => Ok(true),
+        Rights::Projects(projects) => is_within(&app, method, request.uri(), projects).await,
+        Rights::Metrics(_) => Ok(path == METRICS && is_read(method)),
+        Rights::Public => Ok(is_public(method, path)),
+    };
+    match allowed {
+        Ok(true) => {}
+        Ok(false) | Err(Error::NotFound { .. }) => return no_entry(caller),
+        Err(error) => return ApiError(error).into_response(),
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+fn no_entry(caller: Caller) -> Response {
+    match caller.objection {
+        Some(reason) => refuse(StatusCode::FORBIDDEN, format!("not authorized: {reason}")),
+        None => ApiError(Error::Forbidden).into_response(),
+    }
 }
 
 /// A page of another site that a browser shows must not use the certificate that the browser has.
@@ -107,47 +119,121 @@ fn is_own_certificate(method: &Method, path: &str, caller: &Caller) -> bool {
     }
 }
 
-/// What a restricted client may ask: things of its own projects.
-fn is_within(
+/// What a restricted client may ask: things of its own projects. What is shared with them they may read.
+async fn is_within(
+    app: &App,
     method: &Method,
     uri: &Uri,
     projects: &BTreeSet<String>,
-    operations: &Operations,
-) -> bool {
-    let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
+) -> Result<bool> {
     let reads = is_read(method);
+    let reached = |project: &str| projects.contains(project);
+    Ok(match about(uri.path()) {
+        About::Root => reads,
+        // Who has no project has nothing to do with what projects stand on.
+        About::Server => reads && !projects.is_empty(),
+        About::Project(project) => reads && reached(&project),
+        About::Operation(id) => app
+            .operations
+            .project_of(&id)
+            .await?
+            .is_some_and(|project| reached(&project)),
+        About::Things { feature, lists } => match project_of(uri) {
+            Wanted::All => reads && lists,
+            Wanted::One(name) if !reached(&name) => false,
+            Wanted::One(name) => match feature {
+                Some(feature) if !reads => app.owner(&name, feature).await? == name,
+                _ => true,
+            },
+            Wanted::Unclear => false,
+        },
+        About::Other => false,
+    })
+}
+
+/// What a path is about, as far as it matters to restricted clients.
+enum About {
+    /// What tells that there is a server.
+    Root,
+    /// The server; handlers leave out what the caller does not reach.
+    Server,
+    /// A project, by its name.
+    Project(String),
+    /// Things of the project that the query names, which may be those of `default` unless the project has the feature.
+    /// `lists` where a handler can list those of all projects that the caller reaches.
+    Things {
+        feature: Option<Feature>,
+        lists: bool,
+    },
+    /// An operation, by its id.
+    Operation(String),
+    /// Anything else.
+    Other,
+}
+
+fn about(path: &str) -> About {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let things = |feature| About::Things {
+        feature,
+        lists: parts.len() == 2,
+    };
     match parts[..] {
         ["" | "1.0"] | ["1.0", "cluster" | "metrics"] | ["1.0", "metadata", "configuration"] => {
-            reads
+            About::Root
         }
-        ["1.0", "instances" | "containers", ..] => is_in_projects(uri, projects),
-        ["1.0", "images" | "profiles", ..] => reads && is_in_projects(uri, projects),
-        ["1.0", "operations", id, ..] => operations
-            .live(id)
-            .is_some_and(|operation| projects.contains(operation.project())),
-        _ => false,
+        ["1.0", "projects" | "operations" | "storage-pools"]
+        | ["1.0", "storage-pools", _]
+        | ["1.0", "storage-pools", _, "resources"] => About::Server,
+        ["1.0", "projects", name] | ["1.0", "projects", name, "state"] => {
+            About::Project(name.to_owned())
+        }
+        ["1.0", "operations", id] | ["1.0", "operations", id, "wait" | "websocket"] => {
+            About::Operation(id.to_owned())
+        }
+        ["1.0", "events"] | ["1.0", "instances" | "containers", ..] => things(None),
+        ["1.0", "images", ..] => things(Some(Feature::Images)),
+        ["1.0", "profiles", ..] => things(Some(Feature::Profiles)),
+        ["1.0", "networks", ..] => things(Some(Feature::Networks)),
+        ["1.0", "storage-pools", _, "volumes", ..] => About::Things {
+            feature: Some(Feature::Volumes),
+            lists: parts.len() <= 5,
+        },
+        _ => About::Other,
     }
 }
 
-fn is_in_projects(uri: &Uri, projects: &BTreeSet<String>) -> bool {
+/// Which project a query names.
+enum Wanted {
+    /// All of them.
+    All,
+    /// One.
+    One(String),
+    /// More than one, or in a way that a handler might read otherwise than we do here.
+    Unclear,
+}
+
+fn project_of(uri: &Uri) -> Wanted {
     let query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
-    // Written in any other way it is not a project that such a client has.
-    let all = query.iter().any(|part| part.starts_with("all-projects"));
-    let named: Vec<&str> = query
-        .iter()
-        .filter_map(|part| part.strip_prefix("project="))
-        .collect();
     let key = |part: &&str| {
         part.split('=')
             .next()
             .is_some_and(|key| key.contains(['%', '+']))
     };
-    let strange = query.iter().any(key);
+    if query.iter().any(key) {
+        return Wanted::Unclear;
+    }
+    let all = query.iter().any(|part| part.starts_with("all-projects"));
+    let named: Vec<&str> = query
+        .iter()
+        .filter_map(|part| part.strip_prefix("project="))
+        .collect();
     match named[..] {
-        _ if all || strange => false,
-        [] | [""] => projects.contains("default"),
-        [name] => projects.contains(name),
-        _ => false,
+        [] | [""] if all => Wanted::All,
+        _ if all => Wanted::Unclear,
+        [] | [""] => Wanted::One("default".to_owned()),
+        // Written in any other way it is not a project that such a client has.
+        [name] => Wanted::One(name.to_owned()),
+        _ => Wanted::Unclear,
     }
 }
 

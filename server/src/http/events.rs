@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 struct Filter {
     kinds: Vec<&'static str>,
     project: Option<String>,
+    rights: Rights,
 }
 
 impl Filter {
@@ -64,6 +65,7 @@ impl Filter {
         Ok(Self {
             kinds,
             project: (!params.all_projects).then(|| params.project.clone()),
+            rights: rights.clone(),
         })
     }
 
@@ -73,11 +75,12 @@ impl Filter {
 
     /// The one place that decides who hears what.
     fn passes(&self, event: &Event) -> bool {
-        self.kinds.contains(&event.kind.as_str())
-            && self
-                .project
-                .as_ref()
-                .is_none_or(|project| event.project.is_empty() || event.project == *project)
+        let meant = self
+            .project
+            .as_ref()
+            .is_none_or(|project| event.project.is_empty() || event.project == *project);
+        // What is of no project is of the server.
+        self.kinds.contains(&event.kind.as_str()) && meant && self.rights.reaches(&event.project)
     }
 }
 
@@ -139,5 +142,52 @@ async fn forward(mut socket: WebSocket, mut events: Receiver<Arc<Event>>, filter
         if !matches!(timeout(STALL, socket.send(message)).await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn hears(rights: Rights, meant: Option<&str>, kind: &str, project: &str) -> bool {
+        let filter = Filter {
+            kinds: KINDS.to_vec(),
+            project: meant.map(str::to_owned),
+            rights,
+        };
+        filter.passes(&Event {
+            kind: kind.to_owned(),
+            project: project.to_owned(),
+            ..Event::default()
+        })
+    }
+
+    #[test]
+    fn members_hear_of_their_projects_and_of_nothing_else() {
+        let team = || Rights::Projects(BTreeSet::from(["team".to_owned()]));
+        for (meant, kind, project, heard) in [
+            (Some("team"), "operation", "team", true),
+            (None, "lifecycle", "team", true),
+            (None, "lifecycle", "other", false),
+            (Some("team"), "lifecycle", "other", false),
+            (None, "lifecycle", "", false),
+            (None, "logging", "", false),
+        ] {
+            assert_eq!(
+                hears(team(), meant, kind, project),
+                heard,
+                "{kind} of {project}"
+            );
+        }
+        assert!(!hears(Rights::Public, None, "lifecycle", "default"));
+    }
+
+    #[test]
+    fn administrators_hear_of_the_server_whichever_project_they_mean() {
+        assert!(hears(Rights::All, Some("team"), "lifecycle", ""));
+        assert!(hears(Rights::All, None, "logging", "team"));
+        assert!(!hears(Rights::All, Some("team"), "lifecycle", "default"));
     }
 }

@@ -14,6 +14,7 @@ use rlxc_api::Requestor;
 use tokio::net::UnixListener;
 
 use super::error::ApiError;
+use crate::app::project::of_user;
 use crate::error::Error;
 use crate::trust::{ClientCertificate, Door, Kind, Standing, Trust};
 
@@ -22,6 +23,8 @@ use crate::trust::{ClientCertificate, Door, Kind, Standing, Trust};
 pub(super) enum Peer {
     /// On the unix socket.
     Unix { uid: Option<u32> },
+    /// On the socket for users.
+    User { uid: Option<u32> },
     /// Over TLS, with the certificate that it showed.
     Tls {
         certificate: Option<Arc<ClientCertificate>>,
@@ -59,6 +62,17 @@ pub(super) enum Rights {
     Public,
 }
 
+impl Rights {
+    /// Whether they reach to things of a project.
+    pub(super) fn reaches(&self, project: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Projects(projects) => projects.contains(project),
+            Self::Metrics(_) | Self::Public => false,
+        }
+    }
+}
+
 /// The caller: who, and what they may do. Made once for each request, by [`super::access`].
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -70,6 +84,20 @@ pub(super) struct Caller {
     pub(super) objection: Option<String>,
     /// Where it came in.
     pub(super) door: Door,
+    /// Whose project it is about, for those who come by the socket for users.
+    pub(super) user: Option<u32>,
+}
+
+fn on_this_host(uid: Option<u32>) -> Requestor {
+    Requestor {
+        username: match uid {
+            Some(0) => "root".to_owned(),
+            Some(uid) => uid.to_string(),
+            None => String::new(),
+        },
+        protocol: "unix".to_owned(),
+        address: "@".to_owned(),
+    }
 }
 
 impl Caller {
@@ -78,19 +106,22 @@ impl Caller {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<Peer>>()?;
         Some(match peer {
             Peer::Unix { uid } => Self {
-                requestor: Requestor {
-                    username: match uid {
-                        Some(0) => "root".to_owned(),
-                        Some(uid) => uid.to_string(),
-                        None => String::new(),
-                    },
-                    protocol: "unix".to_owned(),
-                    address: "@".to_owned(),
-                },
+                requestor: on_this_host(*uid),
                 rights: Rights::All,
                 certificate: None,
                 objection: None,
                 door: Door::Api,
+                user: None,
+            },
+            Peer::User { uid } => Self {
+                requestor: on_this_host(*uid),
+                rights: uid.map_or(Rights::Public, |uid| {
+                    Rights::Projects(BTreeSet::from([of_user::name_of(uid)]))
+                }),
+                certificate: None,
+                objection: None,
+                door: Door::Api,
+                user: *uid,
             },
             Peer::Tls {
                 certificate,
@@ -130,6 +161,7 @@ impl Caller {
             certificate: certificate.cloned(),
             objection,
             door,
+            user: None,
         }
     }
 
@@ -142,6 +174,36 @@ impl Caller {
     /// Whether it is on this machine, at the socket.
     pub(super) fn is_local(&self) -> bool {
         self.requestor.protocol == "unix"
+    }
+
+    /// Whether things of a project are for them to see.
+    pub(super) fn reaches(&self, project: &str) -> bool {
+        self.rights.reaches(project)
+    }
+
+    /// Refuses them a project that a body names beside the one of the request.
+    pub(super) fn check_reach(&self, project: &str) -> Result<(), Error> {
+        if project.is_empty() || self.reaches(project) {
+            return Ok(());
+        }
+        Err(Error::Forbidden)
+    }
+
+    /// Takes away URLs of what they can't reach.
+    pub(super) fn retain_urls(&self, urls: &mut Vec<String>) {
+        let project = |url: &str| {
+            let query = url.split_once('?').map_or("", |(_, query)| query);
+            let named = query
+                .split('&')
+                .find_map(|part| part.strip_prefix("project="));
+            named.unwrap_or("default").to_owned()
+        };
+        urls.retain(|url| self.reaches(&project(url)));
+    }
+
+    /// Whether they may do all.
+    pub(super) fn is_unrestricted(&self) -> bool {
+        self.rights == Rights::All
     }
 
     /// Whether it is somebody that we know.

@@ -10,7 +10,7 @@ use rlxc_api::ImagesPost;
 
 use super::LARGEST_BODY;
 use super::extract::{Params, parse};
-use super::identity::Identity;
+use super::identity::Caller;
 use super::render::{Reply, accepted};
 use crate::app::image::{self, Draft, Incoming, Upload};
 use crate::context::App;
@@ -19,10 +19,11 @@ use crate::keys::parse_bool;
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    Identity(who): Identity,
+    caller: Caller,
     params: Params,
     request: Request,
 ) -> Reply {
+    let who = caller.requestor.clone();
     let headers = request.headers().clone();
     let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let incoming = if kind.starts_with("multipart/form-data") {
@@ -32,12 +33,25 @@ pub(super) async fn create(
         let first = next(&mut body).await?.unwrap_or_default();
         if kind != "application/octet-stream" && looks_like_json(&first) {
             let post = parse::<ImagesPost>(&collect(first, &mut body).await?)?;
+            check_source(&caller, &post)?;
             return accepted(image::create(&app, &who, &params.project, post).await?);
         }
         receive(&app, first, &mut body).await?
     };
     let described = describe(&headers)?;
     accepted(image::upload(&app, &who, &params.project, incoming, described).await?)
+}
+
+/// A build runs scripts of packages of whatever mirror is named, on the host: not for those who are kept to their projects.
+fn check_source(caller: &Caller, post: &ImagesPost) -> Result<()> {
+    let builds = post
+        .source
+        .as_ref()
+        .is_some_and(|source| source.kind == "build");
+    if builds && !caller.is_unrestricted() {
+        return Err(Error::Forbidden);
+    }
+    Ok(())
 }
 
 type Chunks = axum::body::BodyDataStream;

@@ -12,7 +12,7 @@ use super::identity::{Caller, Identity};
 use super::render::{Reply, accepted, done, listing, tagged};
 use super::{image_aliases, image_export, image_upload};
 use crate::app::image;
-use crate::context::App;
+use crate::context::{App, scoped};
 use crate::error::{Error, Result};
 
 type Daemon = State<Arc<App>>;
@@ -38,9 +38,16 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
-    let mut all = image::list(&app, &params.project).await?;
-    all.retain(|item| caller.is_trusted() || item.put.public);
-    listing(&params, all, |item| image::url(&item.fingerprint))
+    let mut all = if params.all_projects {
+        image::list_all(&app).await?
+    } else {
+        image::list(&app, &params.project).await?
+    };
+    let reached = |project: &str| !params.all_projects || caller.reaches(project);
+    all.retain(|item| item.put.public || (caller.is_trusted() && reached(&item.project)));
+    listing(&params, all, |item| {
+        scoped(image::url(&item.fingerprint), &item.project)
+    })
 }
 
 async fn show(

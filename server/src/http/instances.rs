@@ -9,10 +9,10 @@ use rlxc_api::{InstancePost, InstanceStatePut, InstancesPost, InstancesPut};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, accepted, done, listing, sync, tagged};
 use super::{files, instance_metadata, logs, sessions, sftp, snapshots};
-use crate::app::instance::{self, View};
+use crate::app::instance::{self, Destination, View};
 use crate::context::{App, instance_url};
 use crate::error::Error;
 
@@ -38,14 +38,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(snapshots::routes())
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     let project = (!params.all_projects).then_some(params.project.as_str());
     let view = match (params.recursion, params.fields.as_deref()) {
         (0 | 1, _) => View::Plain,
         (_, Some("state.network")) => View::Network,
         _ => View::Full,
     };
-    let all = instance::list(&app, project, view).await?;
+    let mut all = instance::list(&app, project, view).await?;
+    all.retain(|full| caller.reaches(&full.instance.project));
     if params.recursion >= 2 {
         return sync(params.select(all)?);
     }
@@ -57,11 +58,12 @@ async fn list(State(app): Daemon, params: Params) -> Reply {
 
 async fn create(
     State(app): Daemon,
-    Identity(who): Identity,
+    caller: Caller,
     params: Params,
     Body(post): Body<InstancesPost>,
 ) -> Reply {
-    accepted(instance::create(&app, &who, &params.project, post).await?)
+    caller.check_reach(&post.source.project)?;
+    accepted(instance::create(&app, &caller.requestor, &params.project, post).await?)
 }
 
 async fn change_all(
@@ -118,14 +120,28 @@ async fn change(
 
 async fn rename(
     State(app): Daemon,
-    Identity(who): Identity,
+    caller: Caller,
     Path(name): Path<String>,
     params: Params,
     Body(post): Body<InstancePost>,
 ) -> Reply {
-    if post.migration || !post.pool.is_empty() || !post.project.is_empty() {
+    let who = caller.requestor.clone();
+    caller.check_reach(&post.project)?;
+    if !post.project.is_empty() && post.pool.is_empty() {
+        let to = Destination {
+            project: post.project,
+            name: if post.name.is_empty() {
+                name.clone()
+            } else {
+                post.name
+            },
+        };
+        let from = (params.project.as_str(), name.as_str());
+        return accepted(instance::relocate(&app, &who, from, to).await?);
+    }
+    if post.migration || !post.pool.is_empty() {
         return Err(Error::Invalid(
-            "an instance can't go to another server, pool or project this way".to_owned(),
+            "an instance can't go to another server or pool this way".to_owned(),
         )
         .into());
     }

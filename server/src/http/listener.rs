@@ -68,6 +68,13 @@ impl UnixSocket {
     }
 }
 
+impl UnixSocket {
+    /// What is listened on; once.
+    pub(super) fn take(&mut self) -> Option<UnixListener> {
+        self.listener.take()
+    }
+}
+
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         if self.file == File::Ours
@@ -84,7 +91,7 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let Some(listener) = socket.listener.take() else {
+    let Some(listener) = socket.take() else {
         return Ok(());
     };
     axum::serve(

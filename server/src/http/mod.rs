@@ -34,6 +34,7 @@ mod sessions;
 mod sftp;
 mod snapshots;
 mod tls;
+pub mod user_socket;
 mod volumes;
 mod warnings;
 

@@ -1,6 +1,6 @@
 //! `/1.0/operations`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use axum::routing::get;
 use rlxc_api::Operation;
 
 use super::extract::{Params, upgrade};
-use super::identity::Identity;
+use super::identity::{Caller, Identity, Rights};
 use super::render::{Reply, done, sync};
 use crate::context::App;
 use crate::error::Error;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/operations/{id}/websocket", get(websocket))
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     let scope = match params.project.as_str() {
         "default" => String::new(),
         project => format!("?project={project}"),
@@ -37,6 +37,11 @@ async fn list(State(app): Daemon, params: Params) -> Reply {
         ended: params.history || params.resource.is_some(),
         resource: params.resource.map(|path| path + &scope),
         project: (!params.all_projects).then_some(params.project),
+        reach: match caller.rights {
+            Rights::All => None,
+            Rights::Projects(projects) => Some(projects),
+            Rights::Metrics(_) | Rights::Public => Some(BTreeSet::new()),
+        },
     };
     let all = app.operations.list(wanted).await?;
     let mut by_status: BTreeMap<String, Vec<Operation>> = BTreeMap::new();

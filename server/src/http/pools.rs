@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::StoragePoolsPost;
+use rlxc_api::{StoragePool, StoragePoolsPost};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, created, done, listing, sync, tagged};
 use crate::app::pool;
 use crate::context::App;
@@ -26,10 +26,20 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/storage-pools/{name}/resources", get(resources))
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(&params, pool::list(&app).await?, |item| {
-        pool::url(&item.name)
-    })
+/// What callers may see of a pool: its keys tell of the host, and who uses it of others.
+fn shown(caller: &Caller, mut pool: StoragePool) -> StoragePool {
+    if !caller.is_unrestricted() {
+        pool.put.config.clear();
+        caller.retain_urls(&mut pool.used_by);
+        pool.used_by.retain(|url| !url.starts_with("/1.0/images/"));
+    }
+    pool
+}
+
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let all = pool::list(&app).await?.into_iter();
+    let all = all.map(|pool| shown(&caller, pool)).collect();
+    listing(&params, all, |item: &StoragePool| pool::url(&item.name))
 }
 
 async fn create(
@@ -42,8 +52,8 @@ async fn create(
     created(&location)
 }
 
-async fn show(State(app): Daemon, Path(name): Path<String>) -> Reply {
-    let view = pool::get(&app, &name).await?;
+async fn show(State(app): Daemon, caller: Caller, Path(name): Path<String>) -> Reply {
+    let view = shown(&caller, pool::get(&app, &name).await?);
     let put = view.put.clone();
     tagged(view, &put)
 }

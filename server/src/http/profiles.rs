@@ -9,10 +9,12 @@ use rlxc_api::{ProfilePost, ProfilesPost};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, created, done, listing, tagged};
 use crate::app::profile;
 use crate::context::App;
+use crate::error::Result;
+use crate::plan::project::Feature;
 
 type Daemon = State<Arc<App>>;
 
@@ -29,12 +31,20 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(
-        &params,
-        profile::list(&app, &params.project).await?,
-        |item| format!("/1.0/profiles/{}", item.name),
-    )
+/// The project whose profiles are meant.
+async fn owner(app: &App, params: &Params) -> Result<String> {
+    app.owner(&params.project, Feature::Profiles).await
+}
+
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let owner = owner(&app, &params).await?;
+    let project = (!params.all_projects).then_some(owner.as_str());
+    let mut all = profile::list(&app, project).await?;
+    all.retain(|item| project.is_some() || caller.reaches(&item.project));
+    for item in &mut all {
+        caller.retain_urls(&mut item.used_by);
+    }
+    listing(&params, all, |item| profile::url(&item.project, &item.name))
 }
 
 async fn create(
@@ -43,13 +53,20 @@ async fn create(
     params: Params,
     Body(post): Body<ProfilesPost>,
 ) -> Reply {
-    let location = format!("/1.0/profiles/{}", post.name);
-    profile::create(&app, &who, &params.project, post).await?;
+    let project = owner(&app, &params).await?;
+    let location = profile::url(&project, &post.name);
+    profile::create(&app, &who, &project, post).await?;
     created(&location)
 }
 
-async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
-    let view = profile::get(&app, &params.project, &name).await?;
+async fn show(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    let mut view = profile::get(&app, &owner(&app, &params).await?, &name).await?;
+    caller.retain_urls(&mut view.used_by);
     let put = view.put.clone();
     tagged(view, &put)
 }
@@ -61,11 +78,9 @@ async fn change(
     params: Params,
     edit: Edit,
 ) -> Reply {
-    let put = edit.apply(
-        "profile",
-        &profile::get(&app, &params.project, &name).await?.put,
-    )?;
-    profile::update(&app, &who, &params.project, &name, put).await?;
+    let project = owner(&app, &params).await?;
+    let put = edit.apply("profile", &profile::get(&app, &project, &name).await?.put)?;
+    profile::update(&app, &who, &project, &name, put).await?;
     done()
 }
 
@@ -76,8 +91,9 @@ async fn rename(
     params: Params,
     Body(post): Body<ProfilePost>,
 ) -> Reply {
-    profile::rename(&app, &who, &params.project, &name, &post.name).await?;
-    created(&format!("/1.0/profiles/{}", post.name))
+    let project = owner(&app, &params).await?;
+    profile::rename(&app, &who, &project, &name, &post.name).await?;
+    created(&profile::url(&project, &post.name))
 }
 
 async fn remove(
@@ -86,6 +102,7 @@ async fn remove(
     Path(name): Path<String>,
     params: Params,
 ) -> Reply {
-    profile::delete(&app, &who, &params.project, &name).await?;
+    let project = owner(&app, &params).await?;
+    profile::delete(&app, &who, &project, &name).await?;
     done()
 }

@@ -34,11 +34,15 @@ async fn versions() -> Reply {
     sync(["/1.0"])
 }
 
-async fn show(State(app): State<Arc<App>>, caller: Caller) -> Reply {
+async fn show(State(app): State<Arc<App>>, caller: Caller, params: Params) -> Reply {
     if !caller.is_trusted() {
         return sync(app::server::untrusted("untrusted"));
     }
-    let server = app::server::get(&app, &caller.requestor).await?;
+    let mut server = app::server::get(&app, &caller.requestor).await?;
+    server.environment.project = params.project;
+    if !caller.is_unrestricted() {
+        server.put.config.clear();
+    }
     let put = server.put.clone();
     tagged(server, &put)
 }

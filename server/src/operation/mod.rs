@@ -8,7 +8,7 @@
 mod live;
 mod record;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,6 +122,8 @@ pub struct Wanted {
     pub ended: bool,
     /// Only those that touched this, by its path; also under the names that an instance had before.
     pub resource: Option<String>,
+    /// Only those of these projects, and none of the server; of all where it is not said.
+    pub reach: Option<BTreeSet<String>>,
 }
 
 /// All operations of the daemon.
@@ -280,6 +282,20 @@ impl Operations {
             .ok_or_else(|| Error::not_found("operation", id))
     }
 
+    /// The project of an operation, live or remembered.
+    pub async fn project_of(&self, id: &str) -> Result<Option<String>> {
+        if let Some(handle) = self.live(id) {
+            return Ok(Some(handle.project().to_owned()));
+        }
+        let key = id.to_owned();
+        let row = self
+            .inner
+            .db
+            .read(move |tx| db::operations::find(tx, &key))
+            .await?;
+        Ok(row.map(|row| row.project))
+    }
+
     /// A live operation.
     pub fn live(&self, id: &str) -> Option<Handle> {
         self.lock().get(id).cloned()
@@ -289,7 +305,9 @@ impl Operations {
     pub async fn list(&self, wanted: Wanted) -> Result<Vec<Operation>> {
         let of_project = |project: &str| {
             let mine = wanted.project.as_deref();
-            project.is_empty() || mine.is_none_or(|mine| mine == project)
+            let meant = project.is_empty() || mine.is_none_or(|mine| mine == project);
+            let reach = wanted.reach.as_ref();
+            meant && reach.is_none_or(|reach| reach.contains(project))
         };
         let live: HashMap<String, Handle> = self.lock().clone();
         if !wanted.ended {

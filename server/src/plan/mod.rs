@@ -5,6 +5,7 @@ pub mod devices;
 pub mod expand;
 pub mod idmap;
 pub mod nic;
+pub mod project;
 pub mod start;
 
 pub use crate::keys;

@@ -113,6 +113,7 @@ fn guest_api(
             recursive: false,
             optional: false,
             file: false,
+            beneath: None,
         })
 }
 
@@ -155,6 +156,7 @@ fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
         recursive: is_true(keys, "recursive"),
         optional: keys.get("required").and_then(|value| parse_bool(value)) == Some(false),
         file: false,
+        beneath: None,
         source,
         target,
     })

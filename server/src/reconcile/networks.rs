@@ -122,7 +122,7 @@ async fn known_addresses(app: &App) -> Result<Vec<Mac>> {
     let (instances, profiles) = app
         .db
         .read(|tx| {
-            let profiles = db::profiles::list(tx, db::DEFAULT_PROJECT)?;
+            let profiles = db::profiles::list_all(tx)?;
             Ok::<_, Error>((db::instances::list(tx, None)?, profiles))
         })
         .await?;

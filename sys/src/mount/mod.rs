@@ -4,10 +4,10 @@
 //! container's init calls in a namespace of its own. See mount_setattr(2), open_tree(2), fsopen(2), move_mount(2).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
     OpenTreeFlags, UnmountFlags,
@@ -15,6 +15,7 @@ use rustix::mount::{
 
 mod overlay;
 
+use crate::path::Resolve;
 use crate::rootfs::RootSource;
 
 /// What went wrong with a mount.
@@ -103,11 +104,44 @@ pub fn clone_tree(
     depth: Depth,
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, MountError> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    clone_at((CWD, path, OpenTreeFlags::empty()), path, depth, userns)
+}
+
+/// The same for a path below `top`, which no link on the way may lead out of: nobody who can write there gets more than
+/// what is there, whenever they change it.
+pub fn clone_tree_beneath(
+    top: &Path,
+    path: &Path,
+    depth: Depth,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, MountError> {
+    let failed = |source: io::Error| MountError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let rest = path
+        .strip_prefix(top)
+        .map_err(|_elsewhere| failed(io::ErrorKind::PermissionDenied.into()))?;
+    let open = || {
+        let top = crate::path::open_dir(top)?;
+        crate::path::open_beneath(top, rest, OFlags::PATH, Mode::empty(), Resolve::Beneath)
+    };
+    let found = open().map_err(|error| failed(error.source))?;
+    let at = (found.as_fd(), Path::new(""), OpenTreeFlags::AT_EMPTY_PATH);
+    clone_at(at, path, depth, userns)
+}
+
+fn clone_at(
+    (dir, rest, flags): (BorrowedFd<'_>, &Path, OpenTreeFlags),
+    path: &Path,
+    depth: Depth,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, MountError> {
+    let mut flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if depth == Depth::Recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let mount = rustix::mount::open_tree(CWD, path, flags).map_err(|errno| MountError::Open {
+    let mount = rustix::mount::open_tree(dir, rest, flags).map_err(|errno| MountError::Open {
         path: path.to_owned(),
         source: errno.into(),
     })?;

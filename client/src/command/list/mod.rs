@@ -4,6 +4,8 @@ mod column;
 mod field;
 mod filter;
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use rlxc_api::InstanceFull;
 use rlxc_client::url;
@@ -18,7 +20,8 @@ const USUAL: &str = "ns46tS";
 
 pub(crate) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let usual = if args.fast { FAST } else { USUAL };
-    let letters = args.columns.as_deref().unwrap_or(usual);
+    let letters = with_project(args.columns.as_deref().unwrap_or(usual), args.all_projects);
+    let letters = letters.as_ref();
     let columns = column::parse(letters)?;
     let filters = args.filters.iter().filter(|filter| !filter.is_empty());
     let filters = filters
@@ -27,10 +30,21 @@ pub(crate) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let path = path(args, letters, &filters);
     let mut instances: Vec<InstanceFull> = context.client.get(&path).await?;
     instances.retain(|instance| filters.iter().all(|filter| filter.fits(instance)));
-    instances.sort_by(|a, b| a.instance.name.cmp(&b.instance.name));
+    instances.sort_by(|a, b| {
+        let key = |full: &InstanceFull| (full.instance.project.clone(), full.instance.name.clone());
+        key(a).cmp(&key(b))
+    });
     context.list(args.format.format, &instances, || {
         column::table(&columns, &instances)
     })
+}
+
+/// Names alone don't tell instances of several projects apart.
+fn with_project(letters: &str, all_projects: bool) -> Cow<'_, str> {
+    if all_projects && !letters.contains('e') {
+        return format!("e{letters}").into();
+    }
+    letters.into()
 }
 
 /// Asks for no more than is shown: state and snapshots cost the daemon more than the rest.

@@ -12,6 +12,7 @@ use rlxc_sys::chain::chain;
 use super::create::{Made, created, server_config};
 use super::import::{Draft, Trust, import};
 use super::incoming::{Incoming, Scratch};
+use crate::app::project::gate;
 use crate::context::App;
 use crate::db::images;
 use crate::error::{Error, Result};
@@ -127,6 +128,7 @@ pub(super) async fn from_server(
         &source.server,
         [source.alias.as_str(), &source.fingerprint],
     )?;
+    gate::check_image_server(app, project, &wanted.server).await?;
     let cached = cached(app, project, &wanted).await?;
     if app.image_checks.is_fresh(&wanted)
         && let Some(image) = cached

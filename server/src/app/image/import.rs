@@ -9,11 +9,13 @@ use rlxc_sys::file::{self, FileError};
 
 use super::files::files;
 use super::incoming::Incoming;
+use crate::app::project::gate;
 use crate::clock;
 use crate::context::{App, blocking};
 use crate::db::images;
 use crate::error::{Error, Result};
 use crate::model::{Config, Image, ImageOrigin};
+use crate::plan::project::Feature;
 use crate::saga::{JournalEntry, Saga};
 
 /// Whether the files must be looked through before anything is made of them.
@@ -203,5 +205,6 @@ fn insert(
             }
         })?;
     }
+    gate::check_owner(tx, project, Feature::Images)?;
     Ok(image)
 }

@@ -28,7 +28,7 @@ pub use incoming::{Incoming, Upload};
 pub use on_pool::ensure_on_pool;
 pub use refresh::refresh;
 pub use resolve::{find, resolve};
-pub use view::{get, list, update};
+pub use view::{get, list, list_all, update};
 
 use std::collections::BTreeMap;
 

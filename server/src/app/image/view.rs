@@ -8,10 +8,12 @@ use crate::context::App;
 use crate::db::images;
 use crate::error::{Error, Result};
 use crate::model::Image;
+use crate::plan::project::Feature;
 
-/// All images of a project.
+/// All images that a project uses.
 pub async fn list(app: &App, project: &str) -> Result<Vec<View>> {
     let id = app.project(project).await?;
+    let project = &app.owner(project, Feature::Images).await?;
     let all = app.db.read(move |tx| images::list(tx, id)).await?;
     Ok(all
         .into_iter()
@@ -19,9 +21,22 @@ pub async fn list(app: &App, project: &str) -> Result<Vec<View>> {
         .collect())
 }
 
+/// The images of all projects that have their own.
+pub async fn list_all(app: &App) -> Result<Vec<View>> {
+    let projects = app.db.read(crate::db::projects::list).await?;
+    let mut all = Vec::new();
+    for project in projects {
+        if Feature::Images.is_on(&project.config) {
+            all.extend(list(app, &project.name).await?);
+        }
+    }
+    Ok(all)
+}
+
 /// One image, by its fingerprint or the beginning of it.
 pub async fn get(app: &App, project: &str, fingerprint: &str) -> Result<View> {
-    Ok(render(project, find(app, project, fingerprint).await?))
+    let owner = app.owner(project, Feature::Images).await?;
+    Ok(render(&owner, find(app, project, fingerprint).await?))
 }
 
 fn render(project: &str, image: Image) -> View {

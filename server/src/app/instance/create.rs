@@ -10,6 +10,7 @@ use rlxc_storage::Source;
 use super::start::Started;
 use crate::app::image;
 use crate::app::network;
+use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, Durability, instances, profiles};
@@ -256,6 +257,7 @@ async fn record(
                     error.into()
                 }
             })?;
+            gate::check(tx, project)?;
             let entries = [
                 JournalEntry::Instance { id: instance.id },
                 JournalEntry::Volume {

@@ -1,17 +1,19 @@
 //! A profile changes: so do all instances that have it, those that run at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::devices::{self, LiveChange};
 use crate::app::network;
+use crate::app::project::gate;
 use crate::context::App;
-use crate::db::{instances, profiles};
+use crate::db::{DEFAULT_PROJECT, instances, profiles, projects};
 use crate::error::{Error, Result};
 use crate::guest;
 use crate::instance::Permit;
 use crate::instance::state::Verb;
 use crate::model::{Config, Instance, Profile};
 use crate::plan::expand::{Expanded, expand};
+use crate::plan::project::Feature;
 use crate::saga::Saga;
 
 /// An instance that has the profile, held until the profile is written.
@@ -64,9 +66,14 @@ async fn hold(
     operation: &str,
 ) -> Result<Vec<User>> {
     let project = app.project(&profile.project).await?;
-    let (name, id) = (profile.name.clone(), Some(project));
-    let mut all = app.db.read(move |tx| instances::list(tx, id)).await?;
-    all.retain(|instance| instance.profiles.contains(&name));
+    let (name, supposed) = (profile.name.clone(), changed.clone());
+    let mut all = app
+        .db
+        .read(move |tx| {
+            gate::check_users_of(tx, &supposed)?;
+            users(tx, project, &name)
+        })
+        .await?;
     all.sort_by_key(|instance| instance.id);
     let mut users = Vec::new();
     for instance in all {
@@ -90,6 +97,16 @@ async fn hold(
     Ok(users)
 }
 
+/// The instances that have a profile of a project, also those of projects without profiles of their own.
+fn users(tx: &rusqlite::Transaction<'_>, owner: i64, profile: &str) -> Result<Vec<Instance>> {
+    let mut all = Vec::new();
+    for project in projects::users(tx, owner, Feature::Profiles)? {
+        all.extend(instances::list(tx, Some(project.id))?);
+    }
+    all.retain(|instance| instance.profiles.iter().any(|name| name == profile));
+    Ok(all)
+}
+
 fn replaced(mut known: Vec<Profile>, changed: &Profile) -> Vec<Profile> {
     for profile in known.iter_mut().filter(|profile| profile.id == changed.id) {
         *profile = changed.clone();
@@ -110,8 +127,14 @@ fn write(
         ..
     } = changed;
     profiles::update(tx, *id, description, config, devices)?;
+    gate::check_users_of(tx, changed)?;
+    let owner = projects::find_id(tx, &changed.project)?.unwrap_or(DEFAULT_PROJECT);
+    let users: BTreeSet<i64> = users(tx, owner, &changed.name)?
+        .iter()
+        .map(|instance| instance.id)
+        .collect();
     for (instance, expanded) in network::expanded_all(tx)? {
-        if instance.project == changed.project && instance.profiles.contains(&changed.name) {
+        if users.contains(&instance.id) {
             network::check_devices(tx, &instance, &expanded)?;
         }
     }

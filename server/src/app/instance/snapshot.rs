@@ -9,7 +9,8 @@ use rlxc_storage::State as VolumeState;
 
 use super::state::{freeze_cgroup, thaw_cgroup};
 use super::{find, handle};
-use crate::context::{App, blocking, instance_url};
+use crate::app::project::gate::{self, Action};
+use crate::context::{App, blocking, instance_url, scoped};
 use crate::db::{journal, keys, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
@@ -32,6 +33,7 @@ pub async fn create_snapshot(
                 .to_owned(),
         ));
     }
+    gate::check_action(app, project, Action::Snapshot).await?;
     let instance = find(app, project, name).await?;
     let snapshot_name = if post.name.is_empty() {
         next_name(&instance)
@@ -290,18 +292,22 @@ fn spec(what: &'static str, instance: &Instance, snapshot: &str, who: &Requestor
     );
     spec.resources.insert(
         "instances_snapshots".to_owned(),
-        vec![format!(
-            "/1.0/instances/{}/snapshots/{snapshot}",
-            instance.name
-        )],
+        vec![url(instance, snapshot)],
     );
     spec.requested_by(who)
+}
+
+fn url(instance: &Instance, snapshot: &str) -> String {
+    scoped(
+        format!("/1.0/instances/{}/snapshots/{snapshot}", instance.name),
+        &instance.project,
+    )
 }
 
 fn event(app: &App, action: &str, instance: &Instance, snapshot: &str, who: Requestor) {
     app.events.lifecycle(crate::events::Lifecycle {
         action,
-        source: format!("/1.0/instances/{}/snapshots/{snapshot}", instance.name),
+        source: url(instance, snapshot),
         project: &instance.project,
         name: snapshot,
         requestor: Some(who),

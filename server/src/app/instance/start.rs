@@ -8,6 +8,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::find_by_id;
 use crate::app::network;
+use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking};
 use crate::db::{instances, profiles};
@@ -109,9 +110,10 @@ async fn boot(
     let rootfs = root(app, instance).await?;
     let plan =
         plan_start(instance, expanded, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
-    let StartPlan { spec, mut nics } = plan;
+    let StartPlan { mut spec, mut nics } = plan;
+    gate::confine(app, &instance.project, &mut spec.mounts).await?;
     fill_hwaddrs(app, instance, &mut nics);
-    network::check_nics(app, &nics).await?;
+    network::check_nics(app, &instance.project, &nics).await?;
     make_directories(app, instance.id).await?;
     guest::open(app, instance, expanded).await?;
     let prepared = app.runtime.prepare(spec).await.map_err(failed)?;

@@ -12,6 +12,7 @@ use super::snapshot::find_snapshot;
 use super::start::Started;
 use super::stop::{Manner, stop};
 use crate::app::network;
+use crate::app::project::gate::{self, Supposed};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
@@ -142,8 +143,8 @@ fn apply(instance: &Instance, put: InstancePut) -> Instance {
     }
 }
 
-/// Refuses what can't be. Returns what the instance has with its profiles, before and after.
-fn check(
+/// Refuses what can't be in a project. Returns what the instance has with its profiles, before and after.
+pub(super) fn check(
     tx: &rusqlite::Transaction<'_>,
     project: i64,
     (current, changed): (&Instance, &Instance),
@@ -175,6 +176,7 @@ fn check(
         }
     }
     network::check_devices(tx, changed, &expanded)?;
+    gate::check_supposing(tx, project, Supposed::Instance(changed))?;
     Ok((expand(current, &known), expanded))
 }
 
@@ -289,5 +291,6 @@ fn write_restored(
     restored
         .profiles
         .retain(|name| known.iter().any(|profile| profile.name == *name));
-    Ok(instances::update(tx, project, &restored)?)
+    instances::update(tx, project, &restored)?;
+    gate::check(tx, project)
 }

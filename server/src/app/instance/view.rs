@@ -42,16 +42,13 @@ pub async fn list(app: &Arc<App>, project: Option<&str>, view: View) -> Result<V
     let (rows, known) = app
         .db
         .read(move |tx| {
-            Ok::<_, crate::error::Error>((
-                instances::list(tx, id)?,
-                profiles::list(tx, id.unwrap_or(1))?,
-            ))
+            Ok::<_, crate::error::Error>((instances::list(tx, id)?, profiles::known(tx)?))
         })
         .await?;
     let app = Arc::clone(app);
     let build = move || {
         rows.iter()
-            .map(|row| build(&app, row, &known, view))
+            .map(|row| build(&app, row, known.of(&row.project), view))
             .collect()
     };
     // Only the kernel makes one wait, and that in microseconds; but there may be thousands.

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use rlxc_network::BridgeSpec;
 
 use crate::context::App;
-use crate::db::{instances, networks, profiles};
+use crate::db::{instances, networks, profiles, projects};
 use crate::error::{Error, Result};
 use crate::model::{Config, Devices, Instance};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::plan_nics;
+use crate::plan::project::Feature;
 
 /// A fixed address of a NIC on a managed network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +50,10 @@ pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
 
 /// Every instance with its profiles applied.
 pub fn expanded_all(tx: &rusqlite::Transaction<'_>) -> Result<Vec<(Instance, Expanded)>> {
-    let known = profiles::list_all(tx)?;
+    let known = profiles::known(tx)?;
     let all = instances::list(tx, None)?;
     let expand_one = |instance: Instance| {
-        let own: Vec<_> = known
-            .iter()
-            .filter(|profile| profile.project == instance.project)
-            .cloned()
-            .collect();
-        let expanded = expand(&instance, &own);
+        let expanded = expand(&instance, known.of(&instance.project));
         (instance, expanded)
     };
     Ok(all.into_iter().map(expand_one).collect())
@@ -72,8 +68,11 @@ pub fn check_devices(
 ) -> Result<()> {
     let Expanded { config, devices } = expanded;
     let nics = plan_nics(instance.id, &instance.name, config, devices).map_err(Error::Invalid)?;
+    let owner = owner(tx, &instance.project)?;
     for nic in nics.iter().filter(|nic| nic.managed) {
-        networks::find(tx, &nic.bridge)?.ok_or_else(|| Error::not_found("network", &nic.bridge))?;
+        networks::find(tx, &nic.bridge)?
+            .filter(|network| network.project == owner)
+            .ok_or_else(|| Error::not_found("network", &nic.bridge))?;
     }
     let wanted = fixed_addresses(devices);
     for (position, fixed) in wanted.iter().enumerate() {
@@ -101,11 +100,23 @@ pub fn check_devices(
             .iter()
             .find_map(|fixed| Some((fixed, theirs.iter().find(|their| is_same(their, fixed))?)));
         if let Some((fixed, their)) = clash {
-            let who = format!("device `{}` of instance `{}`", their.device, other.name);
+            // Names of one project are nothing for another.
+            let who = if other.project == instance.project {
+                format!("device `{}` of instance `{}`", their.device, other.name)
+            } else {
+                "an instance of another project".to_owned()
+            };
             return Err(taken(fixed, who));
         }
     }
     Ok(())
+}
+
+/// The project whose networks instances of a project are on.
+fn owner(tx: &rusqlite::Transaction<'_>, project: &str) -> Result<String> {
+    let found = projects::find(tx, project)?;
+    let own = found.is_some_and(|project| Feature::Networks.is_on(&project.config));
+    Ok(if own { project } else { "default" }.to_owned())
 }
 
 fn is_same(a: &Fixed, b: &Fixed) -> bool {
@@ -190,7 +201,8 @@ pub async fn check_leases(app: &App, instance: &Instance, expanded: &Expanded) -
             let hwaddr = lease.hwaddr.map(|mac| mac.to_string()).unwrap_or_default();
             let name = lease
                 .hostname
-                .unwrap_or_else(|| "a host without a name".to_owned());
+                .filter(|_| instance.project == "default")
+                .unwrap_or_else(|| "a host".to_owned());
             return Err(taken(
                 &fixed,
                 format_args!("a lease of `{name}` ({hwaddr})"),

@@ -6,6 +6,7 @@ use rlxc_network::ipam;
 
 use super::view::used_by;
 use super::{bring_up, find, url};
+use crate::app::project::gate;
 use crate::context::App;
 use crate::db::networks;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::plan::bridge::bridge_spec;
 use crate::saga::{JournalEntry, Saga};
 
 /// Makes a network.
-pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()> {
+pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPost) -> Result<()> {
     let name: NetworkName = post.name.parse()?;
     if !post.kind.is_empty() && post.kind != "bridge" {
         return Err(Error::Invalid(format!(
@@ -35,6 +36,7 @@ pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()
     let config = choose_addresses(app, &name, post.put.config).await?;
     let network = Network {
         id: 0,
+        project: project.to_owned(),
         name: name.to_string(),
         kind: "bridge".to_owned(),
         description: post.put.description,
@@ -51,9 +53,13 @@ pub async fn create(app: &App, who: &Requestor, post: NetworksPost) -> Result<()
         saga.unwind().await;
         return Err(error);
     }
-    saga.commit_with(move |tx| Ok(networks::insert(tx, &network)?))
-        .await?;
-    app.resource_event("network-created", url(&name), &name, who);
+    let owner = app.project(project).await?;
+    saga.commit_with(move |tx| {
+        networks::insert(tx, &network)?;
+        gate::check(tx, owner)
+    })
+    .await?;
+    app.project_event("network-created", (project, &name), url(&name), who);
     Ok(())
 }
 
@@ -165,7 +171,7 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> 
         bring_back(app, &before).await;
         return Err(error);
     }
-    app.resource_event("network-updated", url(name), name, who);
+    app.project_event("network-updated", (&before.project, name), url(name), who);
     Ok(())
 }
 
@@ -191,6 +197,7 @@ async fn choose_only_auto(app: &App, name: &str, config: Config) -> Result<Confi
 pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
     let network = find(app, name).await?;
+    let project = network.project.clone();
     let users = used_by(app, name).await?;
     if !users.is_empty() {
         return Err(Error::Conflict(format!(
@@ -206,6 +213,6 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     saga.intend_with(entry, move |tx| Ok(networks::delete(tx, network.id)?))
         .await?;
     saga.unwind().await;
-    app.resource_event("network-deleted", url(name), name, who);
+    app.project_event("network-deleted", (&project, name), url(name), who);
     Ok(())
 }

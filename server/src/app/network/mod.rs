@@ -16,9 +16,10 @@ pub use addresses::{check_devices, check_leases, expanded_all, fixed_addresses};
 pub use change::{create, delete, undo_create, update};
 pub use names::Names;
 pub use nics::{
-    attach, check_nics, forget_hosts, free_host_name, plug, readdress, rename_hosts, unplug,
+    attach, check_nics, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts,
+    unplug,
 };
-pub use view::{get, leases, list, state};
+pub use view::{addresses_of, get, leases, list, list_all, state};
 
 use crate::context::App;
 use crate::db::networks;

@@ -12,13 +12,19 @@ use crate::error::{Error, Result};
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::{Nic, plan_nics};
+use crate::plan::project::Feature;
+
+/// The longest part of a host name, RFC 1035.
+const LONGEST_LABEL: usize = 63;
 
 /// Refuses NICs on networks that do not exist, before anything is made.
-pub async fn check_nics(app: &App, nics: &[Nic]) -> Result<()> {
+pub async fn check_nics(app: &App, project: &str, nics: &[Nic]) -> Result<()> {
     if nics.iter().all(|nic| !nic.managed) {
         return Ok(());
     }
-    let known = app.db.read(networks::list).await?;
+    let owner = app.owner(project, Feature::Networks).await?;
+    let mut known = app.db.read(networks::list).await?;
+    known.retain(|network| network.project == owner);
     match nics
         .iter()
         .find(|nic| nic.managed && !known.iter().any(|network| network.name == nic.bridge))
@@ -45,7 +51,7 @@ pub async fn attach(
             error,
         )
     };
-    readdress(app, &instance.name, nic).await?;
+    readdress(app, &host_name(instance), nic).await?;
     let spec = spec(nic, Switch::ByInit)?;
     attach_under_free_name(app, spec, netns)
         .await
@@ -180,6 +186,21 @@ fn host(instance: &str, nic: &Nic, hwaddr: Mac) -> Result<Host> {
     })
 }
 
+/// The host name of an instance on its networks. Those of other projects have their project behind them, so that two of the
+/// same name are two, and nobody takes the name of another project's instance. dnsmasq allows one label only: it would take
+/// `NAME.PROJECT` for a name in a domain that is not its own, and leave the domain out.
+pub fn host_name(instance: &Instance) -> String {
+    if instance.project == "default" {
+        return instance.name.clone();
+    }
+    let name = format!("{}--{}", instance.name, instance.project.replace('.', "-"));
+    if name.len() <= LONGEST_LABEL {
+        name
+    } else {
+        format!("instance-{}", instance.id)
+    }
+}
+
 fn parse_mac(nic: &Nic) -> Result<Mac> {
     nic.hwaddr
         .parse()
@@ -206,7 +227,7 @@ pub async fn rename_hosts(app: &App, before: &Instance, after: &Instance) {
         let Ok(hwaddr) = parse_mac(&nic) else {
             continue;
         };
-        let Ok(entry) = host(&after.name, &nic, hwaddr) else {
+        let Ok(entry) = host(&host_name(after), &nic, hwaddr) else {
             continue;
         };
         if let Err(error) = app.networking.names.set_host(&nic.bridge, entry).await {
@@ -216,12 +237,10 @@ pub async fn rename_hosts(app: &App, before: &Instance, after: &Instance) {
 }
 
 async fn managed_nics(app: &App, instance: &Instance) -> Vec<Nic> {
-    let known = app
-        .db
-        .read(|tx| db::profiles::list(tx, db::DEFAULT_PROJECT))
-        .await
-        .unwrap_or_default();
-    let Expanded { config, devices } = expand(instance, &known);
+    let Ok(known) = app.db.read(db::profiles::known).await else {
+        return Vec::new();
+    };
+    let Expanded { config, devices } = expand(instance, known.of(&instance.project));
     let nics = plan_nics(instance.id, &instance.name, &config, &devices).unwrap_or_default();
     nics.into_iter().filter(|nic| nic.managed).collect()
 }

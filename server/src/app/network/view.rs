@@ -1,22 +1,32 @@
 //! What users see of networks: managed ones, and the host's own interfaces.
 
+use std::collections::BTreeSet;
+
 use rlxc_api::{
     Network as NetworkView, NetworkLease, NetworkPut, NetworkState, NetworkStateAddress,
     NetworkStateCounters,
 };
 
 use super::find;
+use crate::app::profile;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, networks};
 use crate::error::{Error, Result};
-use crate::model::Network;
+use crate::model::{Instance, Network};
 use crate::plan::expand::expand;
 
-/// Managed networks, and the host's own interfaces.
-pub async fn list(app: &App) -> Result<Vec<NetworkView>> {
+/// The networks of a project; of `default`, the host's own interfaces too.
+pub async fn list(app: &App, project: &str) -> Result<Vec<NetworkView>> {
+    let all = app.db.read(networks::list).await?;
+    let (own, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|network| network.project == project);
     let mut views = Vec::new();
-    for network in app.db.read(networks::list).await? {
+    for network in own {
         views.push(render(app, network).await?);
+    }
+    if project != "default" {
+        return Ok(views);
     }
     let links = app
         .networking
@@ -28,7 +38,11 @@ pub async fn list(app: &App) -> Result<Vec<NetworkView>> {
         .into_iter()
         .filter(|link| link.kind.as_deref() != Some("veth"))
     {
-        if !views.iter().any(|view| view.name == link.name) {
+        let managed = |name: &str| {
+            views.iter().any(|view| view.name == name)
+                || others.iter().any(|network| network.name == name)
+        };
+        if !managed(&link.name) {
             let kind = match (link.kind.as_deref(), link.name.as_str()) {
                 (_, "lo") => "loopback",
                 (Some("bridge"), _) => "bridge",
@@ -49,9 +63,20 @@ pub async fn list(app: &App) -> Result<Vec<NetworkView>> {
     Ok(views)
 }
 
-/// One network, managed or the host's.
-pub async fn get(app: &App, name: &str) -> Result<NetworkView> {
-    let all = list(app).await?;
+/// The networks of all projects.
+pub async fn list_all(app: &App) -> Result<Vec<NetworkView>> {
+    let mut all = list(app, "default").await?;
+    for network in app.db.read(networks::list).await? {
+        if network.project != "default" {
+            all.push(render(app, network).await?);
+        }
+    }
+    Ok(all)
+}
+
+/// One network of a project, managed or the host's.
+pub async fn get(app: &App, project: &str, name: &str) -> Result<NetworkView> {
+    let all = list(app, project).await?;
     all.into_iter()
         .find(|view| view.name == name)
         .ok_or_else(|| Error::not_found("network", name))
@@ -70,7 +95,7 @@ async fn render(app: &App, network: Network) -> Result<NetworkView> {
         managed: true,
         status: "Created".to_owned(),
         locations: vec!["none".to_owned()],
-        project: "default".to_owned(),
+        project: network.project,
     })
 }
 
@@ -78,24 +103,48 @@ pub(super) async fn used_by(app: &App, name: &str) -> Result<Vec<String>> {
     let name = name.to_owned();
     app.db
         .read(move |tx| {
-            let known = db::profiles::list(tx, db::DEFAULT_PROJECT)?;
+            let known = db::profiles::known(tx)?;
             let uses = |devices: &crate::model::Devices| {
                 devices
                     .values()
                     .any(|keys| keys.get("network") == Some(&name))
             };
-            let profiles = known.iter().filter(|profile| uses(&profile.devices));
-            let mut urls: Vec<String> = profiles
-                .map(|profile| format!("/1.0/profiles/{}", profile.name))
+            let mut urls: Vec<String> = db::profiles::list_all(tx)?
+                .iter()
+                .filter(|profile| uses(&profile.devices))
+                .map(|profile| profile::url(&profile.project, &profile.name))
                 .collect();
             let instances = db::instances::list(tx, None)?;
             let plugged = instances
                 .iter()
-                .filter(|instance| uses(&expand(instance, &known).devices));
+                .filter(|instance| uses(&expand(instance, known.of(&instance.project)).devices));
             urls.extend(plugged.map(|instance| instance_url(&instance.project, &instance.name)));
             Ok::<_, Error>(urls)
         })
         .await
+}
+
+/// The Ethernet addresses of a project's instances.
+pub async fn addresses_of(app: &App, project: &str) -> Result<BTreeSet<String>> {
+    let id = app.project(project).await?;
+    let instances = app
+        .db
+        .read(move |tx| db::instances::list(tx, Some(id)))
+        .await?;
+    let own = |instance: &Instance| {
+        let chosen = instance
+            .config
+            .iter()
+            .filter(|(key, _)| key.starts_with("volatile.") && key.ends_with(".hwaddr"))
+            .map(|(_, value)| value.to_lowercase());
+        let fixed = instance
+            .devices
+            .values()
+            .filter_map(|device| device.get("hwaddr"))
+            .map(|value| value.to_lowercase());
+        chosen.chain(fixed).collect::<Vec<_>>()
+    };
+    Ok(instances.iter().flat_map(own).collect())
 }
 
 /// Leases of a managed network.

@@ -319,14 +319,15 @@ async fn used_by(app: &App, pool: &Pool) -> Result<Vec<String>> {
             let images = pools::images(tx, id)?
                 .into_iter()
                 .map(|fingerprint| format!("/1.0/images/{fingerprint}"));
-            let profiles = db::profiles::list(tx, db::DEFAULT_PROJECT)?;
+            let profiles = db::profiles::list_all(tx)?;
             let with_root = profiles.into_iter().filter(|profile| {
                 profile
                     .devices
                     .values()
                     .any(|device| device.get("pool").is_some_and(|pool| *pool == name))
             });
-            let profiles = with_root.map(|profile| format!("/1.0/profiles/{}", profile.name));
+            let profiles =
+                with_root.map(|profile| crate::app::profile::url(&profile.project, &profile.name));
             Ok(instances.chain(images).chain(profiles).collect())
         })
         .await

@@ -8,3 +8,4 @@ mod networks;
 mod operations;
 mod pools;
 mod profiles;
+mod projects;

@@ -14,6 +14,8 @@ use crate::operation::OperationSpec;
 use crate::testing::TestDaemon;
 use crate::trust::{ClientCertificate, Kind, ServerCertificate, Trusted};
 
+mod projects;
+
 /// All paths of all routers, with something in place of each variable.
 fn paths() -> BTreeSet<String> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
@@ -338,6 +340,8 @@ async fn a_restricted_certificate_reaches_its_projects_only() {
         "/1.0/instances",
         "/1.0/instances?project=default",
         "/1.0/profiles",
+        "/1.0/networks",
+        "/1.0/projects/default",
     ] {
         assert_eq!(
             status(&daemon, &get, path, Some(&inside)).await,
@@ -357,13 +361,13 @@ async fn a_restricted_certificate_reaches_its_projects_only() {
     }
     for path in [
         "/1.0/instances?project=other",
-        "/1.0/instances?all-projects=true",
+        "/1.0/instances?all-projects=true&project=default",
         "/1.0/instances?project=default&project=other",
         "/1.0/instances?proj%65ct=other",
-        "/1.0/networks",
-        "/1.0/storage-pools",
-        "/1.0/operations",
-        "/1.0/events",
+        "/1.0/warnings",
+        "/1.0/projects/other",
+        "/1.0/projects/other/state",
+        "/1.0/events?project=other",
         "/internal/shutdown",
     ] {
         assert_eq!(

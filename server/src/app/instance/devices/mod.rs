@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::app::network;
 use crate::context::App;
 use crate::error::{Error, Result};
 use crate::model::{Config, Instance};
@@ -28,7 +29,7 @@ use crate::saga::{JournalEntry, Saga};
 pub struct LiveChange {
     /// The instance's id.
     pub instance: i64,
-    /// Its name.
+    /// Its name, as its networks know it.
     pub name: String,
     /// In the order in which they are carried out.
     pub changes: Vec<Change>,
@@ -60,7 +61,7 @@ pub(super) async fn prepare(
     }
     Ok(LiveChange {
         instance: instance.id,
-        name: instance.name.clone(),
+        name: network::host_name(instance),
         changes,
     })
 }

@@ -14,7 +14,7 @@ pub(super) async fn prepare(app: &App, instance: &Instance, change: &mut Change)
         return Ok(());
     }
     let nic = plan(instance.id, &instance.name, change.device())?;
-    network::check_nics(app, &[nic]).await?;
+    network::check_nics(app, &instance.project, &[nic]).await?;
     match change {
         Change::Add(device) => note(app, instance, device).await,
         Change::Remove(_) | Change::Update { .. } => Ok(()),
