@@ -10,6 +10,7 @@ use rlxc_api::{Cluster, ServerCertificatePut};
 
 use super::edit::Edit;
 use super::extract::Body;
+use super::extract::Params;
 use super::identity::{Caller, Identity};
 use super::render::{Reply, done, sync, tagged};
 use crate::app;

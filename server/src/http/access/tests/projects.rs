@@ -66,6 +66,8 @@ async fn nothing_of_another_project_is_reached_by_any_route() {
                     path.as_str(),
                     "/" | "/1.0"
                         | "/1.0/certificates"
+                        | "/1.0/cluster"
+                        | "/1.0/metrics"
                         | "/1.0/metadata/configuration"
                         | "/1.0/projects"
                         | "/1.0/operations"
