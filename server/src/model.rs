@@ -63,6 +63,23 @@ pub struct Snapshot {
     pub profiles: Vec<String>,
 }
 
+/// A backup of an instance: a file that waits to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The id that names it on disk.
+    pub id: i64,
+    /// The instance's id.
+    pub instance: i64,
+    /// Its name, unique in the instance.
+    pub name: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; when it is removed.
+    pub expires_at: Option<String>,
+    /// Whether it was made without the snapshots.
+    pub instance_only: bool,
+}
+
 /// A profile: keys and devices that instances share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {

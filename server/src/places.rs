@@ -62,6 +62,11 @@ impl Places {
         self.dir.join("scratch")
     }
 
+    /// Backups of an instance that wait to be fetched.
+    pub fn instance_backups(&self, instance: i64) -> PathBuf {
+        self.dir.join("backups").join(instance.to_string())
+    }
+
     /// A storage pool without a `source` of its own.
     pub fn pool(&self, name: &str) -> PathBuf {
         self.dir.join("storage-pools").join(name)

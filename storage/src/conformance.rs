@@ -47,7 +47,7 @@ type Case<'a, P> = fn(&Subject<'a, P>) -> Outcome;
 /// Runs every case on an empty pool, and empties it again after each.
 pub fn check<'a, P: Probe>(driver: &'a dyn Driver, probe: &'a P) -> Outcome {
     let subject = Subject { driver, probe };
-    let cases: [(&str, Case<'a, P>); 10] = [
+    let cases: [(&str, Case<'a, P>); 11] = [
         ("images", Subject::images),
         ("failed filler", Subject::failed_filler),
         ("volumes", Subject::volumes),
@@ -56,6 +56,7 @@ pub fn check<'a, P: Probe>(driver: &'a dyn Driver, probe: &'a P) -> Outcome {
         ("snapshots of running", Subject::frozen_snapshots),
         ("delete in the middle", Subject::delete_in_the_middle),
         ("copies", Subject::copies),
+        ("copies of snapshots", Subject::copies_of_snapshots),
         ("deleted image", Subject::deleted_image),
         ("many snapshots", Subject::many_snapshots),
     ];
@@ -292,6 +293,30 @@ impl<P: Probe> Subject<'_, P> {
         self.expect_state(third, "d")?;
         let root = self.driver.root(third)?;
         self.expect(&root, "base", Some("from the image"))
+    }
+
+    fn copies_of_snapshots(&self) -> Outcome {
+        self.volume(ONE, "a")?;
+        self.driver.create_snapshot(ONE, FIRST, State::Stopped)?;
+        self.write(ONE, "b")?;
+        let source = Source::Copy {
+            from: ONE,
+            snapshot: None,
+        };
+        self.driver.create_volume(TWO, &source)?;
+        self.driver.copy_snapshot(TWO, THIRD, (ONE, FIRST))?;
+        let again = self.driver.copy_snapshot(TWO, THIRD, (ONE, FIRST));
+        let refused = again.is_err_and(|error| error.is_already_there());
+        ensure(refused, "a snapshot was made twice")?;
+        let nothing = self.driver.copy_snapshot(TWO, SECOND, (ONE, SECOND));
+        let refused = nothing.is_err_and(|error| error.is_not_found());
+        ensure(refused, "a snapshot that is not there was copied")?;
+        self.driver.delete_volume(ONE)?;
+        self.expect_state(TWO, "b")?;
+        let root = self.driver.snapshot_root(TWO, THIRD)?;
+        self.expect(&root, "state", Some("a"))?;
+        self.driver.restore_snapshot(TWO, THIRD)?;
+        self.expect_state(TWO, "a")
     }
 
     fn deleted_image(&self) -> Outcome {

@@ -248,5 +248,9 @@ fn set_times(dir: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<(), rusti
     rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
+mod sync;
+
+pub use sync::sync_tree;
+
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,14 @@
 mod pool;
 mod trash;
 
+pub mod backup;
 pub mod conformance;
 pub mod copy;
 pub mod driver;
 pub mod error;
 pub mod image;
+pub mod root;
+pub mod transfer;
 pub mod volume;
 
 pub use driver::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};

@@ -2,6 +2,7 @@
 
 mod admin;
 mod alias;
+mod backup;
 mod config;
 mod image;
 mod instance;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use admin::*;
 pub(crate) use alias::*;
+pub(crate) use backup::*;
 pub(crate) use config::*;
 pub(crate) use image::*;
 pub(crate) use instance::*;
@@ -119,6 +121,10 @@ pub(crate) enum Verb {
     /// Go back to a snapshot (short for `snapshot restore`).
     #[command(hide = true)]
     Restore(SnapshotRestoreArgs),
+    /// Export an instance, with its snapshots, as one file.
+    Export(ExportArgs),
+    /// Create an instance from a file that `export` has made, here or with LXD or Incus.
+    Import(ImportArgs),
     /// Make an image from an instance or a snapshot.
     Publish(PublishArgs),
     /// Read and change the configuration of instances and of the server.

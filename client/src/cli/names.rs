@@ -60,6 +60,8 @@ impl Verb {
             Self::Snapshot(verb) => verb.names(),
             Self::Restore(args) => one(&mut args.instance),
             Self::Publish(args) => one(&mut args.source),
+            Self::Export(args) => one(&mut args.name),
+            Self::Import(args) => optional(&mut args.name),
             Self::Config(verb) => verb.names(),
             Self::Profile(verb) => verb.names(),
             Self::Project(verb) => verb.names(),

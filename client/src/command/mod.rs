@@ -2,6 +2,7 @@
 
 mod admin;
 mod alias;
+mod backup;
 mod config;
 mod copy;
 mod create;
@@ -66,6 +67,8 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<u8> {
         Verb::File(verb) => file::run(context, verb).await,
         Verb::Snapshot(verb) => snapshot::run(context, verb).await,
         Verb::Restore(args) => snapshot::restore(context, &args).await,
+        Verb::Export(args) => backup::export(context, args).await,
+        Verb::Import(args) => backup::import(context, args).await,
         Verb::Publish(args) => publish::run(context, args).await,
         Verb::Config(verb) => config::run(context, verb).await,
         Verb::Profile(verb) => profile::run(context, verb).await,

@@ -145,7 +145,7 @@ async fn create(path: &Path) -> Result<File, ClientError> {
         .map_err(ClientError::io(format!("create {}", path.display())))
 }
 
-async fn save(
+pub(super) async fn save(
     response: HttpResponse<Incoming>,
     path: &str,
     target: &Path,

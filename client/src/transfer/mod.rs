@@ -1,5 +1,6 @@
-//! Images and files: streamed between the daemon and the disk, never held in memory.
+//! Images, backups and files: streamed between the daemon and the disk, never held in memory.
 
+mod backup;
 mod export;
 mod file;
 mod template;
@@ -29,18 +30,30 @@ type Chunks = BoxStream<'static, Result<Bytes, std::io::Error>>;
 impl Connection {
     /// GET of something that is no JSON, whose body is still to be read.
     async fn download(&self, path: &str) -> Result<HttpResponse<Incoming>, ClientError> {
-        let request = request(Method::GET, path)
-            .body(full(Bytes::new()))
+        let head = request(Method::GET, path);
+        self.download_by(head, path, Bytes::new()).await
+    }
+
+    /// The same by any request.
+    async fn download_by(
+        &self,
+        head: hyper::http::request::Builder,
+        path: &str,
+        body: Bytes,
+    ) -> Result<HttpResponse<Incoming>, ClientError> {
+        let request = head
+            .body(full(body))
             .map_err(|source| ClientError::Request {
                 path: path.to_owned(),
                 source,
             })?;
+        let method = request.method().clone();
         let response = self.send_streaming(request).await?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status().as_u16();
-        let bytes = collect(Method::GET, path, response).await?;
+        let bytes = collect(method, path, response).await?;
         parse::<serde_json::Value>(path, status.max(400), &bytes)?;
         Err(ClientError::Incomplete {
             path: path.to_owned(),

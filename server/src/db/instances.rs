@@ -172,6 +172,15 @@ pub fn relocate(tx: &Transaction<'_>, id: i64, project: i64, name: &str) -> Resu
     Ok(())
 }
 
+/// Notes that its root volume is on another pool.
+pub fn set_pool(tx: &Transaction<'_>, id: i64, pool: i64) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE instances SET pool_id = ?2 WHERE id = ?1",
+        params![id, pool],
+    )?;
+    Ok(())
+}
+
 /// Removes, with its snapshots' rows.
 pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
     snapshots::delete_all(tx, id)?;

@@ -2,6 +2,7 @@
 //!
 //! One file a table family; SQL stands as literal text beside the function that runs it.
 
+pub mod backups;
 pub mod certificates;
 pub mod config;
 pub mod images;

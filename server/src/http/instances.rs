@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::routing::get;
 use rlxc_api::{InstancePost, InstanceStatePut, InstancesPost, InstancesPut};
 
@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .post(rename)
                 .delete(remove),
         )
+        .merge(super::backups::routes())
         .route("/{name}/state", get(state).put(change_state))
         .merge(sessions::routes())
         .merge(files::routes())
@@ -56,12 +57,11 @@ async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     })
 }
 
-async fn create(
-    State(app): Daemon,
-    caller: Caller,
-    params: Params,
-    Body(post): Body<InstancesPost>,
-) -> Reply {
+async fn create(State(app): Daemon, caller: Caller, params: Params, request: Request) -> Reply {
+    if super::backups::is_upload(request.headers()) {
+        return super::backups::import(&app, &caller.requestor, &params, request).await;
+    }
+    let Body(post) = Body::<InstancesPost>::from_request(request, &()).await?;
     caller.check_reach(&post.source.project)?;
     accepted(instance::create(&app, &caller.requestor, &params.project, post).await?)
 }
@@ -139,11 +139,20 @@ async fn rename(
         let from = (params.project.as_str(), name.as_str());
         return accepted(instance::relocate(&app, &who, from, to).await?);
     }
-    if post.migration || !post.pool.is_empty() {
+    if !post.project.is_empty() && post.project != params.project {
         return Err(Error::Invalid(
-            "an instance can't go to another server or pool this way".to_owned(),
+            "an instance goes to another project or to another pool, one after the other"
+                .to_owned(),
         )
         .into());
+    }
+    if !post.pool.is_empty() {
+        return accepted(instance::move_to_pool(&app, &who, &params.project, &name, post).await?);
+    }
+    if post.migration {
+        return Err(
+            Error::Invalid("an instance can't go to another server this way".to_owned()).into(),
+        );
     }
     accepted(instance::rename(&app, &who, &params.project, &name, &post.name).await?)
 }

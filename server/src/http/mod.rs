@@ -2,6 +2,7 @@
 //! stop here.
 
 mod access;
+mod backups;
 mod certificates;
 mod cross_origin;
 mod edit;

@@ -10,6 +10,10 @@ pub const SCOPE: Scope = Scope {
     called: "server key",
     groups: &[
         Group {
+            name: "backups",
+            keys: BACKUPS,
+        },
+        Group {
             name: "core",
             keys: CORE,
         },
@@ -23,6 +27,11 @@ pub const SCOPE: Scope = Scope {
         },
     ],
 };
+
+#[rustfmt::skip]
+const BACKUPS: &[Key] = &[
+    Key::new("backups.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz"), "How backups are compressed that say nothing of it").or("zstd").live(),
+];
 
 #[rustfmt::skip]
 const CORE: &[Key] = &[

@@ -68,6 +68,18 @@ pub enum JournalEntry {
         /// The snapshot's id.
         snapshot: i64,
     },
+    /// A backup of an instance: made on the way to a new one, or to be removed.
+    Backup {
+        /// The instance's id.
+        instance: i64,
+        /// The backup's id.
+        id: i64,
+    },
+    /// All backups of an instance that is deleted.
+    Backups {
+        /// The instance's id.
+        instance: i64,
+    },
     /// The bridge, rules and DHCP server of a network.
     Network {
         /// Its name.
@@ -99,6 +111,12 @@ impl JournalEntry {
                 instance,
                 snapshot,
             } => finish_restore(app, pool, *instance, *snapshot).await,
+            Self::Backup { instance, id } => {
+                crate::app::instance::backup::remove(app, *instance, *id).await
+            }
+            Self::Backups { instance } => {
+                crate::app::instance::backup::remove_all(app, *instance).await
+            }
             Self::Network { name } => crate::app::network::undo_create(app, name).await,
             Self::Devices(live) => crate::app::instance::undo_devices(app, live).await,
         }
@@ -120,6 +138,8 @@ impl JournalEntry {
             Self::Instance { .. }
             | Self::Volume { .. }
             | Self::Snapshot { .. }
+            | Self::Backup { .. }
+            | Self::Backups { .. }
             | Self::Frozen { .. }
             | Self::Restore { .. }
             | Self::Devices(_) => None,
@@ -134,6 +154,8 @@ impl JournalEntry {
             Self::Instance { .. }
             | Self::Volume { .. }
             | Self::Snapshot { .. }
+            | Self::Backup { .. }
+            | Self::Backups { .. }
             | Self::ImageFiles { .. }
             | Self::PoolImage { .. }
             | Self::Pool { .. }
@@ -213,6 +235,12 @@ pub fn instance_volume(id: i64) -> VolumeRef {
         kind: VolumeKind::Container,
         id: id.unsigned_abs(),
     }
+}
+
+/// The id of a snapshot that nobody sees, taken on the way of something that concerns the instance `id` too. Rows count
+/// from 1 and never get there.
+pub fn hidden_snapshot(id: i64) -> i64 {
+    (1 << 62) + id
 }
 
 /// A snapshot's id as storage drivers take it.

@@ -10,7 +10,7 @@ mod tests;
 
 use rlxc_sys::chain::chain;
 
-pub use entry::{JournalEntry, instance_volume, snapshot_id};
+pub use entry::{JournalEntry, hidden_snapshot, instance_volume, snapshot_id};
 
 use crate::context::App;
 use crate::db;
@@ -26,6 +26,8 @@ pub struct Saga<'a> {
     app: &'a App,
     operation: String,
     entries: Vec<(i64, JournalEntry)>,
+    /// Numbers of the entries that are undone even if all goes well.
+    temporary: Vec<i64>,
 }
 
 impl<'a> Saga<'a> {
@@ -35,6 +37,7 @@ impl<'a> Saga<'a> {
             app,
             operation: operation.to_owned(),
             entries: Vec::new(),
+            temporary: Vec::new(),
         }
     }
 
@@ -52,6 +55,14 @@ impl<'a> Saga<'a> {
             .note(move |tx| db::journal::append(tx, &operation, &text))
             .await?;
         self.entries.push((id, entry));
+        Ok(())
+    }
+
+    /// Records what the caller does next for as long as the operation lasts: it is undone in any case.
+    pub async fn intend_temporary(&mut self, entry: JournalEntry) -> Result<()> {
+        self.intend(entry).await?;
+        self.temporary
+            .extend(self.entries.last().map(|(id, _)| *id));
         Ok(())
     }
 
@@ -113,14 +124,17 @@ impl<'a> Saga<'a> {
         }
     }
 
+    /// What the journal forgets when all went well.
     fn ids(&self) -> Vec<i64> {
-        self.entries.iter().map(|(id, _)| *id).collect()
+        let ids = self.entries.iter().map(|(id, _)| *id);
+        ids.filter(|id| !self.temporary.contains(id)).collect()
     }
 
-    async fn unless_failed<T>(self, result: Result<T>) -> Result<T> {
-        if result.is_err() {
-            self.unwind().await;
+    async fn unless_failed<T>(mut self, result: Result<T>) -> Result<T> {
+        if result.is_ok() {
+            self.entries.retain(|(id, _)| self.temporary.contains(id));
         }
+        self.unwind().await;
         result
     }
 
@@ -138,6 +152,15 @@ impl<'a> Saga<'a> {
             failed @ Err(_) => self.unless_failed(failed).await,
         }
     }
+}
+
+/// Writes an entry in a transaction of the caller's; its number.
+pub fn append(
+    tx: &rusqlite::Transaction<'_>,
+    operation: &str,
+    entry: &JournalEntry,
+) -> Result<i64> {
+    Ok(db::journal::append(tx, operation, &encode(entry)?)?)
 }
 
 fn forget(tx: &rusqlite::Transaction<'_>, ids: &[i64]) -> Result<()> {

@@ -156,6 +156,44 @@ async fn copy_an_instance() {
 }
 
 #[tokio::test]
+async fn copy_an_instance_with_snapshots() {
+    let body = json!({"name": "c2", "source": {"type": "copy", "source": "c1"}});
+    let steps = every_step(with_snapshot, Method::POST, "/1.0/instances", body).await;
+    assert!(steps.contains(&"copy snapshot"), "{steps:?}");
+}
+
+async fn with_copy() -> TestDaemon {
+    let daemon = with_snapshot().await;
+    let body = json!({"name": "c2", "source": {"type": "copy", "source": "c1"}});
+    daemon.ok(Method::POST, "/1.0/instances", body).await;
+    let url = "/1.0/instances/c1/snapshots";
+    daemon.ok(Method::POST, url, json!({"name": "s2"})).await;
+    daemon
+}
+
+#[tokio::test]
+async fn refresh_a_copy() {
+    let source = json!({"type": "copy", "source": "c1", "refresh": true});
+    let body = json!({"name": "c2", "source": source});
+    let steps = every_step(with_copy, Method::POST, "/1.0/instances", body).await;
+    assert!(steps.contains(&"copy snapshot"), "{steps:?}");
+}
+
+async fn with_two_pools() -> TestDaemon {
+    let daemon = with_snapshot().await;
+    let post = json!({"name": "other", "driver": "dir"});
+    daemon.ok(Method::POST, "/1.0/storage-pools", post).await;
+    daemon
+}
+
+#[tokio::test]
+async fn move_to_another_pool() {
+    let body = json!({"name": "c9", "migration": true, "pool": "other"});
+    let steps = every_step(with_two_pools, Method::POST, "/1.0/instances/c1", body).await;
+    assert!(steps.contains(&"delete volume"), "{steps:?}");
+}
+
+#[tokio::test]
 async fn copy_a_snapshot() {
     let body = json!({"name": "c2", "source": {"type": "copy", "source": "c1/s1"}});
     every_step(with_snapshot, Method::POST, "/1.0/instances", body).await;

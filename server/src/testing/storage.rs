@@ -134,6 +134,17 @@ impl Driver for FaultyDriver {
         })
     }
 
+    fn copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        from: (VolumeRef, SnapshotId),
+    ) -> Result<(), Error> {
+        step(&self.faults, "copy snapshot", || {
+            self.inner.copy_snapshot(volume, snapshot, from)
+        })
+    }
+
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
         // From this one there is no way back, so drivers promise that one that failed did nothing.
         match self.faults.step("restore snapshot") {

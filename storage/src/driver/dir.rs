@@ -100,6 +100,17 @@ impl DirDriver {
 
     fn try_create_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
         let from = existing_volume(&self.pool, volume)?;
+        self.copy_as_snapshot(&from, volume, snapshot)
+    }
+
+    /// Copies `from`, a directory like `containers/<id>`, into a new snapshot.
+    fn copy_as_snapshot(
+        &self,
+        from: &Path,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+    ) -> Result<(), Cause> {
+        existing_volume(&self.pool, volume)?;
         let path = self.snapshot_dir(volume, snapshot);
         if path.exists() {
             return Err(already_there(&path));
@@ -110,7 +121,7 @@ impl DirDriver {
             &scratch.path().join("rootfs"),
             Attributes::Content,
         )?;
-        copy_metadata(&from, scratch.path())?;
+        copy_metadata(from, scratch.path())?;
         sync(scratch.path())?;
         if PoolDir::place(scratch, &path)? {
             return Ok(());
@@ -216,6 +227,17 @@ impl Driver for DirDriver {
     ) -> Result<(), Error> {
         self.try_create_snapshot(volume, snapshot)
             .snapshot("create", volume, snapshot)
+    }
+
+    fn copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        (from, of): (VolumeRef, SnapshotId),
+    ) -> Result<(), Error> {
+        self.existing_snapshot(from, of)
+            .and_then(|from| self.copy_as_snapshot(&from, volume, snapshot))
+            .snapshot("copy", volume, snapshot)
     }
 
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {

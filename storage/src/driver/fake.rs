@@ -249,6 +249,27 @@ impl Driver for FakeDriver {
         Ok(())
     }
 
+    fn copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        (from, of): (VolumeRef, SnapshotId),
+    ) -> Result<(), Error> {
+        let source = Source::Copy {
+            from,
+            snapshot: Some(of),
+        };
+        let mut memory = self.memory();
+        let files = memory.files(&source).snapshot("copy", volume, snapshot)?;
+        let content = memory.volume(volume).snapshot("copy", volume, snapshot)?;
+        if content.snapshots.contains_key(&snapshot) {
+            let what = format!("snapshot {snapshot}");
+            return Err(Cause::AlreadyThere { what }).snapshot("copy", volume, snapshot);
+        }
+        content.snapshots.insert(snapshot, files);
+        Ok(())
+    }
+
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
         let source = Source::Copy {
             from: volume,

@@ -3,7 +3,7 @@
 pub mod dir;
 pub mod fake;
 pub mod overlay;
-mod shared;
+pub(crate) mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -136,6 +136,14 @@ pub trait Driver: Send + Sync + Debug {
         volume: VolumeRef,
         snapshot: SnapshotId,
         state: State,
+    ) -> Result<(), Error>;
+
+    /// Gives the volume a snapshot that holds what a snapshot of another volume of the same pool holds.
+    fn copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        from: (VolumeRef, SnapshotId),
     ) -> Result<(), Error>;
 
     /// Makes the volume, which is not in use, what it was when the snapshot was taken. Later snapshots stay.

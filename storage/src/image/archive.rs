@@ -12,40 +12,12 @@ use tar::{EntryType, Header};
 
 use super::ImageError;
 use super::compression::read_error;
+pub(crate) use super::entry::{Attributes, Device, Entry, Kind};
 use super::sparse::{self, SparseMap};
 
 /// Pax records and long names are held in memory.
 pub(crate) const EXTENSION_LIMIT: u64 = 1 << 20;
 const BLOCK: u64 = 512;
-
-/// What an entry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Directory,
-    File(Option<SparseMap>),
-    Symlink(Vec<u8>),
-    HardLink(Vec<u8>),
-    Fifo,
-    Device,
-}
-
-/// One entry; its data, if it has any, is read from the archive next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) path: Vec<u8>,
-    pub(crate) kind: Kind,
-    pub(crate) attributes: Attributes,
-}
-
-/// Owner, mode, time and extended attributes of an entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Attributes {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mode: u32,
-    pub(crate) mtime: (i64, u32),
-    pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
-}
 
 /// What pax records and GNU extensions say about the entry that follows.
 #[derive(Debug, Clone, Default)]
@@ -278,7 +250,11 @@ impl<R: Read> Archive<R> {
             EntryType::Symlink => Kind::Symlink(link.unwrap_or_default()),
             EntryType::Link => Kind::HardLink(link.unwrap_or_default()),
             EntryType::Fifo => Kind::Fifo,
-            EntryType::Char | EntryType::Block => Kind::Device,
+            EntryType::Char | EntryType::Block => Kind::Device(Device {
+                block: kind == EntryType::Block,
+                major: header.device_major().ok().flatten().unwrap_or(0),
+                minor: header.device_minor().ok().flatten().unwrap_or(0),
+            }),
             other => {
                 let problem = format!("an entry of the unknown type {:#04x}", other.as_byte());
                 return Err(self.malformed(problem));

@@ -1,6 +1,5 @@
 //! Compressed streams: told by their first bytes, decompressed in a thread of their own while another writes.
 
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
@@ -40,13 +39,15 @@ const XZ_MEMORY: u64 = 512 << 20;
 const CHUNK: usize = 1 << 18;
 const CHUNKS_AHEAD: usize = 16;
 
+/// Bytes that tell what a file is.
+const START: u64 = 262;
+
 impl Format {
     pub(crate) fn identify(path: &Path) -> Result<Self, ImageError> {
-        let mut start = Vec::new();
-        file::open(path)?
-            .take(262)
-            .read_to_end(&mut start)
-            .map_err(|source| read_error(path, source))?;
+        Self::of(&first_bytes(&mut file::open(path)?, path)?, path)
+    }
+
+    fn of(start: &[u8], path: &Path) -> Result<Self, ImageError> {
         let begins = |magic: &[u8]| start.starts_with(magic);
         let known = match () {
             () if begins(b"\xfd7zXZ\0") => Self::Tar(Compression::Xz),
@@ -66,6 +67,15 @@ impl Format {
         };
         Ok(known)
     }
+}
+
+fn first_bytes(reader: &mut impl Read, path: &Path) -> Result<Vec<u8>, ImageError> {
+    let mut start = Vec::new();
+    reader
+        .take(START)
+        .read_to_end(&mut start)
+        .map_err(|source| read_error(path, source))?;
+    Ok(start)
 }
 
 pub(crate) fn read_error(path: &Path, source: io::Error) -> ImageError {
@@ -101,14 +111,35 @@ pub(crate) struct Decompressed {
 
 impl Decompressed {
     pub(crate) fn open(path: &Path, compression: Compression) -> Result<Self, ImageError> {
+        Self::start(Box::new(file::open(path)?), compression, path)
+    }
+
+    /// The same for a stream, which tells by its first bytes what it is. `name` is for errors.
+    pub(crate) fn of_stream(
+        mut stream: impl Read + Send + 'static,
+        name: &Path,
+    ) -> Result<Self, ImageError> {
+        let start = first_bytes(&mut stream, name)?;
+        match Format::of(&start, name)? {
+            Format::Tar(compression) => {
+                let whole = io::Cursor::new(start).chain(stream);
+                Self::start(Box::new(whole), compression, name)
+            }
+            Format::Squashfs => Err(ImageError::Malformed {
+                path: name.to_owned(),
+                problem: "it is a squashfs".into(),
+            }),
+        }
+    }
+
+    fn start(
+        inner: Box<dyn Read + Send>,
+        compression: Compression,
+        path: &Path,
+    ) -> Result<Self, ImageError> {
         let taken = std::sync::Arc::default();
-        let file = BufReader::with_capacity(
-            CHUNK,
-            Counted {
-                inner: file::open(path)?,
-                count: std::sync::Arc::clone(&taken),
-            },
-        );
+        let count = std::sync::Arc::clone(&taken);
+        let file = BufReader::with_capacity(CHUNK, Counted { inner, count });
         let reader = decoder(file, compression, path)?;
         let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
         std::thread::Builder::new()
@@ -167,7 +198,7 @@ fn pump(mut reader: Box<dyn Read + Send>, sender: &SyncSender<io::Result<Vec<u8>
 }
 
 fn decoder(
-    file: BufReader<Counted<File>>,
+    file: BufReader<Counted<Box<dyn Read + Send>>>,
     compression: Compression,
     path: &Path,
 ) -> Result<Box<dyn Read + Send>, ImageError> {
@@ -185,17 +216,23 @@ fn decoder(
             Box::new(liblzma::bufread::XzDecoder::new_stream(file, stream))
         }
         Compression::Bzip2 => {
-            let child = Tool::new("bzip2")
+            let mut child = Tool::new("bzip2")
                 .args(["-dc"])
                 .command()?
-                .stdin(file.into_inner().inner)
+                .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
                 .map_err(failed)?;
+            feed(file, child.stdin.take());
             Box::new(ChildOutput { child })
         }
     })
+}
+
+/// Writes all of it to a program, in a thread. A stream that ends too early makes the program fail.
+fn feed(mut from: impl Read + Send + 'static, to: Option<std::process::ChildStdin>) {
+    std::thread::spawn(move || to.map(|mut to| io::copy(&mut from, &mut to)));
 }
 
 /// What a decompressor writes; its failure is an error at the end, not a short stream.

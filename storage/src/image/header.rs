@@ -6,17 +6,20 @@ use std::path::PathBuf;
 
 /// What is said about an entry.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) kind: tar::EntryType,
-    pub(super) path: PathBuf,
-    pub(super) link: Option<OsString>,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) mtime: i64,
-    pub(super) size: u64,
-    pub(super) device: u64,
-    pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
+pub(crate) struct Item {
+    pub(crate) kind: tar::EntryType,
+    pub(crate) path: PathBuf,
+    pub(crate) link: Option<OsString>,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: i64,
+    pub(crate) nanoseconds: u32,
+    /// The size of a file with holes, whose data begins with a map.
+    pub(crate) sparse: Option<u64>,
+    pub(crate) size: u64,
+    pub(crate) device: u64,
+    pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
 impl Default for Item {
@@ -29,6 +32,8 @@ impl Default for Item {
             uid: 0,
             gid: 0,
             mtime: 0,
+            nanoseconds: 0,
+            sparse: None,
             size: 0,
             device: 0,
             xattrs: Vec::new(),
@@ -43,7 +48,7 @@ const ID_MAX: u32 = 0o7_777_777;
 const SIZE_MAX: u64 = 0o77_777_777_777;
 
 /// Pax records for what the header has no room for; empty if it has.
-pub(super) fn pax_records(item: &Item) -> Vec<u8> {
+pub(crate) fn pax_records(item: &Item) -> Vec<u8> {
     let mut records = Vec::new();
     let path = item.path.as_os_str().as_bytes();
     if path.len() > NAME_LENGTH {
@@ -60,14 +65,37 @@ pub(super) fn pax_records(item: &Item) -> Vec<u8> {
             push(&mut records, key.as_bytes(), id.to_string().as_bytes());
         }
     }
-    if !fits_time(item.mtime) {
-        push(&mut records, b"mtime", item.mtime.to_string().as_bytes());
+    if let Some(time) = exact_time(item) {
+        push(&mut records, b"mtime", time.as_bytes());
+    }
+    if let Some(size) = item.sparse {
+        push(&mut records, b"GNU.sparse.major", b"1");
+        push(&mut records, b"GNU.sparse.minor", b"0");
+        push(&mut records, b"GNU.sparse.name", path);
+        push(
+            &mut records,
+            b"GNU.sparse.realsize",
+            size.to_string().as_bytes(),
+        );
     }
     for (name, value) in &item.xattrs {
         let key = [b"SCHILY.xattr.", name.as_bytes()].concat();
         push(&mut records, &key, value);
     }
     records
+}
+
+/// The time, where the header's field can't hold it.
+fn exact_time(item: &Item) -> Option<String> {
+    match (item.mtime, item.nanoseconds) {
+        (seconds, 0) => (!fits_time(seconds)).then(|| seconds.to_string()),
+        // The fraction of a negative number counts downwards.
+        (seconds, nanoseconds) if seconds < 0 => {
+            let (whole, rest) = (-(seconds + 1), 1_000_000_000 - nanoseconds);
+            Some(format!("-{whole}.{rest:09}"))
+        }
+        (seconds, nanoseconds) => Some(format!("{seconds}.{nanoseconds:09}")),
+    }
 }
 
 fn fits_time(seconds: i64) -> bool {
@@ -90,7 +118,7 @@ fn push(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 }
 
 /// The ustar header. What does not fit is cut short or 0; the pax records before it say the whole.
-pub(super) fn plain_header(item: &Item) -> tar::Header {
+pub(crate) fn plain_header(item: &Item) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     let cut = |bytes: &[u8], into: &mut [u8; NAME_LENGTH]| {
         let length = bytes.len().min(NAME_LENGTH);

@@ -3,17 +3,18 @@
 //! An image is one tarball with `metadata.yaml`, `templates/` and `rootfs/` (unified), or a tarball of the first
 //! two and a root that is a tarball or a squashfs (split). Compression is told by the first bytes, never by a name.
 
-mod archive;
-mod compression;
+pub(crate) mod archive;
+pub(crate) mod compression;
+mod entry;
 mod fingerprint;
-mod header;
+pub(crate) mod header;
 mod inspect;
 mod metadata;
-mod pack;
+pub(crate) mod pack;
 mod sparse;
 mod squashfs;
-mod unpack;
-mod writer;
+pub(crate) mod unpack;
+pub(crate) mod writer;
 
 use std::path::PathBuf;
 
@@ -46,7 +47,7 @@ pub enum ImageError {
     #[error(transparent)]
     Copy(#[from] crate::copy::CopyError),
     /// Reading the archive: it is damaged, or shorter than it says.
-    #[error("read the image `{}`", path.display())]
+    #[error("read the archive `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -63,7 +64,7 @@ pub enum ImageError {
         problem: String,
     },
     /// An entry that must not be in an image.
-    #[error("the image entry `{entry}` is refused: {reason}")]
+    #[error("the archive entry `{entry}` is refused: {reason}")]
     Refused {
         /// Its path in the archive.
         entry: String,
@@ -71,7 +72,7 @@ pub enum ImageError {
         reason: &'static str,
     },
     /// Putting an entry on disk.
-    #[error("unpack the image entry `{entry}`")]
+    #[error("unpack the archive entry `{entry}`")]
     Entry {
         /// Its path in the archive.
         entry: String,
@@ -80,7 +81,7 @@ pub enum ImageError {
         source: FileError,
     },
     /// It unpacks to more than is allowed.
-    #[error("the image unpacks to more than {limit} {unit}")]
+    #[error("the archive unpacks to more than {limit} {unit}")]
     TooBig {
         /// The limit.
         limit: u64,
@@ -100,11 +101,23 @@ pub enum ImageError {
         #[source]
         source: serde_norway::Error,
     },
+    /// A description in YAML does not parse, or can't be written.
+    #[error("`{name}` of the backup")]
+    Yaml {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: serde_norway::Error,
+    },
+    /// Who asked for it could not take it.
+    #[error(transparent)]
+    Taker(crate::error::FillError),
     /// A program that reads or writes a format for us.
     #[error(transparent)]
     Tool(#[from] ToolError),
     /// Writing a new image.
-    #[error("write the image")]
+    #[error("write the archive")]
     Write {
         /// Why.
         #[source]
@@ -115,6 +128,6 @@ pub enum ImageError {
     Root {
         /// Why.
         #[source]
-        source: rlxc_sys::rollback::UndoError,
+        source: crate::root::RootError,
     },
 }

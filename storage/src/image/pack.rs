@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read, Seek as _, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,7 @@ use super::header::{Item, pax_records, plain_header};
 use super::writer::allows_xattr;
 use super::{Compression, ImageError, ImageMetadata};
 use crate::copy::{CopyError, DEPTH_LIMIT};
+use crate::root;
 
 /// An image to be made.
 #[derive(Debug, Clone, Copy)]
@@ -42,47 +43,27 @@ pub fn pack<W: Write>(
     out: W,
     progress: &dyn Fn(u64),
 ) -> Result<(String, u64, W), ImageError> {
-    let root = open_root(order.root)?;
+    let root = root::open(order.root).map_err(|source| ImageError::Root { source })?;
     let write = |source| ImageError::Write { source };
     let compressor = Compressor::new(Fingerprinter::new(out), order.compression);
-    let mut packing = Packing {
-        out: compressor.map_err(write)?,
-        linked: HashMap::new(),
-        path: PathBuf::from("metadata.yaml"),
-        bytes: 0,
-        progress,
-        buffer: vec![0; 1 << 18],
-    };
-    packing.text(order.metadata)?;
+    let mut packing = Packing::new(compressor.map_err(write)?, progress);
+    let text = order.metadata.render()?;
+    packing.text(
+        "metadata.yaml",
+        text.as_bytes(),
+        order.metadata.creation_date,
+    )?;
     if let Some(templates) = order.templates.filter(|path| path.is_dir()) {
-        packing.path = PathBuf::from("templates");
-        packing.directory(path::open_dir(templates)?.as_fd(), 0)?;
+        packing.tree("templates", &path::open_dir(templates)?)?;
     }
-    packing.path = PathBuf::from("rootfs");
-    packing.directory(root.as_fd(), 0)?;
-    // The end mark: two blocks of zeros.
-    packing.out.write_all(&[0; 1024]).map_err(write)?;
-    progress(packing.bytes);
-    let sum = packing.out.finish().map_err(write)?;
+    packing.tree("rootfs", &root)?;
+    let sum = packing.end()?.finish().map_err(write)?;
     Ok(sum.finish())
 }
 
-/// A root as one tree that can be read.
-fn open_root(source: &RootSource) -> Result<OwnedFd, ImageError> {
-    if let RootSource::Tree { path } = source {
-        return Ok(path::open_dir(path)?);
-    }
-    let mount = rlxc_sys::mount::assemble(source, None).map_err(|error| ImageError::Root {
-        source: error.into(),
-    })?;
-    // A detached mount is open as a path only; this keeps it alive as well.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(&mount, ".", flags, Mode::empty())
-        .map_err(|errno| FileError::new("open directory", "rootfs", errno).into())
-}
-
-struct Packing<'a, W: Write> {
-    out: Compressor<Fingerprinter<W>>,
+/// An archive in the making.
+pub(crate) struct Packing<'a, W: Write> {
+    out: W,
     /// The first name of each file that has several.
     linked: HashMap<(u64, u64), PathBuf>,
     /// The path in the archive of what is being packed.
@@ -90,26 +71,77 @@ struct Packing<'a, W: Write> {
     bytes: u64,
     progress: &'a dyn Fn(u64),
     buffer: Vec<u8>,
+    /// Whether holes stay holes and times are kept to the nanosecond.
+    precise: bool,
+}
+
+impl<'a, W: Write> Packing<'a, W> {
+    pub(crate) fn new(out: W, progress: &'a dyn Fn(u64)) -> Self {
+        Self {
+            out,
+            linked: HashMap::new(),
+            path: PathBuf::new(),
+            bytes: 0,
+            progress,
+            buffer: vec![0; 1 << 18],
+            precise: false,
+        }
+    }
+
+    /// Keeps holes, and times to the nanosecond.
+    pub(crate) fn precise(self) -> Self {
+        Self {
+            precise: true,
+            ..self
+        }
+    }
+
+    /// Adds a file of ours.
+    pub(crate) fn text(
+        &mut self,
+        path: impl Into<PathBuf>,
+        text: &[u8],
+        mtime: i64,
+    ) -> Result<(), ImageError> {
+        self.path = path.into();
+        let item = Item {
+            kind: tar::EntryType::Regular,
+            path: self.path.clone(),
+            mode: 0o644,
+            mtime,
+            size: text.len() as u64,
+            ..Item::default()
+        };
+        self.header(&item)?;
+        self.data(&mut &*text, item.size)
+    }
+
+    /// Adds a directory with all that is in it.
+    pub(crate) fn tree(
+        &mut self,
+        path: impl Into<PathBuf>,
+        dir: &impl AsFd,
+    ) -> Result<(), ImageError> {
+        self.path = path.into();
+        // Numbers of inodes mean nothing beyond one mount.
+        self.linked.clear();
+        self.directory(dir.as_fd(), 0)
+    }
+
+    /// Writes the end mark: two blocks of zeros.
+    pub(crate) fn end(mut self) -> Result<W, ImageError> {
+        self.out
+            .write_all(&[0; 1024])
+            .map_err(|source| ImageError::Write { source })?;
+        (self.progress)(self.bytes);
+        Ok(self.out)
+    }
 }
 
 impl<W: Write> Packing<'_, W> {
     fn error(&self, action: &'static str) -> impl FnOnce(Errno) -> FileError {
         let path = self.path.clone();
         move |errno| FileError::new(action, path, errno)
-    }
-
-    fn text(&mut self, metadata: &ImageMetadata) -> Result<(), ImageError> {
-        let text = metadata.render()?;
-        let item = Item {
-            kind: tar::EntryType::Regular,
-            path: self.path.clone(),
-            mode: 0o644,
-            mtime: metadata.creation_date,
-            size: text.len() as u64,
-            ..Item::default()
-        };
-        self.header(&item)?;
-        self.data(&mut text.as_bytes(), item.size)
     }
 
     fn header(&mut self, item: &Item) -> Result<(), ImageError> {
@@ -139,8 +171,13 @@ impl<W: Write> Packing<'_, W> {
             .map_err(|source| ImageError::Write { source })
     }
 
-    /// Exactly `size` bytes: what a file became shorter by meanwhile is zeros, what it grew by is left out.
     fn data(&mut self, from: &mut dyn Read, size: u64) -> Result<(), ImageError> {
+        self.exactly(from, size)?;
+        self.pad(size)
+    }
+
+    /// Exactly `size` bytes: what a file became shorter by meanwhile is zeros, what it grew by is left out.
+    fn exactly(&mut self, from: &mut dyn Read, size: u64) -> Result<(), ImageError> {
         let mut left = size;
         let mut buffer = std::mem::take(&mut self.buffer);
         while left > 0 {
@@ -162,7 +199,7 @@ impl<W: Write> Packing<'_, W> {
             left -= count as u64;
         }
         self.buffer = buffer;
-        self.pad(size)
+        Ok(())
     }
 
     /// An entry for the directory `dir`, then all that is in it.
@@ -213,14 +250,9 @@ impl<W: Write> Packing<'_, W> {
         }
         match kind {
             FileType::RegularFile => {
-                let mut item = self.item(tar::EntryType::Regular, entry, &stat)?;
-                item.size = u64::try_from(stat.st_size).unwrap_or(0);
-                let mut file = File::from(open(OFlags::NONBLOCK).map_err(self.error("open"))?);
-                self.header(&item)?;
-                self.data(&mut file, item.size)?;
-                self.bytes += item.size;
-                (self.progress)(self.bytes);
-                Ok(())
+                let item = self.item(tar::EntryType::Regular, entry, &stat)?;
+                let file = File::from(open(OFlags::NONBLOCK).map_err(self.error("open"))?);
+                self.regular(item, file, &stat)
             }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(entry.dir, entry.name, Vec::new())
@@ -239,6 +271,52 @@ impl<W: Write> Packing<'_, W> {
             // Sockets are made by who listens on them.
             _ => Ok(()),
         }
+    }
+
+    fn regular(&mut self, mut item: Item, mut file: File, stat: &Stat) -> Result<(), ImageError> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let stored = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        let pieces = if self.precise && stored < size {
+            pieces(&file, size)
+                .map_err(|error| FileError::new("look for holes in", &self.path, error))?
+        } else {
+            Vec::new()
+        };
+        if pieces.is_empty() {
+            item.size = size;
+            self.header(&item)?;
+            self.data(&mut file, size)?;
+        } else {
+            self.sparse(item, file, (size, &pieces))?;
+        }
+        self.bytes += size;
+        (self.progress)(self.bytes);
+        Ok(())
+    }
+
+    /// As GNU tar does in its format 1.0: the data begins with a map of the pieces that are there.
+    fn sparse(
+        &mut self,
+        mut item: Item,
+        mut file: File,
+        (size, pieces): (u64, &[(u64, u64)]),
+    ) -> Result<(), ImageError> {
+        let lines = pieces
+            .iter()
+            .map(|(offset, length)| format!("{offset}\n{length}\n"));
+        let mut map = format!("{}\n{}", pieces.len(), lines.collect::<String>()).into_bytes();
+        map.resize(map.len().next_multiple_of(512), 0);
+        item.sparse = Some(size);
+        item.size = map.len() as u64 + pieces.iter().map(|(_, length)| length).sum::<u64>();
+        self.header(&item)?;
+        let write = |source| ImageError::Write { source };
+        self.out.write_all(&map).map_err(write)?;
+        for (offset, length) in pieces {
+            file.seek(io::SeekFrom::Start(*offset))
+                .map_err(|error| FileError::new("read", &self.path, error))?;
+            self.exactly(&mut file, *length)?;
+        }
+        self.pad(item.size)
     }
 
     /// The name under which this file is in the archive already; remembers this one if it is the first of several.
@@ -272,11 +350,42 @@ impl<W: Write> Packing<'_, W> {
             uid: stat.st_uid,
             gid: stat.st_gid,
             mtime: stat.st_mtime,
+            nanoseconds: if self.precise {
+                u32::try_from(stat.st_mtime_nsec).unwrap_or(0)
+            } else {
+                0
+            },
+            sparse: None,
             size: 0,
             device: stat.st_rdev,
             xattrs,
         })
     }
+}
+
+/// Where a file has data: offsets and lengths, with an empty piece at its end. None if it has no holes after all.
+fn pieces(file: &File, size: u64) -> io::Result<Vec<(u64, u64)>> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) if start < size => start,
+            Ok(_) | Err(Errno::NXIO) => break,
+            // Some file systems can't tell.
+            Err(Errno::INVAL) => return Ok(Vec::new()),
+            Err(errno) => return Err(errno.into()),
+        };
+        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start))?.min(size);
+        pieces.push((start, end - start));
+        at = end;
+    }
+    if pieces == [(0, size)] {
+        pieces.clear();
+        rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;
+        return Ok(pieces);
+    }
+    pieces.push((size, 0));
+    Ok(pieces)
 }
 
 #[cfg(test)]

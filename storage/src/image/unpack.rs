@@ -213,18 +213,9 @@ impl Unpacking<'_> {
             // Other tools put other things there; nothing of ours reads them.
             return Ok(());
         };
-        if !matches!(entry.kind, Kind::File(None) | Kind::Directory) {
+        if !entry.make_template() {
             return Err(refused(&entry, "templates are plain files and directories"));
         }
-        // Read by the daemon only: whoever packed them does not own them here.
-        let attributes = &mut entry.attributes;
-        (attributes.uid, attributes.gid) = (0, 0);
-        attributes.mode = if entry.kind == Kind::Directory {
-            0o755
-        } else {
-            0o644
-        };
-        attributes.xattrs.clear();
         self.templates.put(inner, entry, None, archive)
     }
 
@@ -277,7 +268,7 @@ impl Unpacking<'_> {
     }
 }
 
-pub(super) fn refused(entry: &Entry, reason: &'static str) -> ImageError {
+pub(crate) fn refused(entry: &Entry, reason: &'static str) -> ImageError {
     ImageError::Refused {
         entry: String::from_utf8_lossy(&entry.path).into_owned(),
         reason,

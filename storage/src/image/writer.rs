@@ -17,7 +17,7 @@ use super::archive::{Archive, Attributes, Entry, Kind};
 
 /// A tree in the making.
 #[derive(Debug)]
-pub(super) struct TreeWriter {
+pub(crate) struct TreeWriter {
     root: OwnedFd,
     /// The directory of the last entry; archives list a directory's files in a row. Directories are never removed
     /// or replaced here, so this stays true.
@@ -27,10 +27,33 @@ pub(super) struct TreeWriter {
     /// Device nodes that were left out, for hard links to them.
     left_out: HashSet<PathBuf>,
     buffer: Vec<u8>,
+    source: ArchiveOf,
 }
 
+/// What the archive is of, which says what may be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArchiveOf {
+    /// Many tools write images: an entry may come twice, the last one counts. Device nodes are left out.
+    Image,
+    /// A file system as it was: no entry comes twice, and the device nodes come along that any container has.
+    Backup,
+}
+
+/// Device nodes that harm nobody: null, zero, full, random, urandom, tty, console, ptmx; see
+/// Documentation/admin-guide/devices.txt.
+const HARMLESS: [(u32, u32); 8] = [
+    (1, 3),
+    (1, 5),
+    (1, 7),
+    (1, 8),
+    (1, 9),
+    (5, 0),
+    (5, 1),
+    (5, 2),
+];
+
 /// The path of an entry as names; refuses what leads elsewhere.
-pub(super) fn checked_path(bytes: &[u8]) -> Result<PathBuf, ImageError> {
+pub(crate) fn checked_path(bytes: &[u8]) -> Result<PathBuf, ImageError> {
     let refuse = |reason| {
         Err(ImageError::Refused {
             entry: String::from_utf8_lossy(bytes).into_owned(),
@@ -55,18 +78,27 @@ pub(super) fn checked_path(bytes: &[u8]) -> Result<PathBuf, ImageError> {
 }
 
 impl TreeWriter {
-    pub(super) fn new(root: OwnedFd) -> Self {
+    pub(crate) fn new(root: OwnedFd) -> Self {
         Self {
             root,
             parent: None,
             directories: BTreeMap::new(),
             left_out: HashSet::new(),
             buffer: vec![0; 1 << 18],
+            source: ArchiveOf::Image,
+        }
+    }
+
+    /// The same for a backup.
+    pub(crate) fn of_backup(root: OwnedFd) -> Self {
+        Self {
+            source: ArchiveOf::Backup,
+            ..Self::new(root)
         }
     }
 
     /// Puts one entry at `path`; `link` is where a hard link points, in the same tree.
-    pub(super) fn put<R: std::io::Read>(
+    pub(crate) fn put<R: std::io::Read>(
         &mut self,
         path: &Path,
         entry: Entry,
@@ -90,11 +122,7 @@ impl TreeWriter {
         let Some(name) = path.file_name() else {
             return Err(refuse("the root must be a directory"));
         };
-        if entry.kind == Kind::Device {
-            self.left_out.insert(path.to_owned());
-            return Ok(());
-        }
-        if link.is_some_and(|link| self.left_out.contains(link)) {
+        if self.leaves_out(path, &entry.kind, link) {
             return Ok(());
         }
         self.enter(path).map_err(failed)?;
@@ -102,7 +130,9 @@ impl TreeWriter {
             return Err(refuse("it has no parent"));
         };
         let parent = parent.as_fd();
-        make_room(parent, name).map_err(failed)?;
+        if self.source == ArchiveOf::Image {
+            make_room(parent, name).map_err(failed)?;
+        }
         match &entry.kind {
             Kind::File(map) => {
                 let file = create(parent, name).map_err(failed)?;
@@ -119,9 +149,7 @@ impl TreeWriter {
                 finish(parent, name, &entry.attributes, Target::Link).map_err(failed)
             }
             Kind::Fifo => {
-                let mode = Mode::from_raw_mode(0o600);
-                rustix::fs::mknodat(parent, name, FileType::Fifo, mode, 0)
-                    .map_err(|errno| failed(FileError::new("create fifo", path, errno)))?;
+                make_node(parent, name, FileType::Fifo, 0).map_err(failed)?;
                 finish(parent, name, &entry.attributes, Target::Special).map_err(failed)
             }
             Kind::HardLink(_) => {
@@ -130,8 +158,25 @@ impl TreeWriter {
                 };
                 hard_link(&self.root, link, parent, name).map_err(failed)
             }
-            Kind::Directory | Kind::Device => Ok(()),
+            Kind::Device(device) => {
+                let number = rustix::fs::makedev(device.major, device.minor);
+                make_node(parent, name, FileType::CharacterDevice, number).map_err(failed)?;
+                finish(parent, name, &entry.attributes, Target::Special).map_err(failed)
+            }
+            Kind::Directory => Ok(()),
         }
+    }
+
+    /// Device nodes that a container has no business with, and what links to them.
+    fn leaves_out(&mut self, path: &Path, kind: &Kind, link: Option<&Path>) -> bool {
+        if let Kind::Device(device) = kind {
+            let known = HARMLESS.contains(&(device.major, device.minor)) && !device.block;
+            if self.source == ArchiveOf::Image || !known {
+                self.left_out.insert(path.to_owned());
+                return true;
+            }
+        }
+        link.is_some_and(|link| self.left_out.contains(link))
     }
 
     /// Opens the directory that `path` belongs into; makes what an archive leaves out.
@@ -171,8 +216,8 @@ impl TreeWriter {
         }
     }
 
-    /// Gives the directories their attributes.
-    pub(super) fn finish(self) -> Result<(), ImageError> {
+    /// Gives the directories their attributes. A backup is on disk then.
+    pub(crate) fn finish(self) -> Result<(), ImageError> {
         for (path, attributes) in &self.directories {
             let set = || {
                 let fd = self.open(path)?;
@@ -182,6 +227,9 @@ impl TreeWriter {
                 entry: path.display().to_string(),
                 source,
             })?;
+        }
+        if self.source == ArchiveOf::Backup {
+            crate::transfer::sync(&self.root)?;
         }
         Ok(())
     }
@@ -210,6 +258,16 @@ fn hard_link(
     let (above, target) = path::parent(root, link, Resolve::NoSymlinks)?;
     rustix::fs::linkat(&above, &target, parent, name, AtFlags::empty())
         .map_err(|errno| FileError::new("link to", link, errno))
+}
+
+fn make_node(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    kind: FileType,
+    device: u64,
+) -> Result<(), FileError> {
+    rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)
+        .map_err(|errno| FileError::new("create special file", name, errno))
 }
 
 enum WriteError {
@@ -268,7 +326,7 @@ enum Target<'a> {
 }
 
 /// Which attributes an image may bring. `trusted.*` and `user.overlay.*` steer overlay, others belong to the host.
-pub(super) fn allows_xattr(name: &OsStr) -> bool {
+pub(crate) fn allows_xattr(name: &OsStr) -> bool {
     let name = name.as_bytes();
     (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
         || matches!(

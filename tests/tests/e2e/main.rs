@@ -20,6 +20,7 @@ mod remote;
 mod restart;
 mod templates;
 mod tls;
+mod travel;
 
 use rlxc_tests::{Daemon, Leaks};
 

@@ -26,6 +26,7 @@ pub use files::{files, remove_files_unless_known};
 pub use import::Draft;
 pub use incoming::{Incoming, Upload};
 pub use on_pool::ensure_on_pool;
+pub use publish::parse_compression;
 pub use refresh::refresh;
 pub use resolve::{find, resolve};
 pub use view::{get, list, list_all, update};

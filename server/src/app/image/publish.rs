@@ -57,14 +57,14 @@ impl Order {
 }
 
 /// The name of a compression, as LXD writes them: arguments for a tool may follow, and are ours to choose.
-fn parse_compression(text: &str) -> Result<Compression> {
+pub fn parse_compression(text: &str) -> Result<Compression> {
     match text.split_whitespace().next().unwrap_or_default() {
         "none" => Ok(Compression::None),
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),
         "xz" => Ok(Compression::Xz),
         other => Err(Error::Invalid(format!(
-            "images can't be compressed with `{other}` here: there are none, gzip, zstd and xz"
+            "nothing can be compressed with `{other}` here: there are none, gzip, zstd and xz"
         ))),
     }
 }

@@ -1,23 +1,27 @@
-//! Copies on this server: of an instance or of one of its snapshots.
+//! Copies on this server: of an instance, with its snapshots, or of one of them.
 
 use std::sync::Arc;
 
 use rlxc_api::{InstancePut, InstanceSource};
-use rlxc_storage::Source;
+use rlxc_storage::SnapshotId;
 
 use super::find;
-use crate::context::App;
+use super::snapshot::{capture, find_snapshot};
+use super::transfer::Transfer;
+use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
-use crate::model::{Instance, Snapshot};
-use crate::saga::{instance_volume, snapshot_id};
+use crate::model::{Config, Instance, Snapshot};
+use crate::saga::{JournalEntry, Saga, hidden_snapshot, snapshot_id};
 
 /// What is copied. The source can't change while this is held.
 #[derive(Debug)]
 pub(super) struct CopySource {
-    instance: Instance,
+    pub(super) instance: Instance,
     snapshot: Option<Snapshot>,
+    /// Snapshots that come along, the oldest first.
+    pub(super) along: Vec<Snapshot>,
     permit: Permit,
 }
 
@@ -40,48 +44,73 @@ pub(super) async fn resolve(
     let instance = find(app, project, name).await?;
     let handle = super::handle(app, &instance)?;
     let permit = handle.begin(Verb::Copy, name, operation).await?;
+    // What was read before the permit may have changed meanwhile.
+    let instance = super::find_by_id(app, instance.id).await?;
     let snapshot = snapshot
-        .map(|wanted| {
-            let found = instance
-                .snapshots
-                .iter()
-                .find(|snapshot| snapshot.name == wanted)
-                .cloned();
-            found.ok_or_else(|| Error::not_found("snapshot", format!("{name}/{wanted}")))
-        })
+        .map(|wanted| find_snapshot(&instance, wanted).cloned())
         .transpose()?;
-    if snapshot.is_none() && permit.before().state != State::Stopped {
-        return Err(Error::Invalid(format!(
-            "instance `{name}` is running: copy a snapshot of it, or stop it first"
-        )));
-    }
-    if !source.instance_only
-        && !source.container_only
-        && snapshot.is_none()
-        && !instance.snapshots.is_empty()
-    {
-        return Err(Error::Invalid(format!(
-            "instance `{name}` has snapshots, which are not copied: pass `--instance-only`"
-        )));
-    }
+    let by_itself = source.instance_only || source.container_only || snapshot.is_some();
+    let along = if by_itself {
+        Vec::new()
+    } else {
+        instance.snapshots.clone()
+    };
     Ok(CopySource {
         instance,
         snapshot,
+        along,
         permit,
     })
 }
 
 impl CopySource {
-    /// As storage drivers take it.
-    pub(super) fn source(&self) -> Source {
-        debug_assert!(self.permit.running().is_none() || self.snapshot.is_some());
-        Source::Copy {
-            from: instance_volume(self.instance.id),
-            snapshot: self
-                .snapshot
-                .as_ref()
-                .map(|snapshot| snapshot_id(snapshot.id)),
+    /// Makes the root volume of the copy, whose row is there.
+    pub(super) async fn fill(
+        &self,
+        app: &App,
+        saga: &mut Saga<'_>,
+        target: &Instance,
+    ) -> Result<()> {
+        let main = if self.snapshot.is_none() && self.permit.before().state == State::Stopped {
+            None
+        } else {
+            Some(self.moment(app, saga, target).await?)
+        };
+        let pairs: Vec<_> = std::iter::zip(&self.along, &target.snapshots)
+            .map(|(of, snapshot)| (snapshot_id(of.id), snapshot_id(snapshot.id)))
+            .collect();
+        let transfer = Transfer::between(app, &self.instance, target)?;
+        blocking(move || transfer.create(main, &pairs))
+            .await
+            .map_err(|source| Error::Failed {
+                what: format!(
+                    "copy instance `{}` to `{}`",
+                    self.instance.name, target.name
+                ),
+                source,
+            })
+    }
+
+    /// The snapshot that is copied. Of an instance as it is now a hidden one is taken, which goes with the operation.
+    pub(super) async fn moment(
+        &self,
+        app: &App,
+        saga: &mut Saga<'_>,
+        target: &Instance,
+    ) -> Result<SnapshotId> {
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(snapshot_id(snapshot.id));
         }
+        let id = hidden_snapshot(target.id);
+        saga.intend_temporary(JournalEntry::Snapshot {
+            pool: self.instance.pool.clone(),
+            instance: self.instance.id,
+            id,
+        })
+        .await?;
+        let wanted = snapshot_id(id);
+        capture(app, saga, (&self.instance, &self.permit), wanted).await?;
+        Ok(wanted)
     }
 
     /// What the copy takes over from the source, under what the request says.
@@ -94,12 +123,7 @@ impl CopySource {
                 &self.instance.profiles,
             ),
         };
-        let kept = |key: &str| !key.starts_with("volatile.") || key == "volatile.base_image";
-        let mut merged: crate::model::Config = config
-            .iter()
-            .filter(|(key, _)| kept(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut merged = portable(config);
         merged.extend(target.config.clone());
         target.config = merged;
         let mut all = devices.clone();
@@ -112,5 +136,25 @@ impl CopySource {
             target.description.clone_from(&self.instance.description);
         }
         target.architecture.clone_from(&self.instance.architecture);
+        target.snapshots = self.along.iter().map(portable_snapshot).collect();
+    }
+}
+
+/// Keys that mean the same in a copy: not those that the daemon noted of the original.
+pub(super) fn portable(config: &Config) -> Config {
+    let kept = |key: &str| !key.starts_with("volatile.") || key == "volatile.base_image";
+    config
+        .iter()
+        .filter(|(key, _)| kept(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// A snapshot as its copy has it; the row gets an id of its own.
+pub(super) fn portable_snapshot(snapshot: &Snapshot) -> Snapshot {
+    Snapshot {
+        id: 0,
+        config: portable(&snapshot.config),
+        ..snapshot.clone()
     }
 }

@@ -13,13 +13,14 @@ use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
 use crate::context::{App, blocking, instance_url};
-use crate::db::{self, Durability, instances, profiles};
+use crate::db::{self, Durability, instances, profiles, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
+use crate::keys;
 use crate::model::{Image, Instance};
 use crate::operation::{Class, Handle, OperationSpec};
-use crate::plan::{expand, idmap, keys, nic};
-use crate::saga::{JournalEntry, Saga, instance_volume};
+use crate::plan::{expand, idmap, nic};
+use crate::saga::{self, JournalEntry, Saga, instance_volume};
 
 /// What the root of a new instance is made of.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Origin {
     Empty,
     /// Another instance, or a snapshot of it.
     Copy(Box<super::copy::CopySource>),
+    /// A backup that comes in.
+    Backup(Box<super::backup::BackupSource>),
 }
 
 /// A request that was checked.
@@ -47,17 +50,39 @@ pub async fn create(
     project: &str,
     post: InstancesPost,
 ) -> Result<Operation> {
+    if post.source.refresh && !post.name.is_empty() {
+        match super::find(app, project, &post.name).await {
+            Ok(existing) => return super::refresh::begin(app, who, existing, post),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let new = parse(app, project, post).await?;
+    Ok(begin(app, who, new, "Creating instance", None))
+}
+
+/// Begins the operation. Where the instance comes from is found out by it, unless it is known already.
+pub(super) fn begin(
+    app: &Arc<App>,
+    who: &Requestor,
+    new: NewInstance,
+    description: &'static str,
+    origin: Option<Origin>,
+) -> Operation {
     let durability = Durability::Synced;
     let url = instance_url(&new.project, &new.name);
-    let mut spec = OperationSpec::task("Creating instance", &new.project, "instances", &url)
+    let mut spec = OperationSpec::task(description, &new.project, "instances", &url)
         .requested_by(who)
         .cancellable();
     (spec.class, spec.durability) = (Class::Task, durability);
     let (app2, who) = (Arc::clone(app), who.clone());
-    Ok(app.operations.spawn(spec, move |operation| async move {
-        execute(&app2, &who, new, &operation).await
-    }))
+    app.operations.spawn(spec, move |operation| async move {
+        let origin = match origin {
+            Some(origin) => origin,
+            None => resolve(&app2, &who, &new, &operation).await?,
+        };
+        execute(&app2, &who, new, origin, &operation).await
+    })
 }
 
 async fn parse(app: &App, project: &str, mut post: InstancesPost) -> Result<NewInstance> {
@@ -75,20 +100,23 @@ async fn parse(app: &App, project: &str, mut post: InstancesPost) -> Result<NewI
     let name: InstanceName = name.parse()?;
     keys::check_instance(&post.put.config).map_err(Error::Invalid)?;
     keys::check_devices(&post.put.devices).map_err(Error::Invalid)?;
-    let (id, key) = (app.project(project).await?, name.to_string());
-    if app
-        .db
-        .read(move |tx| instances::exists(tx, id, &key))
-        .await?
-    {
-        return Err(Error::exists("instance", name.as_str()));
-    }
+    check_free(app, project, &name).await?;
     post.name.clear();
     Ok(NewInstance {
         project: project.to_owned(),
         name: name.to_string(),
         post,
     })
+}
+
+/// Refuses a name that is taken.
+pub(super) async fn check_free(app: &App, project: &str, name: &InstanceName) -> Result<()> {
+    let (id, key) = (app.project(project).await?, name.to_string());
+    let taken = app.db.read(move |tx| instances::exists(tx, id, &key));
+    if taken.await? {
+        return Err(Error::exists("instance", name.as_str()));
+    }
+    Ok(())
 }
 
 /// A name that nobody has: an adjective and an animal.
@@ -131,12 +159,12 @@ async fn execute(
     app: &Arc<App>,
     who: &Requestor,
     new: NewInstance,
+    mut origin: Origin,
     operation: &Handle,
 ) -> Result<BTreeMap<String, serde_json::Value>> {
     let start = new.post.start;
-    let origin = resolve(app, who, &new, operation).await?;
     let mut saga = Saga::new(app, operation.id());
-    let result = make(app, &mut saga, &new, &origin, operation).await;
+    let result = make(app, &mut saga, &new, &mut origin, operation).await;
     let instance = saga.settle(result).await?;
     let handle = app.instances.add(instance.id, None);
     app.instance_event(
@@ -177,35 +205,28 @@ async fn make(
     app: &Arc<App>,
     saga: &mut Saga<'_>,
     new: &NewInstance,
-    origin: &Origin,
+    origin: &mut Origin,
     operation: &Handle,
 ) -> Result<Instance> {
-    let instance = record(app, saga, new, origin).await?;
-    let driver = app.pools.get(&instance.pool)?;
-    let source = match origin {
-        Origin::Image(image) => {
-            image::ensure_on_pool(app, &instance.pool, image, operation).await?;
-            Source::Image(image.fingerprint.clone())
-        }
-        Origin::Empty => Source::Empty,
-        Origin::Copy(copy) => copy.source(),
-    };
+    let draft = draft(app, new, origin);
+    let instance = record(app, saga, new, draft).await?;
     if operation.cancellation().is_cancelled() {
         return Err(Error::Cancelled);
     }
-    let volume = instance_volume(instance.id);
-    blocking(move || driver.create_volume(volume, &source))
-        .await
-        .map_err(|error| {
-            Error::failed(
-                format!("create the root volume of instance `{}`", new.name),
-                error,
-            )
-        })?;
+    match origin {
+        Origin::Image(image) => {
+            image::ensure_on_pool(app, &instance.pool, image, operation).await?;
+            create_volume(app, &instance, Source::Image(image.fingerprint.clone())).await?;
+        }
+        Origin::Empty => create_volume(app, &instance, Source::Empty).await?,
+        Origin::Copy(copy) => copy.fill(app, saga, &instance).await?,
+        Origin::Backup(backup) => backup.fill(app, &instance, operation).await?,
+    }
     let trigger = match origin {
         Origin::Image(_) => Trigger::Create,
         Origin::Copy(_) => Trigger::Copy,
-        Origin::Empty => return Ok(instance),
+        // What a backup holds is what was there.
+        Origin::Empty | Origin::Backup(_) => return Ok(instance),
     };
     if let Some(due) = template::find(app, &instance, trigger).await? {
         let (instance, expanded) = super::start::load(app, instance.id).await?;
@@ -214,15 +235,22 @@ async fn make(
     Ok(instance)
 }
 
+async fn create_volume(app: &App, instance: &Instance, source: Source) -> Result<()> {
+    let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
+    let failed = format!("create the root volume of instance `{}`", instance.name);
+    blocking(move || driver.create_volume(volume, &source))
+        .await
+        .map_err(|error| Error::failed(failed, error))
+}
+
 /// Writes the row, and in the same transaction the journal entries that undo it.
 async fn record(
     app: &App,
     saga: &mut Saga<'_>,
     new: &NewInstance,
-    origin: &Origin,
+    mut instance: Instance,
 ) -> Result<Instance> {
     let project = app.project(&new.project).await?;
-    let mut instance = draft(app, new, origin);
     let ranges = app.id_ranges.clone();
     let (operation, random, explicit) = (
         saga.operation().to_owned(),
@@ -257,6 +285,9 @@ async fn record(
                     error.into()
                 }
             })?;
+            for snapshot in &mut instance.snapshots {
+                snapshot.id = snapshots::insert(tx, instance.id, snapshot)?;
+            }
             gate::check(tx, project)?;
             let entries = [
                 JournalEntry::Instance { id: instance.id },
@@ -267,7 +298,7 @@ async fn record(
             ];
             let entries = entries
                 .into_iter()
-                .map(|entry| append(tx, &operation, entry))
+                .map(|entry| Ok((saga::append(tx, &operation, &entry)?, entry)))
                 .collect::<Result<Vec<_>>>()?;
             Ok((instance, entries))
         })
@@ -276,15 +307,6 @@ async fn record(
         saga.recorded(id, entry);
     }
     Ok(instance)
-}
-
-fn append(
-    tx: &rusqlite::Transaction<'_>,
-    operation: &str,
-    entry: JournalEntry,
-) -> Result<(i64, JournalEntry)> {
-    let text = db::keys::to_json("a journal entry", &entry)?;
-    Ok((db::journal::append(tx, operation, &text)?, entry))
 }
 
 fn no_ids() -> Error {
@@ -297,7 +319,35 @@ fn no_ids() -> Error {
 
 fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
     let put = &new.post.put;
-    let mut instance = Instance {
+    let mut instance = match origin {
+        Origin::Backup(backup) => backup.draft(),
+        _ => empty_draft(app, new),
+    };
+    match origin {
+        Origin::Image(image) => {
+            instance.architecture.clone_from(&image.architecture);
+            instance
+                .config
+                .insert("volatile.base_image".to_owned(), image.fingerprint.clone());
+            let properties = image
+                .properties
+                .iter()
+                .map(|(key, value)| (format!("image.{key}"), value.clone()));
+            instance.config.extend(properties);
+        }
+        Origin::Empty => std::env::consts::ARCH.clone_into(&mut instance.architecture),
+        Origin::Copy(copy) => copy.inherit(&mut instance, put),
+        Origin::Backup(_) => {}
+    }
+    instance
+        .config
+        .insert("volatile.uuid".to_owned(), app.clock.uuid().to_string());
+    instance
+}
+
+fn empty_draft(app: &App, new: &NewInstance) -> Instance {
+    let put = &new.post.put;
+    Instance {
         id: 0,
         project: new.project.clone(),
         name: new.name.clone(),
@@ -315,26 +365,7 @@ fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
             .clone()
             .unwrap_or_else(|| vec!["default".to_owned()]),
         snapshots: Vec::new(),
-    };
-    match origin {
-        Origin::Image(image) => {
-            instance.architecture.clone_from(&image.architecture);
-            instance
-                .config
-                .insert("volatile.base_image".to_owned(), image.fingerprint.clone());
-            let properties = image
-                .properties
-                .iter()
-                .map(|(key, value)| (format!("image.{key}"), value.clone()));
-            instance.config.extend(properties);
-        }
-        Origin::Empty => std::env::consts::ARCH.clone_into(&mut instance.architecture),
-        Origin::Copy(copy) => copy.inherit(&mut instance, put),
     }
-    instance
-        .config
-        .insert("volatile.uuid".to_owned(), app.clock.uuid().to_string());
-    instance
 }
 
 fn find_pool(

@@ -8,14 +8,14 @@ use rlxc_api::{Operation, Requestor};
 use super::find;
 use crate::app::network;
 use crate::context::{App, instance_url};
-use crate::db::{instances, journal, keys};
+use crate::db::instances;
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::Verb;
 use crate::keys::is_true;
 use crate::model::Instance;
 use crate::operation::OperationSpec;
-use crate::saga::{JournalEntry, Saga};
+use crate::saga::{self, JournalEntry, Saga};
 
 /// Begins to delete a stopped instance.
 pub async fn delete(
@@ -59,24 +59,28 @@ pub async fn delete_now(
     operation: &str,
 ) -> Result<()> {
     let mut saga = Saga::new(app, operation);
-    let entry = JournalEntry::Volume {
-        pool: instance.pool.clone(),
-        id: instance.id,
-    };
-    let (id, operation, text) = (
-        instance.id,
-        operation.to_owned(),
-        keys::to_json("a journal entry", &entry)?,
-    );
-    let row = app
+    let entries = [
+        JournalEntry::Volume {
+            pool: instance.pool.clone(),
+            id: instance.id,
+        },
+        JournalEntry::Backups {
+            instance: instance.id,
+        },
+    ];
+    let (id, operation) = (instance.id, operation.to_owned());
+    let rows = app
         .db
         .note(move |tx| {
-            let row = journal::append(tx, &operation, &text)?;
             instances::delete(tx, id)?;
-            Ok::<_, Error>(row)
+            let entries = entries.into_iter();
+            let append = |entry| Ok((saga::append(tx, &operation, &entry)?, entry));
+            entries.map(append).collect::<Result<Vec<_>>>()
         })
         .await?;
-    saga.recorded(row, entry);
+    for (row, entry) in rows {
+        saga.recorded(row, entry);
+    }
     app.instances.remove(instance.id);
     permit.deleted();
     network::forget_hosts(app, &instance).await;

@@ -1,13 +1,16 @@
 //! Instances: one file a use case. Each begins with a permit of the instance's actor and ends by giving it back.
 
 mod autostart;
+pub mod backup;
 mod copy;
 mod create;
 mod delete;
 mod devices;
 mod exits;
 mod host;
+mod pool_move;
 mod profile;
+mod refresh;
 mod relocate;
 mod rename;
 mod snapshot;
@@ -16,6 +19,7 @@ mod state;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod update;
 mod view;
 
@@ -25,6 +29,7 @@ pub use delete::{delete, delete_now};
 pub use devices::{LiveChange, undo as undo_devices};
 pub use exits::watch_exits;
 pub use host::shut_down_all;
+pub use pool_move::move_to_pool;
 pub use profile::change_users;
 pub use relocate::{Destination, relocate};
 pub use rename::rename;

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use rlxc_api::name::SnapshotName;
 use rlxc_api::{InstanceSnapshotPut, InstanceSnapshotsPost, Operation, Requestor};
-use rlxc_storage::State as VolumeState;
+use rlxc_storage::{SnapshotId, State as VolumeState};
 
 use super::state::{freeze_cgroup, thaw_cgroup};
 use super::{find, handle};
 use crate::app::project::gate::{self, Action};
 use crate::context::{App, blocking, instance_url, scoped};
-use crate::db::{journal, keys, snapshots};
+use crate::db::snapshots;
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Instance, Snapshot};
 use crate::operation::OperationSpec;
-use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
+use crate::saga::{self, JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Begins to take a snapshot. A running instance is frozen while what changed is taken.
 pub async fn create_snapshot(
@@ -101,8 +101,18 @@ async fn take(
     permit: &Permit,
 ) -> Result<()> {
     let id = record(app, saga, instance, snapshot).await?;
+    capture(app, saga, (instance, permit), snapshot_id(id)).await
+}
+
+/// Takes what an instance is now as the snapshot `wanted` of its volume. One that runs is frozen for the moment.
+pub(super) async fn capture(
+    app: &App,
+    saga: &mut Saga<'_>,
+    (instance, permit): (&Instance, &Permit),
+    wanted: SnapshotId,
+) -> Result<()> {
     let driver = app.pools.get(&instance.pool)?;
-    let (volume, wanted) = (instance_volume(instance.id), snapshot_id(id));
+    let volume = instance_volume(instance.id);
     let must_freeze = permit.before().state == State::Running;
     if must_freeze {
         // Whoever dies in between leaves it frozen.
@@ -124,7 +134,8 @@ async fn take(
     taken.map_err(|error| Error::failed(format!("snapshot instance `{}`", instance.name), error))
 }
 
-async fn record(
+/// Writes the row of a snapshot, and with it how it is undone; returns its id.
+pub(super) async fn record(
     app: &App,
     saga: &mut Saga<'_>,
     instance: &Instance,
@@ -145,8 +156,7 @@ async fn record(
                 instance: owner,
                 id,
             };
-            let number =
-                journal::append(tx, &operation, &keys::to_json("a journal entry", &entry)?)?;
+            let number = saga::append(tx, &operation, &entry)?;
             Ok::<_, Error>((id, number, entry))
         })
         .await?;
@@ -154,7 +164,7 @@ async fn record(
     Ok(id)
 }
 
-/// Begins to remove a snapshot: by the undo of taking it, so that a crash only delays it.
+/// Begins to remove a snapshot.
 pub async fn delete_snapshot(
     app: &Arc<App>,
     who: &Requestor,
@@ -173,15 +183,7 @@ pub async fn delete_snapshot(
     Ok(app
         .operations
         .spawn_as(id, spec, move |operation| async move {
-            let mut saga = Saga::new(&app2, operation.id());
-            let entry = JournalEntry::Snapshot {
-                pool: instance.pool.clone(),
-                instance: instance.id,
-                id: found.id,
-            };
-            saga.intend_with(entry, move |tx| Ok(snapshots::delete(tx, found.id)?))
-                .await?;
-            saga.unwind().await;
+            remove(&app2, operation.id(), &instance, found.id).await?;
             event(
                 &app2,
                 "instance-snapshot-deleted",
@@ -192,6 +194,20 @@ pub async fn delete_snapshot(
             drop(permit);
             Ok(BTreeMap::new())
         }))
+}
+
+/// Removes a snapshot: by the undo of taking it, so that a crash only delays it.
+pub(super) async fn remove(app: &App, operation: &str, instance: &Instance, id: i64) -> Result<()> {
+    let mut saga = Saga::new(app, operation);
+    let entry = JournalEntry::Snapshot {
+        pool: instance.pool.clone(),
+        instance: instance.id,
+        id,
+    };
+    saga.intend_with(entry, move |tx| Ok(snapshots::delete(tx, id)?))
+        .await?;
+    saga.unwind().await;
+    Ok(())
 }
 
 /// Begins to rename a snapshot.

@@ -272,9 +272,14 @@ fn restored(instance: &Instance, snapshot: &Snapshot) -> Instance {
             .filter(|(key, _)| key.starts_with("volatile."))
             .map(|(k, v)| (k.clone(), v.clone())),
     );
+    let mut devices = snapshot.devices.clone();
+    // The root may have come to another pool since then.
+    if let Some((name, root)) = root_disk(&instance.devices) {
+        devices.insert(name.clone(), root.clone());
+    }
     Instance {
         config,
-        devices: snapshot.devices.clone(),
+        devices,
         ephemeral: snapshot.ephemeral,
         profiles: snapshot.profiles.clone(),
         ..instance.clone()

@@ -155,7 +155,7 @@ fn status_code(row: &Instance, status: &Status) -> StatusCode {
     }
 }
 
-fn plain(row: &Instance, known: &[Profile], status: &Status) -> InstanceView {
+pub(super) fn plain(row: &Instance, known: &[Profile], status: &Status) -> InstanceView {
     let expanded = expand(row, known);
     let code = status_code(row, status);
     InstanceView {

@@ -226,6 +226,16 @@ impl Driver for OverlayDriver {
         .snapshot("create", volume, snapshot)
     }
 
+    fn copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        from: (VolumeRef, SnapshotId),
+    ) -> Result<(), Error> {
+        self.try_copy_snapshot(volume, snapshot, from)
+            .snapshot("copy", volume, snapshot)
+    }
+
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
         self.try_restore(volume, snapshot)
             .snapshot("restore", volume, snapshot)

@@ -221,6 +221,25 @@ impl OverlayDriver {
         pin.replace(volume)
     }
 
+    /// The other's layers are shared: nothing is copied.
+    pub(super) fn try_copy_snapshot(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        (from, of): (VolumeRef, SnapshotId),
+    ) -> Result<(), Cause> {
+        self.refuse_taken(volume, snapshot)?;
+        let pin = self.plan(volume, |record, table| {
+            // Under the lock, so that the layers can't go before they are pinned.
+            let source = table.records.get(&from).ok_or_else(|| Cause::NotFound {
+                what: from.to_string(),
+            })?;
+            record.snapshots.insert(snapshot, find_chain(source, of)?);
+            Ok(())
+        })?;
+        pin.replace(volume)
+    }
+
     pub(super) fn try_restore(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
         let pin = self.plan(volume, |record, table| {
             record.chain = find_chain(record, snapshot)?;

@@ -345,18 +345,18 @@ fn refuses_entries_through_links() {
             .dir("rootfs/real")
             .symlink("rootfs/link", target)
             .file("rootfs/link/secret", b"evil");
-        bench.refuses(&archive.end(), "unpack the image entry");
+        bench.refuses(&archive.end(), "unpack the archive entry");
         let archive = Maker::image()
             .dir("rootfs/real")
             .symlink("rootfs/link", target)
             .dir("rootfs/link/new/dir");
-        bench.refuses(&archive.end(), "unpack the image entry");
+        bench.refuses(&archive.end(), "unpack the archive entry");
     }
     // The same for the attributes of a directory that became a link.
     let archive = Maker::image()
         .symlink("rootfs/link", "../..")
         .dir("rootfs/link");
-    bench.refuses(&archive.end(), "unpack the image entry");
+    bench.refuses(&archive.end(), "unpack the archive entry");
     let archive = Maker::image()
         .symlink("rootfs", "..")
         .file("rootfs/secret", b"x");
@@ -384,7 +384,7 @@ fn a_directory_is_not_replaced() {
         .dir("rootfs/a")
         .symlink("rootfs/a", "/etc")
         .file("rootfs/a/x", b"evil");
-    bench.refuses(&archive.end(), "unpack the image entry `rootfs/a`");
+    bench.refuses(&archive.end(), "unpack the archive entry `rootfs/a`");
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn refuses_hard_links_to_the_outside() {
     let archive = Maker::image()
         .symlink("rootfs/up", "../..")
         .link("rootfs/x", "rootfs/up/secret");
-    bench.refuses(&archive.end(), "unpack the image entry");
+    bench.refuses(&archive.end(), "unpack the archive entry");
 }
 
 #[test]

@@ -143,11 +143,7 @@ async fn copies_have_ids_of_their_own() {
             .extend(extra.as_object().unwrap().clone());
         json!({"name": "c2", "source": source})
     };
-    act(&daemon, "c1", "start").await;
     let url = "/1.0/instances";
-    let error = daemon.refused(Method::POST, url, source(json!({}))).await;
-    assert!(error.contains("is running"), "{error}");
-    act(&daemon, "c1", "stop").await;
     daemon
         .ok(
             Method::POST,
@@ -155,8 +151,6 @@ async fn copies_have_ids_of_their_own() {
             json!({"name": "s1"}),
         )
         .await;
-    let error = daemon.refused(Method::POST, url, source(json!({}))).await;
-    assert!(error.contains("--instance-only"), "{error}");
     let only = source(json!({"instance_only": true}));
     daemon.ok(Method::POST, url, only).await;
     let (first, second) = (
@@ -173,6 +167,79 @@ async fn copies_have_ids_of_their_own() {
         .await
         .unwrap();
     assert_eq!(bases.len(), 2);
+    let snapshots = get(&daemon, "/1.0/instances/c2/snapshots").await;
+    assert_eq!(snapshots, json!([]));
+}
+
+async fn snapshots(daemon: &TestDaemon, name: &str) -> Vec<String> {
+    let list = get(
+        daemon,
+        &format!("/1.0/instances/{name}/snapshots?recursion=1"),
+    )
+    .await;
+    let name = |row: &Value| row["name"].as_str().unwrap().to_owned();
+    list.as_array().unwrap().iter().map(name).collect()
+}
+
+async fn take(daemon: &TestDaemon, instance: &str, name: &str) {
+    let url = format!("/1.0/instances/{instance}/snapshots");
+    daemon.ok(Method::POST, &url, json!({"name": name})).await;
+}
+
+#[tokio::test]
+async fn snapshots_come_along_and_a_refresh_brings_what_is_new() {
+    let daemon = with_c1().await;
+    take(&daemon, "c1", "s1").await;
+    take(&daemon, "c1", "s2").await;
+    let post = |refresh: bool| {
+        let source = json!({"type": "copy", "source": "c1", "refresh": refresh});
+        json!({"name": "c2", "source": source})
+    };
+    let url = "/1.0/instances";
+    daemon.ok(Method::POST, url, post(true)).await;
+    assert_eq!(snapshots(&daemon, "c2").await, ["s1", "s2"]);
+    take(&daemon, "c2", "own").await;
+    take(&daemon, "c1", "s3").await;
+    daemon
+        .ok(Method::DELETE, &format!("{C1}/snapshots/s1"), Value::Null)
+        .await;
+    let error = daemon.refused(Method::POST, url, post(false)).await;
+    assert_eq!(error, "instance `c2` already exists");
+    daemon.ok(Method::POST, url, post(true)).await;
+    assert_eq!(snapshots(&daemon, "c2").await, ["s2", "s3"]);
+    assert_eq!(snapshots(&daemon, "c1").await, ["s2", "s3"]);
+    act(&daemon, "c2", "start").await;
+    let error = daemon.refused(Method::POST, url, post(true)).await;
+    assert!(error.contains("stop it before"), "{error}");
+}
+
+#[tokio::test]
+async fn an_instance_moves_to_another_pool_with_its_snapshots() {
+    let daemon = with_c1().await;
+    let directory = tempfile::tempdir().unwrap();
+    let pool =
+        json!({"name": "other", "driver": "dir", "config": {"source": directory.path().join("p")}});
+    daemon.ok(Method::POST, "/1.0/storage-pools", pool).await;
+    take(&daemon, "c1", "s1").await;
+    act(&daemon, "c1", "start").await;
+    let to = |pool: &str, name: &str| json!({"name": name, "migration": true, "pool": pool});
+    let error = daemon.refused(Method::POST, C1, to("other", "c1")).await;
+    assert!(error.contains("stop it before"), "{error}");
+    act(&daemon, "c1", "stop").await;
+    let error = daemon.refused(Method::POST, C1, to("nowhere", "c1")).await;
+    assert_eq!(error, "storage pool `nowhere` not found");
+    daemon.ok(Method::POST, C1, to("other", "c9")).await;
+    let view = get(&daemon, "/1.0/instances/c9").await;
+    assert_eq!(view["devices"]["root"]["pool"], "other");
+    assert_eq!(snapshots(&daemon, "c9").await, ["s1"]);
+    let restore = json!({"restore": "s1"});
+    daemon.ok(Method::PUT, "/1.0/instances/c9", restore).await;
+    let view = get(&daemon, "/1.0/instances/c9").await;
+    assert_eq!(view["devices"]["root"]["pool"], "other");
+    let post = json!({"name": "c1", "source": {"type": "copy", "source": "c9"},
+        "devices": {"root": {"type": "disk", "path": "/", "pool": "default"}}});
+    daemon.ok(Method::POST, "/1.0/instances", post).await;
+    assert_eq!(snapshots(&daemon, "c1").await, ["s1"]);
 }
 
 #[tokio::test]

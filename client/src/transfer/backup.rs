@@ -1,0 +1,87 @@
+//! Backups of instances.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::stream::TryStreamExt;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::Method;
+use hyper::body::Frame;
+use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use rlxc_api::InstanceBackupsPost;
+
+use super::export::save;
+use super::{open, reply};
+use crate::connection::{Connection, Reply, request};
+use crate::error::ClientError;
+use crate::url;
+
+const OCTETS: &str = "application/octet-stream";
+
+impl Connection {
+    /// Exports an instance straight into a file, which is made or replaced (`direct_backup`).
+    pub async fn export_directly(
+        &self,
+        instance: &str,
+        post: &InstanceBackupsPost,
+        target: &Path,
+        received: impl Fn(u64),
+    ) -> Result<(), ClientError> {
+        let path = self.scoped(&format!("{}/backups", url::instance(instance)));
+        let body = serde_json::to_vec(post).map_err(|source| ClientError::Reply {
+            path: path.clone(),
+            source,
+        })?;
+        let head = request(Method::POST, &path)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, OCTETS);
+        let response = self.download_by(head, &path, Bytes::from(body)).await?;
+        save(response, &path, target, received).await
+    }
+
+    /// Downloads what the daemon keeps at `path` into a file, which is made or replaced.
+    pub async fn download_to(
+        &self,
+        path: &str,
+        target: &Path,
+        received: impl Fn(u64),
+    ) -> Result<(), ClientError> {
+        let path = self.scoped(path);
+        let response = self.download(&path).await?;
+        save(response, &path, target, received).await
+    }
+
+    /// Creates an instance from a backup; an empty name or pool is the backup's own. `sent` is told how many bytes have
+    /// gone, of how many.
+    pub async fn import_backup(
+        &self,
+        file: &Path,
+        (name, pool): (&str, &str),
+        sent: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Reply, ClientError> {
+        let path = self.scoped("/1.0/instances");
+        let (chunks, length) = open(file).await?;
+        let mut head = request(Method::POST, &path)
+            .header(CONTENT_TYPE, OCTETS)
+            .header(CONTENT_LENGTH, length);
+        for (key, value) in [("name", name), ("pool", pool)] {
+            if !value.is_empty() {
+                head = head
+                    .header(format!("X-LXD-{key}"), value)
+                    .header(format!("X-Incus-{key}"), value);
+            }
+        }
+        let mut total = 0;
+        let counted = chunks.inspect_ok(move |chunk| {
+            total += u64::try_from(chunk.len()).unwrap_or(0);
+            sent(total, length);
+        });
+        let body = StreamBody::new(counted.map_ok(Frame::data)).boxed_unsync();
+        let request = head.body(body).map_err(|source| ClientError::Request {
+            path: path.clone(),
+            source,
+        })?;
+        let response = self.send_streaming(request).await?;
+        reply(&path, response).await
+    }
+}

@@ -1,0 +1,64 @@
+//! Backups through the API, on a real pool.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::testing::TestDaemon;
+
+const BACKUPS: &str = "/1.0/instances/c1/backups";
+
+async fn with_c1() -> TestDaemon {
+    let daemon = TestDaemon::with_pool().await;
+    let post = json!({"name": "c1", "source": {"type": "none"}, "config": {"user.a": "1"}});
+    daemon.ok(Method::POST, "/1.0/instances", post).await;
+    daemon
+}
+
+#[tokio::test]
+async fn backups_are_made_listed_renamed_and_removed() {
+    let daemon = with_c1().await;
+    daemon.ok(Method::POST, BACKUPS, json!({})).await;
+    daemon
+        .ok(Method::POST, BACKUPS, json!({"name": "mine"}))
+        .await;
+    let error = daemon
+        .refused(Method::POST, BACKUPS, json!({"name": "mine"}))
+        .await;
+    assert_eq!(error, "backup `c1/mine` already exists");
+    let error = daemon
+        .refused(
+            Method::POST,
+            BACKUPS,
+            json!({"compression_algorithm": "rar"}),
+        )
+        .await;
+    assert!(error.contains("`rar`"), "{error}");
+    let list = daemon.ok(Method::GET, BACKUPS, Value::Null).await;
+    assert_eq!(
+        list,
+        json!([format!("{BACKUPS}/backup0"), format!("{BACKUPS}/mine")])
+    );
+    let one = format!("{BACKUPS}/mine");
+    daemon
+        .ok(Method::POST, &one, json!({"name": "yours"}))
+        .await;
+    assert_eq!(daemon.call(Method::GET, &one, Value::Null).await.0, 404);
+    let other = format!("{BACKUPS}/yours");
+    let view = daemon.ok(Method::GET, &other, Value::Null).await;
+    assert_eq!(view["instance_only"], false);
+    daemon.ok(Method::DELETE, &other, Value::Null).await;
+    assert_eq!(daemon.call(Method::GET, &other, Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_backup_whose_time_is_over_goes_by_itself() {
+    let daemon = with_c1().await;
+    let post = json!({"name": "old", "expires_at": "2001-01-01T00:00:00Z"});
+    daemon.ok(Method::POST, BACKUPS, post).await;
+    daemon
+        .ok(Method::POST, BACKUPS, json!({"name": "new"}))
+        .await;
+    daemon.reconcile().await;
+    let list = daemon.ok(Method::GET, BACKUPS, Value::Null).await;
+    assert_eq!(list, json!([format!("{BACKUPS}/new")]));
+}

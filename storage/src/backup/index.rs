@@ -1,0 +1,83 @@
+//! `backup/index.yaml` and `backup.yaml`.
+
+use rlxc_api::{Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume};
+use serde::{Deserialize, Serialize};
+
+use crate::image::ImageError;
+
+/// What is in a backup.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BackupIndex {
+    /// The instance's name.
+    pub name: String,
+    /// The driver of its pool.
+    #[serde(default)]
+    pub backend: String,
+    /// The name of its pool.
+    #[serde(default)]
+    pub pool: String,
+    /// Names of the snapshots, in the order of the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// Whether the trees are in a format of the pool's own.
+    #[serde(default)]
+    pub optimized: bool,
+    /// Whether such a format has a header.
+    #[serde(default)]
+    pub optimized_header: bool,
+    /// `container`; nothing means the same.
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<BackupConfig>,
+}
+
+/// The configuration of an instance, as it is in the index and in `backup.yaml`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BackupConfig {
+    /// The instance; newer servers write `instance`.
+    #[serde(alias = "instance", skip_serializing_if = "Option::is_none")]
+    pub container: Option<Instance>,
+    /// Its snapshots, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<InstanceSnapshot>,
+    /// Its pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<StoragePool>,
+    /// Its profiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
+    /// Its root volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<StorageVolume>,
+    /// The root volume's snapshots.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_snapshots: Vec<rlxc_api::StorageVolumeSnapshot>,
+}
+
+impl BackupIndex {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, ImageError> {
+        serde_norway::from_slice(text).map_err(|source| ImageError::Yaml {
+            name: "backup/index.yaml",
+            source,
+        })
+    }
+
+    pub(super) fn render(&self) -> Result<String, ImageError> {
+        serde_norway::to_string(self).map_err(|source| ImageError::Yaml {
+            name: "backup/index.yaml",
+            source,
+        })
+    }
+}
+
+impl BackupConfig {
+    pub(super) fn render(&self) -> Result<String, ImageError> {
+        serde_norway::to_string(self).map_err(|source| ImageError::Yaml {
+            name: "backup.yaml",
+            source,
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! Backup files: one tarball with an instance and its snapshots, as LXD and Incus write and read them.
+//!
+//! ```text
+//! backup/index.yaml                    what is in it
+//! backup/snapshots/<name>/             a snapshot, like the next
+//! backup/container/backup.yaml         the configuration, once more
+//! backup/container/metadata.yaml       of the image that it came from, with `templates/`
+//! backup/container/rootfs/             owners as the container sees them
+//! ```
+
+mod index;
+mod read;
+mod restore;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use index::{BackupConfig, BackupIndex};
+pub use read::{BackupReader, Place, Tree, Trees};
+pub use restore::restore;
+pub use write::{BackupOrder, BackupTree, write};

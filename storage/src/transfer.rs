@@ -1,0 +1,78 @@
+//! Volumes that go from one pool to another, whatever the drivers of both.
+
+use std::os::fd::AsFd;
+
+use rlxc_sys::file::FileError;
+use rlxc_sys::path;
+
+use crate::copy::{CopyError, sync_tree};
+use crate::driver::shared::copy_metadata;
+use crate::driver::{Driver, Source};
+use crate::error::{Cause, Error};
+use crate::root::{self, RootError};
+use crate::volume::{SnapshotId, VolumeRef};
+
+/// Why content did not get from one pool to another.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// A driver.
+    #[error(transparent)]
+    Driver(#[from] Error),
+    /// Mounting one of the two.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Copying.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A file of ours.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What belongs to the volume beside its root.
+    #[error("copy metadata and templates")]
+    Metadata(#[source] Cause),
+}
+
+/// What a new volume begins with that will get the content of another pool's: the image that both stand on, if the
+/// pool has it, so that only the difference is copied.
+pub fn base(driver: &dyn Driver, image: Option<&str>) -> Source {
+    match image {
+        Some(image) if driver.has_image(image) => Source::Image(image.to_owned()),
+        _ => Source::Empty,
+    }
+}
+
+/// Lets the volume `to`, which is not in use, hold what a volume of another pool holds, or what a snapshot of it does.
+/// On disk when it returns.
+pub fn replace(
+    (from, source, snapshot): (&dyn Driver, VolumeRef, Option<SnapshotId>),
+    (to, target): (&dyn Driver, VolumeRef),
+) -> Result<(), TransferError> {
+    let source_root = match snapshot {
+        Some(snapshot) => from.snapshot_root(source, snapshot)?,
+        None => from.root(source)?,
+    };
+    let source_root = root::open(&source_root)?;
+    let target_root = root::open(&to.root(target)?)?;
+    sync_tree(&source_root, &target_root)?;
+    replace_metadata(from, source, (to, target))?;
+    sync(&target_root)?;
+    Ok(())
+}
+
+fn replace_metadata(
+    from: &dyn Driver,
+    source: VolumeRef,
+    (to, target): (&dyn Driver, VolumeRef),
+) -> Result<(), TransferError> {
+    let target = to.volume_dir(target)?;
+    let dir = path::open_dir(&target)?;
+    for name in ["metadata.yaml", "templates"] {
+        path::remove_tree(&dir, name.as_ref())?;
+    }
+    copy_metadata(&from.volume_dir(source)?, &target).map_err(TransferError::Metadata)
+}
+
+/// Everything written to a mounted root to disk.
+pub fn sync(root: impl AsFd) -> Result<(), FileError> {
+    rustix::fs::syncfs(root).map_err(|errno| FileError::new("sync", "/", errno))
+}
