@@ -28,6 +28,9 @@ pub enum Error {
         "interface `{0}` exists already and is not ours; choose another name or remove it with `ip link delete`"
     )]
     NotOurs(String),
+    /// An interface is a port of another bridge or bond.
+    #[error("interface `{0}` belongs to another bridge or bond already")]
+    InUse(String),
     /// There is no such interface.
     #[error("there is no interface `{0}`")]
     NoLink(String),

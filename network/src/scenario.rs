@@ -273,6 +273,7 @@ fn a_namespace_of_an_unprivileged_user_gets_its_nic() {
             hwaddr: Mac::from_seed(1),
             mtu: Some(1400),
             up: false,
+            isolated: false,
         };
         let attached = RtnetlinkLinks.attach_nic(&nic, netns.as_fd()).await;
         let view = NetnsView::open(netns.as_fd());

@@ -1,8 +1,8 @@
 //! What a caller wants: a managed bridge, a NIC of an instance. Plain values, all checks of users' input done before.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::Mac;
 
@@ -35,6 +35,10 @@ pub struct BridgeSpec {
     pub ipv4_nat: bool,
     /// The same for IPv6.
     pub ipv6_nat: bool,
+    /// The address that such traffic gets, instead of the outgoing interface's.
+    pub ipv4_nat_address: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub ipv6_nat_address: Option<Ipv6Addr>,
     /// Rules that let the bridge's traffic and services through are put in place.
     pub ipv4_firewall: bool,
     /// The same for IPv6.
@@ -51,6 +55,10 @@ pub struct BridgeSpec {
     pub dhcp_expiry: Option<String>,
     /// In bytes; the kernel's choice unless set.
     pub mtu: Option<u32>,
+    /// Interfaces of the host that are plugged into the bridge.
+    pub external_interfaces: Vec<String>,
+    /// More subnets that are reached over the bridge.
+    pub routes: Vec<IpNet>,
     /// The bridge's Ethernet address; a random one, kept while the bridge exists, unless set.
     pub hwaddr: Option<Mac>,
     /// Domain of the instances' names; `rlxc` unless set.
@@ -91,4 +99,6 @@ pub struct NicSpec {
     pub mtu: Option<u32>,
     /// The instance's end is switched on at once. At a start its init does that.
     pub up: bool,
+    /// It exchanges nothing with other ports of the bridge that are isolated.
+    pub isolated: bool,
 }

@@ -254,6 +254,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         links: Arc::new(RtnetlinkLinks),
         firewall: Arc::new(Nftables::new(places.prefix())),
         names: Arc::new(Dnsmasq::new(dirs).in_group(service::helpers(&cgroups, &places))),
+        plugged: network::rules::Plugged::default(),
         turn: tokio::sync::Mutex::default(),
     };
     Ok(Arc::new(App {

@@ -144,6 +144,42 @@ pub struct Network {
     pub config: Config,
 }
 
+/// An access control list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkAcl {
+    /// Its row.
+    pub id: i64,
+    /// Its project.
+    pub project: String,
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Rules for what instances receive.
+    pub ingress: Vec<rlxc_api::NetworkAclRule>,
+    /// Rules for what instances send.
+    pub egress: Vec<rlxc_api::NetworkAclRule>,
+    /// Keys.
+    pub config: Config,
+}
+
+/// An address of the host whose traffic goes to instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkForward {
+    /// Its row.
+    pub id: i64,
+    /// The row of its network.
+    pub network: i64,
+    /// The address.
+    pub listen_address: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+    /// Which ports go where.
+    pub ports: Vec<rlxc_api::NetworkForwardPort>,
+}
+
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(

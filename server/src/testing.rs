@@ -320,6 +320,7 @@ fn build(
             links: Arc::<Life>::clone(&life),
             firewall: Arc::<Life>::clone(&life),
             names: life,
+            plugged: crate::app::network::rules::Plugged::default(),
             turn: tokio::sync::Mutex::default(),
         },
         places,

@@ -1,9 +1,9 @@
 //! Which words of a command may begin with a remote, `box:` or `box:c1`.
 
 use super::{
-    ConfigVerb, DeviceVerb, FileVerb, ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb,
-    OperationVerb, ProfileVerb, ProjectVerb, SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb,
-    Verb, VolumeVerb, WarningVerb,
+    AclRuleVerb, AclVerb, ConfigVerb, DeviceVerb, FileVerb, ForwardPortVerb, ForwardVerb,
+    ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb, OperationVerb, ProfileVerb, ProjectVerb,
+    SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb, VolumeVerb, WarningVerb,
 };
 
 /// A word of a command line.
@@ -262,7 +262,7 @@ impl ImageVerb {
 impl NetworkVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
-            Self::List(args) => optional(&mut args.remote),
+            Self::List(args) | Self::ListAllocations(args) => optional(&mut args.remote),
             Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
             Self::ListLeases(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
@@ -270,6 +270,40 @@ impl NetworkVerb {
             Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
             Self::Get(args) | Self::Unset(args) => one(&mut args.name),
             Self::Set(args) => one(&mut args.name),
+            Self::Attach(args) | Self::AttachProfile(args) => one(&mut args.network),
+            Self::Detach(args) | Self::DetachProfile(args) => one(&mut args.network),
+            Self::Acl(verb) => verb.names(),
+            Self::Forward(verb) => verb.names(),
+        }
+    }
+}
+
+impl AclVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+            Self::Rule(AclRuleVerb::Add(args)) => one(&mut args.name),
+            Self::Rule(AclRuleVerb::Remove(args)) => one(&mut args.rule.name),
+        }
+    }
+}
+
+impl ForwardVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => one(&mut args.network),
+            Self::Show(args) | Self::Delete(args) | Self::Edit(args) => one(&mut args.network),
+            Self::Create(args) => one(&mut args.forward.network),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.forward.network),
+            Self::Set(args) => one(&mut args.forward.network),
+            Self::Port(ForwardPortVerb::Add(args)) => one(&mut args.forward.network),
+            Self::Port(ForwardPortVerb::Remove(args)) => one(&mut args.forward.network),
         }
     }
 }

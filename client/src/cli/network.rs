@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{
+    AclVerb, FormatArg, ForwardVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs,
+    SetArgs,
+};
 
 /// `network`.
 #[derive(Debug, Subcommand)]
@@ -35,6 +38,46 @@ pub(crate) enum NetworkVerb {
     Unset(KeyArgs),
     /// Edit a network as YAML; from stdin where that is no terminal.
     Edit(NameArgs),
+    /// Plug an instance into a network.
+    Attach(NetworkAttachArgs),
+    /// Plug all instances of a profile into a network.
+    AttachProfile(NetworkAttachArgs),
+    /// Take an instance out of a network.
+    Detach(NetworkDetachArgs),
+    /// Take all instances of a profile out of a network.
+    DetachProfile(NetworkDetachArgs),
+    /// List the addresses that are in use, and by whom.
+    ListAllocations(ListOfArgs),
+    /// Manage network ACLs.
+    #[command(subcommand)]
+    Acl(AclVerb),
+    /// Manage forwards.
+    #[command(subcommand)]
+    Forward(ForwardVerb),
+}
+
+/// `network attach` and `attach-profile`.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkAttachArgs {
+    /// Network, or a bridge of the host.
+    pub(crate) network: String,
+    /// Instance or profile.
+    pub(crate) owner: String,
+    /// Name of the device; the network's if left out.
+    pub(crate) device: Option<String>,
+    /// Name of the interface in the instance; the device's if left out.
+    pub(crate) interface: Option<String>,
+}
+
+/// `network detach` and `detach-profile`.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkDetachArgs {
+    /// Network, or a bridge of the host.
+    pub(crate) network: String,
+    /// Instance or profile.
+    pub(crate) owner: String,
+    /// Device, where more than one is plugged into the network.
+    pub(crate) device: Option<String>,
 }
 
 /// `network list-leases`.

@@ -122,6 +122,46 @@ pub(crate) async fn run(context: &Context, owner: Owner, verb: DeviceVerb) -> Re
     }
 }
 
+/// Gives an instance or a profile a device.
+pub(crate) async fn add(
+    context: &Context,
+    owner: Owner,
+    name: &str,
+    device: String,
+    keys: std::collections::BTreeMap<String, String>,
+) -> Result<()> {
+    let mut holder = Owned::get(context, owner, name).await?;
+    ensure!(
+        !holder.devices.contains_key(&device),
+        "there is a device `{device}` already"
+    );
+    holder.devices.insert(device, keys);
+    holder.put(context).await
+}
+
+/// Takes the one device away that `fits`; `device` tells which, where there are several.
+pub(crate) async fn remove_where(
+    context: &Context,
+    owner: Owner,
+    name: &str,
+    device: Option<&str>,
+    fits: impl Fn(&std::collections::BTreeMap<String, String>) -> bool,
+) -> Result<()> {
+    let mut holder = Owned::get(context, owner, name).await?;
+    let found: Vec<String> = holder
+        .devices
+        .iter()
+        .filter(|(name, keys)| device.is_none_or(|device| device == *name) && fits(keys))
+        .map(|(name, _)| name.clone())
+        .collect();
+    match &found[..] {
+        [one] => holder.devices.remove(one),
+        [] => anyhow::bail!("`{name}` has no such device of its own on the network"),
+        several => anyhow::bail!("name one of the devices {}", several.join(", ")),
+    };
+    holder.put(context).await
+}
+
 async fn take_over(
     context: &Context,
     mut holder: Owned,

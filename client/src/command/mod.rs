@@ -22,6 +22,8 @@ mod manpage;
 mod metadata;
 mod monitor;
 mod network;
+mod network_acl;
+mod network_forward;
 mod operation;
 mod profile;
 mod project;

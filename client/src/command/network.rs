@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use rlxc_api::{Network, NetworkLease, NetworkPost, NetworkPut, NetworkState, NetworksPost};
+use rlxc_api::{
+    Network, NetworkAllocation, NetworkLease, NetworkPost, NetworkPut, NetworkState, NetworksPost,
+};
 
-use super::{keys, object};
-use crate::cli::{NetworkCreateArgs, NetworkVerb};
+use super::device::{self, Owner};
+use super::{keys, network_acl, network_forward, object};
+use crate::cli::{NetworkAttachArgs, NetworkCreateArgs, NetworkDetachArgs, NetworkVerb};
 use crate::context::Context;
 use crate::render::{self, Table};
 
@@ -15,6 +18,19 @@ fn path(name: &str) -> String {
 }
 
 pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
+    match verb {
+        NetworkVerb::Attach(args) => attach(context, Owner::Instance, args).await,
+        NetworkVerb::AttachProfile(args) => attach(context, Owner::Profile, args).await,
+        NetworkVerb::Detach(args) => detach(context, Owner::Instance, args).await,
+        NetworkVerb::DetachProfile(args) => detach(context, Owner::Profile, args).await,
+        NetworkVerb::Acl(verb) => network_acl::run(context, verb).await,
+        NetworkVerb::Forward(verb) => network_forward::run(context, verb).await,
+        own => run_own(context, own).await,
+    }
+}
+
+/// Verbs about the network itself.
+async fn run_own(context: &Context, verb: NetworkVerb) -> Result<()> {
     match verb {
         NetworkVerb::List(format) => {
             let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
@@ -65,6 +81,17 @@ pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
         NetworkVerb::Edit(args) => {
             keys::edit::<NetworkPut>(context, &path(&args.name), "A network.").await
         }
+        NetworkVerb::ListAllocations(format) => {
+            let all: Vec<NetworkAllocation> =
+                context.client.get("/1.0/network-allocations").await?;
+            context.list(format.format, &all, || allocations_table(&all))
+        }
+        NetworkVerb::Attach(_)
+        | NetworkVerb::AttachProfile(_)
+        | NetworkVerb::Detach(_)
+        | NetworkVerb::DetachProfile(_)
+        | NetworkVerb::Acl(_)
+        | NetworkVerb::Forward(_) => Ok(()),
     }
 }
 
@@ -82,6 +109,50 @@ async fn create(context: &Context, args: NetworkCreateArgs) -> Result<()> {
         .finish(reply, &format!("Creating {}", body.name))
         .await?;
     Ok(())
+}
+
+async fn attach(context: &Context, owner: Owner, args: NetworkAttachArgs) -> Result<()> {
+    let network: Network = context.client.get(&path(&args.network)).await?;
+    let mut device = std::collections::BTreeMap::from([("type".to_owned(), "nic".to_owned())]);
+    if network.managed {
+        device.insert("network".to_owned(), args.network.clone());
+    } else {
+        let kind = if network.kind == "bridge" {
+            "bridged"
+        } else {
+            "macvlan"
+        };
+        device.insert("nictype".to_owned(), kind.to_owned());
+        device.insert("parent".to_owned(), args.network.clone());
+    }
+    let name = args.device.unwrap_or(args.network);
+    let interface = args.interface.unwrap_or_else(|| name.clone());
+    device.insert("name".to_owned(), interface);
+    device::add(context, owner, &args.owner, name, device).await
+}
+
+async fn detach(context: &Context, owner: Owner, args: NetworkDetachArgs) -> Result<()> {
+    let plugged = |device: &std::collections::BTreeMap<String, String>| {
+        let to = |key: &str| device.get(key) == Some(&args.network);
+        device.get("type").is_some_and(|kind| kind == "nic") && (to("network") || to("parent"))
+    };
+    device::remove_where(context, owner, &args.owner, args.device.as_deref(), plugged).await
+}
+
+fn allocations_table(all: &[NetworkAllocation]) -> Table {
+    let row = |allocation: &NetworkAllocation| {
+        vec![
+            allocation.used_by.clone(),
+            allocation.addresses.clone(),
+            allocation.kind.clone(),
+            render::yes(allocation.nat),
+            allocation.hwaddr.clone(),
+        ]
+    };
+    Table::new(
+        &["USED BY", "ADDRESS", "TYPE", "NAT", "MAC ADDRESS"],
+        all.iter().map(row).collect(),
+    )
 }
 
 fn table(networks: &[Network]) -> Table {

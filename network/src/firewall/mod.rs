@@ -4,69 +4,27 @@
 //! through, so an accept in a table of ours changes nothing. Where another firewall drops, it has to be told:
 //! [`Nftables`] does that for Docker (whose chain `DOCKER-USER` is meant for it), [`Firewall::findings`] tells the rest.
 
+mod acl;
 mod docker;
 mod findings;
+mod model;
 mod nftables;
+mod nic;
+mod render;
 mod simple;
 
 use std::fmt::Debug;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use async_trait::async_trait;
-use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::{BridgeSpec, Error};
+use crate::Error;
 
-pub use nftables::{Nftables, render};
+pub use model::{
+    AclRule, Action, Addresses, DefaultAction, Dnat, NicRules, Policy, Ports, Protocol, Ruleset,
+    Transport, plan_ruleset,
+};
+pub use nftables::Nftables;
 pub use simple::{NoFirewall, RecordingFirewall};
-
-/// All that the packet filter has to do for one network.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ruleset {
-    /// The bridge's interface.
-    pub bridge: String,
-    /// Traffic from this subnet to elsewhere gets the host's address.
-    pub masquerade_ipv4: Option<Ipv4Net>,
-    /// The same for IPv6.
-    pub masquerade_ipv6: Option<Ipv6Net>,
-    /// DNS at this address is for the bridge only: what comes in elsewhere is dropped, or hosts nearby could use it.
-    pub guard_ipv4: Option<Ipv4Addr>,
-    /// The same for IPv6.
-    pub guard_ipv6: Option<Ipv6Addr>,
-    /// Other firewalls on the host are asked to let the bridge's IPv4 traffic through.
-    pub pass_ipv4: bool,
-    /// The same for IPv6.
-    pub pass_ipv6: bool,
-}
-
-impl Ruleset {
-    /// Whether a table of our own is needed.
-    pub fn needs_table(&self) -> bool {
-        self.masquerade_ipv4.is_some()
-            || self.masquerade_ipv6.is_some()
-            || self.guard_ipv4.is_some()
-            || self.guard_ipv6.is_some()
-    }
-}
-
-/// What a bridge needs of the packet filter.
-pub fn plan_ruleset(spec: &BridgeSpec) -> Ruleset {
-    Ruleset {
-        bridge: spec.name.clone(),
-        masquerade_ipv4: spec.ipv4.filter(|_| spec.ipv4_nat).map(|net| net.trunc()),
-        masquerade_ipv6: spec.ipv6.filter(|_| spec.ipv6_nat).map(|net| net.trunc()),
-        guard_ipv4: spec
-            .ipv4
-            .filter(|_| spec.ipv4_firewall)
-            .map(|net| net.addr()),
-        guard_ipv6: spec
-            .ipv6
-            .filter(|_| spec.ipv6_firewall)
-            .map(|net| net.addr()),
-        pass_ipv4: spec.ipv4.is_some() && spec.ipv4_firewall,
-        pass_ipv6: spec.ipv6.is_some() && spec.ipv6_firewall,
-    }
-}
 
 /// Something on the host that stands in the way of networks, for an operator to read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! nftables: one table `inet PREFIX_NETWORK` a network, replaced as a whole by one `nft -f -`; see nft(8).
+//! nftables: a table `PREFIX_NETWORK` a network in each of the families `inet` and `bridge`, as far as there are rules for
+//! it, both replaced as a whole by one `nft -f -`; see nft(8).
 //!
 //! nft applies a file as one transaction. "Create, delete, create anew" in it replaces a table whether or not it existed.
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use rlxc_sys::tool::{Tool, ToolError};
 
+use super::render::render;
 use super::{Finding, Firewall, Ruleset, docker, findings};
 use crate::Error;
 use crate::error::blocking;
@@ -24,8 +26,8 @@ pub struct Nftables {
 #[derive(Debug, Clone)]
 struct Applied {
     ruleset: Ruleset,
-    /// How nft showed the table right after it was applied; `None` where none is needed.
-    listing: Option<String>,
+    /// How nft showed the tables right after they were applied; `None` where none is needed.
+    listing: [Option<String>; 2],
 }
 
 impl Nftables {
@@ -52,14 +54,12 @@ impl Nftables {
             source,
         };
         let table = self.table(network);
-        let text = if ruleset.needs_table() {
-            render(&table, ruleset)
-        } else {
-            deletion(&table)
-        };
+        // Kernels without filters of bridged frames are not asked for any unless there is need.
+        let with_bridge = list("bridge", &table).map_err(refused)?.is_some();
+        let text = render(&table, ruleset, with_bridge);
         nft(&["-f", "-"]).input(text).run().map_err(refused)?;
         docker::apply(&table, ruleset).map_err(refused)?;
-        let listing = list(&table).map_err(refused)?;
+        let listing = list_both(&table).map_err(refused)?;
         let applied = Applied {
             ruleset: ruleset.clone(),
             listing,
@@ -76,10 +76,9 @@ impl Nftables {
         };
         let table = self.table(network);
         self.applied().remove(network);
-        nft(&["-f", "-"])
-            .input(deletion(&table))
-            .run()
-            .map_err(refused)?;
+        let with_bridge = list("bridge", &table).map_err(refused)?.is_some();
+        let text = render(&table, &Ruleset::default(), with_bridge);
+        nft(&["-f", "-"]).input(text).run().map_err(refused)?;
         docker::remove(&table).map_err(refused)
     }
 
@@ -93,7 +92,7 @@ impl Nftables {
             source,
         };
         let table = self.table(network);
-        Ok(list(&table).map_err(refused)? == expected.listing
+        Ok(list_both(&table).map_err(refused)? == expected.listing
             && docker::is_applied(&table, &expected.ruleset).map_err(refused)?)
     }
 
@@ -146,12 +145,16 @@ fn nft(args: &[&str]) -> Tool {
 }
 
 /// The table as nft shows it; `None` if there is none.
-fn list(table: &str) -> Result<Option<String>, ToolError> {
-    match nft(&["list", "table", "inet", table]).run() {
+fn list(family: &str, table: &str) -> Result<Option<String>, ToolError> {
+    match nft(&["list", "table", family, table]).run() {
         Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
         Err(ToolError::Failed { stderr, .. }) if stderr.contains("No such file") => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn list_both(table: &str) -> Result<[Option<String>; 2], ToolError> {
+    Ok([list("inet", table)?, list("bridge", table)?])
 }
 
 /// The table of a network. Bytes that nft wouldn't take in a name are written as `.` and two hexadecimal digits.
@@ -183,58 +186,4 @@ fn unescape(name: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-/// The text that makes `table` not exist, whether or not it did.
-fn deletion(table: &str) -> String {
-    format!("table inet {table}\ndelete table inet {table}\n")
-}
-
-/// The text that makes `table` consist of exactly this ruleset.
-pub fn render(table: &str, ruleset: &Ruleset) -> String {
-    let bridge = &ruleset.bridge;
-    let masquerade_ipv4 = ruleset
-        .masquerade_ipv4
-        .map(|net| format!("ip saddr {net} ip daddr != {net} masquerade"));
-    let masquerade_ipv6 = ruleset
-        .masquerade_ipv6
-        .map(|net| format!("ip6 saddr {net} ip6 daddr != {net} masquerade"));
-    let guard = |family: &str, address: &dyn std::fmt::Display| {
-        format!(
-            "iifname != {{ \"lo\", \"{bridge}\" }} {family} daddr {address} meta l4proto {{ tcp, udp }} th dport 53 drop"
-        )
-    };
-    let guard_ipv4 = ruleset.guard_ipv4.map(|address| guard("ip", &address));
-    let guard_ipv6 = ruleset.guard_ipv6.map(|address| guard("ip6", &address));
-    [
-        format!("{}table inet {table} {{\n", deletion(table)),
-        chain(
-            "postrouting",
-            "nat hook postrouting priority srcnat",
-            [masquerade_ipv4, masquerade_ipv6],
-        ),
-        chain(
-            "input",
-            "filter hook input priority filter",
-            [guard_ipv4, guard_ipv6],
-        ),
-        "}\n".to_owned(),
-    ]
-    .concat()
-}
-
-/// A base chain; nothing if it would have no rule.
-fn chain(name: &str, place: &str, rules: [Option<String>; 2]) -> String {
-    let rules: Vec<String> = rules
-        .into_iter()
-        .flatten()
-        .map(|rule| format!("    {rule}\n"))
-        .collect();
-    if rules.is_empty() {
-        return String::new();
-    }
-    format!(
-        "  chain {name} {{\n    type {place}; policy accept;\n{}  }}\n",
-        rules.concat()
-    )
 }

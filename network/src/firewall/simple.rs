@@ -65,7 +65,7 @@ impl RecordingFirewall {
 impl Firewall for RecordingFirewall {
     async fn apply(&self, network: &str, ruleset: &Ruleset) -> Result<(), Error> {
         let mut rulesets = self.lock();
-        if ruleset.needs_table() {
+        if ruleset.needs_table() || ruleset.needs_bridge_table() {
             rulesets.insert(network.to_owned(), ruleset.clone());
         } else {
             rulesets.remove(network);

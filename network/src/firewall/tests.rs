@@ -3,7 +3,7 @@
 use rlxc_sys::tool::Tool;
 
 use super::*;
-use crate::testing;
+use crate::{BridgeSpec, testing};
 
 fn full() -> BridgeSpec {
     BridgeSpec {
@@ -20,7 +20,7 @@ fn full() -> BridgeSpec {
 
 #[test]
 fn renders_all() {
-    insta::assert_snapshot!(render("rlxc_br0", &plan_ruleset(&full())));
+    insta::assert_snapshot!(render::render("rlxc_br0", &plan_ruleset(&full()), false));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn renders_nat_only() {
         ipv4_firewall: false,
         ..full()
     };
-    insta::assert_snapshot!(render("rlxc_br0", &plan_ruleset(&spec)));
+    insta::assert_snapshot!(render::render("rlxc_br0", &plan_ruleset(&spec), false));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn nic(host_name: &str, bridge: &str) -> NicSpec {
         hwaddr: Mac::from_seed(7),
         mtu: None,
         up: false,
+        isolated: false,
     }
 }
 

@@ -3,10 +3,14 @@
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    BridgeStpState, InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage,
+    BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -87,6 +91,51 @@ pub(super) fn new_nic(
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(veth)]),
     ];
     RouteNetlinkMessage::NewLink(message)
+}
+
+/// A port of a bridge that exchanges nothing with others of its kind, or one that does.
+pub(super) fn isolate(index: u32, isolated: bool) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let data = InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated)]);
+    message.attributes = vec![LinkAttribute::LinkInfo(vec![
+        LinkInfo::PortKind(InfoPortKind::Bridge),
+        LinkInfo::PortData(data),
+    ])];
+    RouteNetlinkMessage::NewLink(message)
+}
+
+/// A link that joins a bridge, or leaves the one that it is in (`None`).
+pub(super) fn set_master(index: u32, bridge: Option<u32>) -> RouteNetlinkMessage {
+    let mut message = up();
+    message.header.index = index;
+    message
+        .attributes
+        .push(LinkAttribute::Controller(bridge.unwrap_or(0)));
+    RouteNetlinkMessage::SetLink(message)
+}
+
+/// A subnet that is reached over a link.
+pub(super) fn route(index: u32, net: IpNet) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.destination_prefix_length = net.prefix_len();
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.scope = RouteScope::Link;
+    message.header.kind = RouteType::Unicast;
+    message.header.address_family = match net {
+        IpNet::V4(_) => AddressFamily::Inet,
+        IpNet::V6(_) => AddressFamily::Inet6,
+    };
+    let destination = match net.network() {
+        IpAddr::V4(v4) => RouteAddress::Inet(v4),
+        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+    };
+    message.attributes = vec![
+        RouteAttribute::Destination(destination),
+        RouteAttribute::Oif(index),
+    ];
+    message
 }
 
 /// An address of a link. IPv6 ones are usable at once, without duplicate address detection: nobody else is on our bridge yet.

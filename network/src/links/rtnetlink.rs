@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
@@ -129,7 +130,44 @@ fn configure_bridge(
             .map_err(refused("configure bridge", &spec.name))?;
     }
     sysctl::prepare_bridge(spec)?;
-    apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))
+    apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))?;
+    for route in &spec.routes {
+        add_route(socket, &spec.name, bridge.index, *route)?;
+    }
+    apply_external(socket, spec, bridge.index)
+}
+
+/// A subnet that is reached over a bridge.
+fn add_route(socket: &RouteSocket, bridge: &str, index: u32, net: IpNet) -> Result<(), Error> {
+    let message = RouteNetlinkMessage::NewRoute(request::route(index, net));
+    let added = socket.change(message, NLM_F_CREATE | NLM_F_EXCL);
+    ignore(added, Errno::EXIST).map_err(refused("add a route to", bridge))
+}
+
+/// Plugs the host's interfaces that are wanted into the bridge, and takes out those that are wanted no more.
+fn apply_external(socket: &RouteSocket, spec: &BridgeSpec, bridge: u32) -> Result<(), Error> {
+    let links = view::links(socket)?;
+    for name in &spec.external_interfaces {
+        let link = links.iter().find(|link| link.name == *name);
+        let link = link.ok_or_else(|| Error::NoLink(name.clone()))?;
+        match link.master {
+            Some(master) if master == bridge => continue,
+            Some(_) => return Err(Error::InUse(name.clone())),
+            None => {}
+        }
+        socket
+            .change(request::set_master(link.index, Some(bridge)), 0)
+            .map_err(refused("plug in", name))?;
+    }
+    let strangers = links.iter().filter(|link| {
+        link.master == Some(bridge) && !link.ours && !spec.external_interfaces.contains(&link.name)
+    });
+    for link in strangers {
+        socket
+            .change(request::set_master(link.index, None), 0)
+            .map_err(refused("take out", &link.name))?;
+    }
+    Ok(())
 }
 
 /// Adds what is missing, then takes away what is too much, so that an address that stays is never gone.
@@ -189,11 +227,21 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
     socket
         .change(message, NLM_F_CREATE | NLM_F_EXCL)
         .map_err(refused("create NIC", &nic.host_name))?;
-    let prepared = sysctl::prepare_nic(nic, netns);
+    let prepared = isolate(&socket, nic).and_then(|()| sysctl::prepare_nic(nic, netns));
     if prepared.is_err() {
         delete_half_made("delete NIC", &nic.host_name);
     }
     prepared
+}
+
+fn isolate(socket: &RouteSocket, nic: &NicSpec) -> Result<(), Error> {
+    if !nic.isolated {
+        return Ok(());
+    }
+    let link = find(socket, &nic.host_name)?.ok_or_else(|| Error::NoLink(nic.host_name.clone()))?;
+    socket
+        .change(request::isolate(link.index, true), 0)
+        .map_err(refused("isolate NIC", &nic.host_name))
 }
 
 /// Nothing half made stays; the error that is returned to the caller is the one that came first.

@@ -121,6 +121,7 @@ impl Guest {
             hwaddr,
             mtu: None,
             up: false,
+            isolated: false,
         };
         RtnetlinkLinks
             .attach_nic(&nic, netns.as_fd())

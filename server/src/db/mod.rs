@@ -11,6 +11,7 @@ pub mod join_tokens;
 pub mod journal;
 pub mod keys;
 mod migrate;
+pub mod network_rules;
 pub mod networks;
 pub mod operations;
 pub mod pools;

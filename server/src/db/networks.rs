@@ -59,6 +59,15 @@ pub fn update(tx: &Transaction<'_>, network: &Network) -> Result<(), DbError> {
     keys::replace(tx, keys::NETWORK_CONFIG, network.id, &network.config)
 }
 
+/// Renames.
+pub fn rename(tx: &Transaction<'_>, id: i64, name: &str) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE networks SET name = ?2 WHERE id = ?1",
+        params![id, name],
+    )?;
+    Ok(())
+}
+
 /// Removes.
 pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
     tx.execute("DELETE FROM networks WHERE id = ?1", [id])?;

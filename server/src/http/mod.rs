@@ -23,6 +23,8 @@ mod listener;
 mod logs;
 mod metadata;
 mod metrics;
+mod network_acls;
+mod network_forwards;
 mod networks;
 mod operations;
 mod patch;
@@ -64,6 +66,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(metadata::routes())
         .merge(metrics::routes())
         .merge(networks::routes())
+        .merge(network_acls::routes())
+        .merge(network_forwards::routes())
         .merge(pools::routes())
         .merge(volumes::routes())
         .merge(profiles::routes())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::{Network, NetworksPost};
+use rlxc_api::{Network, NetworkPost, NetworksPost};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
@@ -23,10 +23,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/networks", get(list).post(create))
         .route(
             "/1.0/networks/{name}",
-            get(show).put(change).patch(change).delete(remove),
+            get(show)
+                .put(change)
+                .patch(change)
+                .post(rename)
+                .delete(remove),
         )
         .route("/1.0/networks/{name}/leases", get(leases))
         .route("/1.0/networks/{name}/state", get(state))
+        .route("/1.0/network-allocations", get(allocations))
 }
 
 /// The project whose networks are meant.
@@ -34,7 +39,13 @@ async fn owner(app: &App, params: &Params) -> Result<String> {
     app.owner(&params.project, Feature::Networks).await
 }
 
-async fn find(app: &App, caller: &Caller, params: &Params, name: &str) -> Result<Network> {
+/// A network that the caller may see.
+pub(super) async fn find(
+    app: &App,
+    caller: &Caller,
+    params: &Params,
+    name: &str,
+) -> Result<Network> {
     let mut view = network::get(app, &owner(app, params).await?, name).await?;
     if !is_shown(caller, &view) {
         return Err(Error::not_found("network", name));
@@ -100,6 +111,22 @@ async fn change(
     done()
 }
 
+async fn rename(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+    Body(post): Body<NetworkPost>,
+) -> Reply {
+    find(&app, &caller, &params, &name).await?;
+    network::rename(&app, &caller.requestor, &name, &post.name).await?;
+    created(&network::url(&post.name))
+}
+
+async fn allocations(State(app): Daemon) -> Reply {
+    sync(network::allocations(&app).await?)
+}
+
 async fn remove(
     State(app): Daemon,
     caller: Caller,
@@ -136,5 +163,5 @@ async fn state(
     if !caller.is_unrestricted() {
         find(&app, &caller, &params, &name).await?;
     }
-    sync(network::state(&name).await?)
+    sync(network::state(&app, &name).await?)
 }

@@ -80,6 +80,15 @@ pub const NIC_BRIDGED: Scope = Scope {
             Key::new("network", Kind::Text, "Managed network that it is plugged into"),
             Key::new("nictype", Kind::OneOf(&["bridged"]), "How it is plugged in").when("there is no network"),
             Key::new("parent", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Bridge of the host that it is plugged into").when("there is no network"),
+            Key::new("security.acls", Kind::Text, "Network ACLs, joined by commas").live(),
+            Key::new("security.acls.default.egress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what instances send and no rule speaks of").or("reject").when("there are ACLs").live(),
+            Key::new("security.acls.default.egress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
+            Key::new("security.acls.default.ingress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what comes for instances and no rule speaks of").or("reject").when("there are ACLs").live(),
+            Key::new("security.acls.default.ingress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
+            Key::new("security.ipv4_filtering", Kind::Bool, "Whether it sends from its own IPv4 address only").or("false").live(),
+            Key::new("security.ipv6_filtering", Kind::Bool, "Whether it sends from its own IPv6 addresses only").or("false").live(),
+            Key::new("security.mac_filtering", Kind::Bool, "Whether it sends from its own MAC address only").or("false").live(),
+            Key::new("security.port_isolation", Kind::Bool, "Whether it exchanges nothing with other isolated NICs of the network").or("false"),
             USER,
         ],
     }],
@@ -115,7 +124,7 @@ pub const UNIX_CHAR: Scope = Scope {
 };
 
 /// What the kernel takes as a name, see `dev_valid_name` in net/core/dev.c.
-fn is_interface(text: &str) -> bool {
+pub(super) fn is_interface(text: &str) -> bool {
     (1..=15).contains(&text.len())
         && !matches!(text, "." | "..")
         && !text.contains(['/', ':'])

@@ -17,6 +17,7 @@ pub const BRIDGE: Scope = Scope {
 
 #[rustfmt::skip]
 const KEYS: &[Key] = &[
+    Key::new("bridge.external_interfaces", Kind::Form(|text| kind::all(text, super::device::is_interface), "names of interfaces"), "Interfaces of the host that are plugged into the bridge").live(),
     Key::new("bridge.hwaddr", kind::MAC, "MAC address of the bridge").live(),
     Key::new("bridge.mtu", Kind::Int(68, 65535), "MTU of the bridge").or("1500").live(),
     Key::new("dns.domain", Kind::Form(is_domain, "a domain name such as lab.example"), "Domain of the instances' names").or("rlxc").live(),
@@ -27,12 +28,21 @@ const KEYS: &[Key] = &[
     Key::new("ipv4.dhcp.ranges", Kind::Form(|text| kind::all(text, |range| range.contains('-')), "a list of FIRST-LAST"), "What DHCP gives out").or("the whole subnet").when("there is DHCP").live(),
     Key::new("ipv4.firewall", Kind::Bool, "Whether rules for DHCP, DNS and forwarding are made").or("true").live(),
     Key::new("ipv4.nat", Kind::Bool, "Whether what leaves the network gets the host's address").or("true for a subnet that was chosen").live(),
+    Key::new("ipv4.nat.address", kind::IPV4, "Address that it gets").or("that of the interface that it leaves by").when("there is NAT").live(),
+    Key::new("ipv4.routes", kind::SUBNETS4, "More subnets that are reached over the bridge").live(),
     Key::new("ipv6.address", Kind::Form(is_address::<Ipv6Net>, "`none`, `auto`, or an address with its prefix such as fd42::1/64"), "IPv6 address of the bridge, with its prefix").or("a free subnet").live(),
     Key::new("ipv6.dhcp", Kind::Bool, "Whether more than addresses is told by DHCPv6").or("true").when("there is an IPv6 address").live(),
     Key::new("ipv6.dhcp.stateful", Kind::Bool, "Whether addresses are given out by DHCPv6").or("false").when("there is DHCPv6").live(),
     Key::new("ipv6.firewall", Kind::Bool, "Whether rules for DHCP, DNS and forwarding are made").or("true").live(),
     Key::new("ipv6.nat", Kind::Bool, "Whether what leaves the network gets the host's address").or("true for a subnet that was chosen").live(),
+    Key::new("ipv6.nat.address", kind::IPV6, "Address that it gets").or("that of the interface that it leaves by").when("there is NAT").live(),
+    Key::new("ipv6.routes", kind::SUBNETS6, "More subnets that are reached over the bridge").live(),
     Key::new("raw.dnsmasq", Kind::Text, "Lines for the configuration of dnsmasq, see dnsmasq(8)").live(),
+    Key::new("security.acls", Kind::Text, "Network ACLs, joined by commas").live(),
+    Key::new("security.acls.default.egress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what instances send and no rule speaks of").or("reject").when("there are ACLs").live(),
+    Key::new("security.acls.default.egress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
+    Key::new("security.acls.default.ingress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what comes for instances and no rule speaks of").or("reject").when("there are ACLs").live(),
+    Key::new("security.acls.default.ingress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
     Key::new("user.*", Kind::Text, "Free for users").live(),
 ];
 

@@ -17,6 +17,14 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
         name: name.to_owned(),
         ipv4,
         ipv6,
+        ipv4_nat_address: parsed(config, "ipv4.nat.address")?,
+        ipv6_nat_address: parsed(config, "ipv6.nat.address")?,
+        external_interfaces: parts(config, "bridge.external_interfaces"),
+        routes: ["ipv4.routes", "ipv6.routes"]
+            .into_iter()
+            .flat_map(|key| parts(config, key))
+            .filter_map(|text| text.parse().ok())
+            .collect(),
         ipv4_nat: flag(config, "ipv4.nat", false),
         ipv6_nat: flag(config, "ipv6.nat", false),
         ipv4_firewall: flag(config, "ipv4.firewall", true),
@@ -36,6 +44,16 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
 
 fn text(config: &Config, key: &str) -> Option<String> {
     config.get(key).filter(|value| !value.is_empty()).cloned()
+}
+
+/// What is joined by commas.
+fn parts(config: &Config, key: &str) -> Vec<String> {
+    let text = config.get(key).map_or("", String::as_str);
+    let parts = text.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A value that the table of keys let pass.

@@ -1,8 +1,10 @@
 //! Decisions as pure functions: what the inventory says goes in, what is to be done comes out. Nothing here has effects.
 
+pub mod acl;
 pub mod bridge;
 pub mod devices;
 pub mod expand;
+pub mod forward;
 pub mod idmap;
 pub mod nic;
 pub mod project;

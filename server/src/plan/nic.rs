@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::keys::is_true;
 use crate::model::{Config, Devices};
 
 /// The longest name of a Linux interface: IFNAMSIZ without its NUL.
@@ -9,6 +10,10 @@ const LONGEST: usize = 15;
 
 /// A NIC that is to be plugged at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they mirror keys of the configuration one by one"
+)]
 pub struct Nic {
     /// The device's name in the configuration.
     pub device: String,
@@ -28,6 +33,26 @@ pub struct Nic {
     pub ipv6: Option<String>,
     /// Its MTU, if not the bridge's.
     pub mtu: Option<u32>,
+    /// It sends from its own MAC address only.
+    pub mac_filtering: bool,
+    /// It sends from its own IPv4 address only.
+    pub ipv4_filtering: bool,
+    /// It sends from its own IPv6 addresses only.
+    pub ipv6_filtering: bool,
+    /// It exchanges nothing with other isolated NICs.
+    pub isolated: bool,
+    /// Its keys `security.acls*`.
+    pub security: Config,
+}
+
+impl Nic {
+    /// Whether the packet filter has to know of it.
+    pub fn has_rules(&self) -> bool {
+        self.mac_filtering
+            || self.ipv4_filtering
+            || self.ipv6_filtering
+            || self.security.contains_key("security.acls")
+    }
 }
 
 /// The NICs among devices, in the order of their names. Says what is wrong with one that can't be.
@@ -71,6 +96,7 @@ pub fn plan_nic(
         }
     };
     let volatile = |key: &str| config.get(&format!("volatile.{device}.{key}"));
+    let filters = |what: &str| is_true(keys, &format!("security.{what}_filtering"));
     let mtu = keys.get("mtu").map(|mtu| {
         mtu.parse()
             .map_err(|_bad| format!("device `{device}`: mtu `{mtu}` is no number"))
@@ -89,9 +115,21 @@ pub fn plan_nic(
             .or_else(|| volatile("hwaddr"))
             .cloned()
             .unwrap_or_default(),
-        ipv4: keys.get("ipv4.address").cloned(),
+        ipv4: keys
+            .get("ipv4.address")
+            .or_else(|| volatile("ipv4.address").filter(|_| filters("ipv4")))
+            .cloned(),
         ipv6: keys.get("ipv6.address").cloned(),
         mtu: mtu.transpose()?,
+        mac_filtering: filters("mac"),
+        ipv4_filtering: filters("ipv4"),
+        ipv6_filtering: filters("ipv6"),
+        isolated: is_true(keys, "security.port_isolation"),
+        security: keys
+            .iter()
+            .filter(|(key, value)| key.starts_with("security.acls") && !value.is_empty())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rlxc_network::{BridgeSpec, Mac, plan_ruleset};
+use rlxc_network::{BridgeSpec, Mac};
 use rlxc_sys::chain::chain;
 
 use crate::app::network;
@@ -16,6 +16,7 @@ const MENDED: &str = "Network mended";
 /// Brings up what has lost something: others flush rules, delete bridges, and end processes.
 pub(super) async fn mend(app: &App) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
+    network::rules::forget_gone(app).await?;
     for row in app.db.read(networks::list).await? {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;
@@ -27,7 +28,7 @@ pub(super) async fn mend(app: &App) -> Result<()> {
             continue;
         };
         tracing::warn!(network = row.name, lost, "mending a network");
-        match app.networking.bring_up(&spec).await {
+        match network::bring_up(app, &row).await {
             Ok(()) => {
                 let text = format!("network `{}`: {lost}", row.name);
                 app.warn(MENDED, &url, &text).await;
@@ -50,12 +51,11 @@ async fn lost(app: &App, spec: &BridgeSpec) -> Result<Option<&'static str>> {
     if !links.iter().any(|link| link.name == spec.name) {
         return Ok(Some("its bridge was gone"));
     }
-    let ruled = !plan_ruleset(spec).needs_table()
-        || networking
-            .firewall
-            .verify(&spec.name)
-            .await
-            .map_err(failed)?;
+    let ruled = networking
+        .firewall
+        .verify(&spec.name)
+        .await
+        .map_err(failed)?;
     if !ruled {
         return Ok(Some("its firewall rules were gone"));
     }

@@ -8,6 +8,7 @@ mod debian;
 mod events;
 mod exec;
 mod files;
+mod firewall;
 mod guest_api;
 mod hostile_image;
 mod images;

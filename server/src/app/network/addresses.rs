@@ -1,9 +1,10 @@
 //! Fixed addresses of NICs: inside the subnet of their network, and nobody else's.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use rlxc_network::BridgeSpec;
+use rlxc_network::{BridgeSpec, ipam};
 
 use crate::context::App;
 use crate::db::{instances, networks, profiles, projects};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Devices, Instance};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::expand::{Expanded, expand};
-use crate::plan::nic::plan_nics;
+use crate::plan::nic::{Nic, plan_nics};
 use crate::plan::project::Feature;
 
 /// A fixed address of a NIC on a managed network.
@@ -181,6 +182,49 @@ fn no_subnet(device: &str, network: &str, family: &str) -> String {
     format!(
         "device `{device}`: network `{network}` has no {family} subnet, so `{family}.address` makes no sense"
     )
+}
+
+/// A fixed address for a NIC that may send from its own only, and has none: the one that it has leased, or a free one.
+pub async fn choose_address(app: &App, nic: &Nic) -> Result<Option<String>> {
+    if !nic.managed || !nic.ipv4_filtering || nic.ipv4.is_some() {
+        return Ok(None);
+    }
+    let network = super::find(app, &nic.bridge).await?;
+    let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+    let Some(net) = spec.ipv4 else {
+        return Ok(None);
+    };
+    let leases = app.networking.names.leases(&nic.bridge).await;
+    let leases = leases.unwrap_or_default();
+    let own = leases.iter().find(|lease| {
+        lease.address.is_ipv4()
+            && lease
+                .hwaddr
+                .is_some_and(|mac| mac.to_string() == nic.hwaddr)
+    });
+    if let Some(lease) = own {
+        return Ok(Some(lease.address.to_string()));
+    }
+    let mut taken: BTreeSet<IpAddr> = leases.iter().map(|lease| lease.address).collect();
+    for (_, expanded) in app.db.read(expanded_all).await? {
+        let fixed = fixed_addresses(&expanded.devices);
+        taken.extend(fixed.into_iter().map(|fixed| fixed.address));
+        let chosen = expanded
+            .config
+            .iter()
+            .filter(|(key, _)| key.ends_with(".ipv4.address"));
+        taken.extend(chosen.filter_map(|(_, text)| text.parse::<IpAddr>().ok()));
+    }
+    let ranges = if spec.ipv4_dhcp_ranges.is_empty() {
+        ipam::dhcp_ranges(net)
+    } else {
+        spec.ipv4_dhcp_ranges
+    };
+    let free = ipam::next_free_address(&ranges, None, |address| taken.contains(&address.into()));
+    let free = free.ok_or_else(|| {
+        Error::Unavailable(format!("network `{}` has no free address left", nic.bridge))
+    })?;
+    Ok(Some(free.to_string()))
 }
 
 /// Refuses fixed addresses that somebody else has leased at the moment.

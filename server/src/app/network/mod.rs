@@ -1,24 +1,31 @@
 //! Managed networks: bringing them up and taking them down. What users do with them, what they see of them, and how
 //! instances are plugged in is in the files below.
 
+pub mod acl;
 mod addresses;
+mod allocations;
 mod change;
+pub mod forward;
 mod names;
 mod nics;
+mod rename;
+pub mod rules;
 mod view;
 
 use std::sync::Arc;
 
-use rlxc_network::{BridgeSpec, Firewall, Links, plan_ruleset};
+use rlxc_network::{BridgeSpec, Firewall, Links, Ruleset};
 use rlxc_sys::chain::chain;
 
-pub use addresses::{check_devices, check_leases, expanded_all, fixed_addresses};
+pub use addresses::{check_devices, check_leases, choose_address, expanded_all, fixed_addresses};
+pub use allocations::allocations;
 pub use change::{create, delete, undo_create, update};
 pub use names::Names;
 pub use nics::{
     attach, check_nics, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts,
     unplug,
 };
+pub use rename::rename;
 pub use view::{addresses_of, get, leases, list, list_all, state};
 
 use crate::context::App;
@@ -36,15 +43,21 @@ pub struct Networking {
     pub firewall: Arc<dyn Firewall>,
     /// DHCP and DNS.
     pub names: Arc<dyn Names>,
+    /// What is plugged into networks and needs rules.
+    pub plugged: rules::Plugged,
     /// Held by whoever makes, changes or deletes a network: subnets must not meet.
     pub turn: tokio::sync::Mutex<()>,
 }
 
 impl Networking {
     /// Makes a network be what its specification says; doing it twice changes nothing.
-    pub async fn bring_up(&self, spec: &BridgeSpec) -> Result<(), rlxc_network::Error> {
+    pub async fn bring_up(
+        &self,
+        spec: &BridgeSpec,
+        ruleset: &Ruleset,
+    ) -> Result<(), rlxc_network::Error> {
         self.links.ensure_bridge(spec).await?;
-        self.firewall.apply(&spec.name, &plan_ruleset(spec)).await?;
+        self.firewall.apply(&spec.name, ruleset).await?;
         self.names.ensure(spec).await
     }
 
@@ -65,6 +78,7 @@ pub const UNAVAILABLE: &str = "Network unavailable";
 
 /// Brings up all networks. One that can't be leaves a warning.
 pub async fn bring_up_all(app: &App) -> Result<()> {
+    rules::learn(app).await?;
     for network in app.db.read(networks::list).await? {
         match bring_up(app, &network).await {
             Ok(()) => app.resolve(UNAVAILABLE, &url(&network.name)),
@@ -78,10 +92,12 @@ pub async fn bring_up_all(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn bring_up(app: &App, network: &Network) -> Result<()> {
+/// Makes a network be what its row says.
+pub async fn bring_up(app: &App, network: &Network) -> Result<()> {
     let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+    let ruleset = rules::assemble(app, &spec, network).await?;
     app.networking
-        .bring_up(&spec)
+        .bring_up(&spec, &ruleset)
         .await
         .map_err(|error| Error::failed(format!("bring up network `{}`", network.name), error))
 }

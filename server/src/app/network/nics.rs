@@ -6,8 +6,9 @@ use std::os::fd::BorrowedFd;
 use rlxc_network::{Host, Mac, NicSpec};
 use rlxc_sys::chain::chain;
 
+use super::{addresses, rules};
 use crate::context::App;
-use crate::db::{self, networks};
+use crate::db::{self, instances, networks};
 use crate::error::{Error, Result};
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
@@ -51,11 +52,52 @@ pub async fn attach(
             error,
         )
     };
+    let nic = &settled(app, instance.id, nic).await?;
     readdress(app, &host_name(instance), nic).await?;
+    if nic.has_rules() {
+        return attach_guarded(app, nic, netns).await;
+    }
     let spec = spec(nic, Switch::ByInit)?;
-    attach_under_free_name(app, spec, netns)
+    let host_name = attach_under_free_name(app, spec, netns)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    // Rules that an earlier NIC of this name left do not hold for this one.
+    let plugged = Nic {
+        host_name: host_name.clone(),
+        ..nic.clone()
+    };
+    rules::guard(app, &plugged).await?;
+    Ok(host_name)
+}
+
+/// A NIC with all addresses that it needs; one that was chosen for it is noted in the instance's row.
+async fn settled(app: &App, instance: i64, nic: &Nic) -> Result<Nic> {
+    let mut nic = nic.clone();
+    if let Some(address) = addresses::choose_address(app, &nic).await? {
+        let key = format!("volatile.{}.ipv4.address", nic.device);
+        nic.ipv4 = Some(address.clone());
+        app.db
+            .post(move |tx| instances::set_keys(tx, instance, &[(&key, address)]));
+    }
+    Ok(nic)
+}
+
+/// A NIC with rules: they are there before it is.
+async fn attach_guarded(app: &App, nic: &Nic, netns: BorrowedFd<'_>) -> Result<String> {
+    let nic = Nic {
+        host_name: free_host_name(app, &nic.host_name).await?,
+        ..nic.clone()
+    };
+    rules::guard(app, &nic).await?;
+    let spec = spec(&nic, Switch::ByInit)?;
+    if let Err(error) = app.networking.links.attach_nic(&spec, netns).await {
+        rules::unguard(app, &nic).await?;
+        return Err(Error::failed(
+            format!("plug device `{}`", nic.device),
+            error,
+        ));
+    }
+    Ok(nic.host_name)
 }
 
 /// Who switches the instance's end of a pair on.
@@ -75,12 +117,14 @@ fn spec(nic: &Nic, switch: Switch) -> Result<NicSpec> {
         hwaddr: parse_mac(nic)?,
         mtu: nic.mtu,
         up: switch == Switch::AtOnce,
+        isolated: nic.isolated,
     })
 }
 
 /// Plugs a NIC into an instance that runs; fine if it is plugged in.
 pub async fn plug(app: &App, instance: &str, nic: &Nic, netns: BorrowedFd<'_>) -> Result<()> {
     readdress(app, instance, nic).await?;
+    rules::guard(app, nic).await?;
     if list_links(app).await?.contains(&nic.host_name) {
         return Ok(());
     }
@@ -97,6 +141,7 @@ pub async fn unplug(app: &App, nic: &Nic) -> Result<()> {
     let failed = |error| Error::failed(format!("pull out device `{}`", nic.device), error);
     let links = &app.networking.links;
     links.detach_nic(&nic.host_name).await.map_err(failed)?;
+    rules::unguard(app, nic).await?;
     if nic.managed {
         let names = &app.networking.names;
         let removed = names.remove_host(&nic.bridge, parse_mac(nic)?).await;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use rlxc_api::{
     Network as NetworkView, NetworkLease, NetworkPut, NetworkState, NetworkStateAddress,
-    NetworkStateCounters,
+    NetworkStateBridge, NetworkStateCounters,
 };
 
+use super::addresses::{expanded_all, fixed_addresses};
 use super::find;
 use crate::app::profile;
 use crate::context::{App, blocking, instance_url};
@@ -149,7 +150,9 @@ pub async fn addresses_of(app: &App, project: &str) -> Result<BTreeSet<String>> 
 
 /// Leases of a managed network.
 pub async fn leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
-    find(app, name).await?;
+    let network = find(app, name).await?;
+    let mut all = gateways(&network);
+    all.extend(fixed_leases(app, name).await?);
     let leases = app
         .networking
         .names
@@ -163,11 +166,60 @@ pub async fn leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
         kind: "dynamic".to_owned(),
         location: "none".to_owned(),
     });
-    Ok(rendered.collect())
+    let is_new = |lease: &NetworkLease, all: &[NetworkLease]| {
+        !all.iter()
+            .any(|other| other.hwaddr == lease.hwaddr && other.address == lease.address)
+    };
+    for lease in rendered {
+        if is_new(&lease, &all) {
+            all.push(lease);
+        }
+    }
+    Ok(all)
+}
+
+/// The network's own addresses.
+fn gateways(network: &Network) -> Vec<NetworkLease> {
+    let of = |key: &str| {
+        let address = network.config.get(key)?.split_once('/')?.0;
+        Some(NetworkLease {
+            hostname: format!("{}.gw", network.name),
+            address: address.to_owned(),
+            kind: "gateway".to_owned(),
+            location: "none".to_owned(),
+            ..NetworkLease::default()
+        })
+    };
+    let all = ["ipv4.address", "ipv6.address"].into_iter();
+    all.filter_map(of).collect()
+}
+
+/// Fixed addresses of instances, whether they run or not.
+async fn fixed_leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
+    let mut all = Vec::new();
+    for (instance, expanded) in app.db.read(expanded_all).await? {
+        for fixed in fixed_addresses(&expanded.devices) {
+            if fixed.network != name {
+                continue;
+            }
+            let own = expanded.devices.get(&fixed.device);
+            let own = own.and_then(|keys| keys.get("hwaddr"));
+            let key = format!("volatile.{}.hwaddr", fixed.device);
+            let hwaddr = own.or_else(|| expanded.config.get(&key));
+            all.push(NetworkLease {
+                hostname: instance.name.clone(),
+                hwaddr: hwaddr.cloned().unwrap_or_default(),
+                address: fixed.address.to_string(),
+                kind: "static".to_owned(),
+                location: "none".to_owned(),
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// Addresses and counters of one of the host's interfaces, managed or not.
-pub async fn state(name: &str) -> Result<NetworkState> {
+pub async fn state(app: &App, name: &str) -> Result<NetworkState> {
     let interfaces = blocking(rlxc_network::host_interfaces)
         .await
         .map_err(|error| Error::failed("list the host's interfaces", error))?;
@@ -185,7 +237,9 @@ pub async fn state(name: &str) -> Result<NetworkState> {
             netmask: address.prefix.to_string(),
             scope: address.scope.as_str().to_owned(),
         });
+    let bridge = bridge_state(app, name).await?;
     Ok(NetworkState {
+        bridge,
         addresses: addresses.collect(),
         counters: Some(NetworkStateCounters {
             bytes_received: signed(interface.counters.bytes_received),
@@ -207,4 +261,27 @@ pub async fn state(name: &str) -> Result<NetworkState> {
         .to_owned(),
         ..NetworkState::default()
     })
+}
+
+/// What more there is to say of a bridge; `None` of what is none.
+async fn bridge_state(app: &App, name: &str) -> Result<Option<NetworkStateBridge>> {
+    let links = app.networking.links.list().await;
+    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+    let bridge = links
+        .iter()
+        .find(|link| link.name == name && link.kind.as_deref() == Some("bridge"));
+    let Some(bridge) = bridge else {
+        return Ok(None);
+    };
+    let ports = links
+        .iter()
+        .filter(|link| link.master == Some(bridge.index));
+    let digits = bridge.hwaddr.map(|mac| mac.to_string().replace(':', ""));
+    Ok(Some(NetworkStateBridge {
+        // The kernel's priority of a bridge that nobody gave another.
+        id: format!("8000.{}", digits.unwrap_or_default()),
+        vlan_default: 1,
+        upper_devices: ports.map(|port| port.name.clone()).collect(),
+        ..NetworkStateBridge::default()
+    }))
 }

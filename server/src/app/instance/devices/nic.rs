@@ -17,7 +17,8 @@ pub(super) async fn prepare(app: &App, instance: &Instance, change: &mut Change)
     network::check_nics(app, &instance.project, &[nic]).await?;
     match change {
         Change::Add(device) => note(app, instance, device).await,
-        Change::Remove(_) | Change::Update { .. } => Ok(()),
+        Change::Update { after, .. } => note_address(app, instance, after).await,
+        Change::Remove(_) => Ok(()),
     }
 }
 
@@ -33,6 +34,15 @@ async fn note(app: &App, instance: &Instance, device: &mut Device) -> Result<()>
         let host_name = network::free_host_name(app, &wanted).await?;
         device.notes.insert("host_name".to_owned(), host_name);
     }
+    note_address(app, instance, device).await
+}
+
+/// A NIC that may send from its own address only needs one.
+async fn note_address(app: &App, instance: &Instance, device: &mut Device) -> Result<()> {
+    let nic = plan(instance.id, &instance.name, device)?;
+    if let Some(address) = network::choose_address(app, &nic).await? {
+        device.notes.insert("ipv4.address".to_owned(), address);
+    }
     Ok(())
 }
 
@@ -46,7 +56,9 @@ pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
         }
         Change::Remove(device) => network::unplug(target.app, &known(target, device)?).await,
         Change::Update { after, .. } => {
-            network::readdress(target.app, target.name, &known(target, after)?).await
+            let nic = known(target, after)?;
+            network::readdress(target.app, target.name, &nic).await?;
+            network::rules::guard(target.app, &nic).await
         }
     }
 }

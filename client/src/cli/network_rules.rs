@@ -1,0 +1,212 @@
+//! `network acl` and `network forward`.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+
+/// `network acl`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AclVerb {
+    /// List network ACLs.
+    #[command(visible_alias = "ls")]
+    List(ListOfArgs),
+    /// Print an ACL as YAML.
+    Show(NameArgs),
+    /// Create an ACL without rules; its YAML may come from stdin.
+    Create(AclCreateArgs),
+    /// Delete ACLs that nothing uses.
+    #[command(visible_alias = "rm")]
+    Delete(NamesArgs),
+    /// Rename an ACL that nothing uses.
+    Rename(RenameToArgs),
+    /// Print the value of a key.
+    Get(KeyArgs),
+    /// Set keys.
+    Set(SetArgs),
+    /// Unset a key.
+    Unset(KeyArgs),
+    /// Edit an ACL as YAML; from stdin where that is no terminal.
+    Edit(NameArgs),
+    /// Add and remove rules.
+    #[command(subcommand)]
+    Rule(AclRuleVerb),
+}
+
+/// `network acl create`.
+#[derive(Debug, Args)]
+pub(crate) struct AclCreateArgs {
+    /// Name.
+    pub(crate) name: String,
+    /// Keys.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<Pair>,
+    /// Description.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+/// `network acl rule`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AclRuleVerb {
+    /// Add a rule.
+    #[command(
+        after_help = "Example:\n  rlxc network acl rule add web ingress action=allow protocol=tcp destination_port=80,443"
+    )]
+    Add(AclRuleArgs),
+    /// Remove the rules that have these properties.
+    #[command(visible_alias = "rm")]
+    Remove(AclRuleRemoveArgs),
+}
+
+/// What a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    /// What instances receive.
+    Ingress,
+    /// What instances send.
+    Egress,
+}
+
+/// `network acl rule add`.
+#[derive(Debug, Args)]
+pub(crate) struct AclRuleArgs {
+    /// ACL.
+    pub(crate) name: String,
+    /// For what instances receive, or send.
+    pub(crate) direction: Direction,
+    /// Properties: action, source, destination, protocol, `source_port`, `destination_port`, `icmp_type`, `icmp_code`,
+    /// description, state.
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub(crate) keys: Vec<Pair>,
+}
+
+/// `network acl rule remove`.
+#[derive(Debug, Args)]
+pub(crate) struct AclRuleRemoveArgs {
+    #[command(flatten)]
+    pub(crate) rule: AclRuleArgs,
+    /// Remove more than one.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `network forward`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ForwardVerb {
+    /// List the forwards of a network.
+    #[command(visible_alias = "ls")]
+    List(ForwardListArgs),
+    /// Print a forward as YAML.
+    Show(ForwardArgs),
+    /// Create a forward; with `target_address=ADDRESS` all that no port speaks of goes there.
+    #[command(
+        after_help = "Example:\n  rlxc network forward create lab 192.0.2.10\n  rlxc network forward port add lab 192.0.2.10 tcp 443 10.1.2.3"
+    )]
+    Create(ForwardCreateArgs),
+    /// Delete a forward.
+    #[command(visible_alias = "rm")]
+    Delete(ForwardArgs),
+    /// Print the value of a key.
+    Get(ForwardKeyArgs),
+    /// Set keys.
+    Set(ForwardSetArgs),
+    /// Unset a key.
+    Unset(ForwardKeyArgs),
+    /// Edit a forward as YAML; from stdin where that is no terminal.
+    Edit(ForwardArgs),
+    /// Add and remove ports.
+    #[command(subcommand)]
+    Port(ForwardPortVerb),
+}
+
+/// `network forward list`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardListArgs {
+    /// Network.
+    pub(crate) network: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+/// A forward.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// Network.
+    pub(crate) network: String,
+    /// Address that is listened on.
+    pub(crate) listen_address: String,
+}
+
+/// `network forward create`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardCreateArgs {
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+    /// Keys.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<Pair>,
+    /// Description.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+/// `network forward get` and `unset`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardKeyArgs {
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+    /// Key.
+    pub(crate) key: String,
+}
+
+/// `network forward set`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardSetArgs {
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+    /// `KEY=VALUE …`, or `KEY VALUE`.
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub(crate) words: Vec<String>,
+}
+
+/// `network forward port`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ForwardPortVerb {
+    /// Add ports.
+    Add(ForwardPortAddArgs),
+    /// Remove ports.
+    #[command(visible_alias = "rm")]
+    Remove(ForwardPortRemoveArgs),
+}
+
+/// `network forward port add`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardPortAddArgs {
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+    /// tcp or udp.
+    pub(crate) protocol: String,
+    /// Ports and ranges of ports, joined by commas.
+    pub(crate) listen_ports: String,
+    /// Address of an instance.
+    pub(crate) target_address: String,
+    /// As many ports, or one for all; the same if left out.
+    pub(crate) target_ports: Option<String>,
+    /// Description.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+/// `network forward port remove`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardPortRemoveArgs {
+    #[command(flatten)]
+    pub(crate) forward: ForwardArgs,
+    /// tcp or udp; both if left out.
+    pub(crate) protocol: Option<String>,
+    /// As they were added; all if left out.
+    pub(crate) listen_ports: Option<String>,
+    /// Remove more than one.
+    #[arg(long)]
+    pub(crate) force: bool,
+}

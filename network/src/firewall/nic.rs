@@ -1,0 +1,138 @@
+//! What one NIC may send and receive: nobody else's addresses, and what its ACLs say. Pure.
+
+use std::net::Ipv6Addr;
+
+use super::acl::{self, Memory};
+use super::model::{NicRules, Policy};
+use super::render::chain;
+use crate::ipam;
+
+/// What hosts of one Ethernet need of each other, and of DHCP, whatever an ACL says.
+const ALWAYS: &[&str] = &[
+    "ether type arp accept",
+    "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept",
+    "udp dport { 67, 68, 546, 547 } accept",
+];
+const NAMES_OUT: &[&str] = &["udp dport 53 accept", "tcp dport 53 accept"];
+const NAMES_BACK: &[&str] = &["udp sport 53 accept", "tcp sport 53 accept"];
+
+/// The chains of a NIC.
+pub(super) fn render(number: usize, rules: &NicRules) -> String {
+    let mut from = spoofing(rules);
+    let mut to = Vec::new();
+    if let Some(policy) = &rules.policy {
+        from.extend(sent(policy));
+        to = received(policy);
+    }
+    [
+        chain(&format!("nic{number}_from"), None, &from),
+        chain(&format!("nic{number}_to"), None, &to),
+    ]
+    .concat()
+}
+
+fn own(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+fn sent(policy: &Policy) -> Vec<String> {
+    let rules = acl::render(&policy.egress, &policy.default_egress, Memory::None);
+    [
+        own(ALWAYS),
+        own(NAMES_OUT),
+        acl::replies(&policy.ingress),
+        rules,
+    ]
+    .concat()
+}
+
+fn received(policy: &Policy) -> Vec<String> {
+    let rules = acl::render(&policy.ingress, &policy.default_ingress, Memory::None);
+    [
+        own(ALWAYS),
+        own(NAMES_BACK),
+        acl::replies(&policy.egress),
+        rules,
+    ]
+    .concat()
+}
+
+/// Drops what pretends to come from somebody else.
+fn spoofing(rules: &NicRules) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mac = rules.hwaddr;
+    if rules.mac {
+        let digits = mac.to_string().replace(':', "");
+        lines.push(format!("ether saddr != {mac} drop"));
+        lines.push(format!("ether type arp arp saddr ether != {mac} drop"));
+        // The address that a neighbour advertisement offers: 24 bytes of it, then type and length of the option.
+        lines.push(format!(
+            "icmpv6 type nd-neighbor-advert @nh,528,48 != 0x{digits} drop"
+        ));
+    }
+    if rules.ipv4.is_some() || rules.ipv6.is_some() {
+        // Nothing hides in a tag.
+        lines.push("ether type != { arp, ip, ip6 } drop".to_owned());
+    }
+    if let Some(addresses) = &rules.ipv4 {
+        let texts: Vec<String> = addresses.iter().copied().map(plain4).collect();
+        if texts.is_empty() {
+            lines.extend(own(&["ether type arp drop", "ether type ip drop"]));
+        } else {
+            let set = texts.join(", ");
+            lines.push(format!(
+                "ether type arp arp saddr ip != {{ 0.0.0.0, {set} }} drop"
+            ));
+            lines.push("ether type ip ip saddr 0.0.0.0 udp dport != 67 drop".to_owned());
+            lines.push(format!(
+                "ether type ip ip saddr != {{ 0.0.0.0, {set} }} drop"
+            ));
+        }
+    }
+    if let Some(addresses) = &rules.ipv6 {
+        let texts: Vec<String> = addresses.iter().copied().map(plain6).collect();
+        if texts.is_empty() {
+            lines.push("ether type ip6 drop".to_owned());
+        } else {
+            let local = ipam::link_local(mac);
+            let set = texts.join(", ");
+            lines.push("icmpv6 type nd-router-advert drop".to_owned());
+            lines.push(format!(
+                "ether type ip6 ip6 saddr != {{ ::, {local}, {set} }} drop"
+            ));
+            lines.extend(advertised(addresses, local));
+        }
+    }
+    lines
+}
+
+fn plain4(net: ipnet::Ipv4Net) -> String {
+    if net.prefix_len() == 32 {
+        net.addr().to_string()
+    } else {
+        net.trunc().to_string()
+    }
+}
+
+fn plain6(net: ipnet::Ipv6Net) -> String {
+    if net.prefix_len() == 128 {
+        net.addr().to_string()
+    } else {
+        net.trunc().to_string()
+    }
+}
+
+/// The target of a neighbour advertisement, which is at byte 48 of the packet: one of its own addresses.
+fn advertised(addresses: &[ipnet::Ipv6Net], local: Ipv6Addr) -> Option<String> {
+    if addresses.iter().any(|net| net.prefix_len() != 128) {
+        // Whole subnets are routed through it: there is nothing to compare with.
+        return None;
+    }
+    let hex = |address: Ipv6Addr| format!("@nh,384,128 != 0x{:032x}", u128::from(address));
+    let own = addresses.iter().map(ipnet::Ipv6Net::addr).chain([local]);
+    let all: Vec<String> = own.map(hex).collect();
+    Some(format!(
+        "icmpv6 type nd-neighbor-advert {} drop",
+        all.join(" ")
+    ))
+}

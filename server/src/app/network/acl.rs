@@ -1,0 +1,243 @@
+//! Access control lists: the use cases of `/1.0/network-acls`. A change reaches all networks and NICs that name the list.
+
+use std::collections::BTreeSet;
+
+use rlxc_api::{NetworkAcl as AclView, NetworkAclPut, NetworkAclsPost, Requestor};
+
+use super::addresses::expanded_all;
+use super::rules;
+use crate::context::{App, instance_url};
+use crate::db::{network_rules, networks, profiles};
+use crate::error::{Error, Result};
+use crate::model::{Config, NetworkAcl};
+use crate::plan::acl::{acl_names, check_acl};
+
+/// Who names an ACL.
+#[derive(Debug, Default)]
+struct Users {
+    urls: Vec<String>,
+    /// Networks whose rules depend on it.
+    networks: BTreeSet<String>,
+}
+
+/// The URL of an ACL.
+pub fn url(name: &str) -> String {
+    format!("/1.0/network-acls/{name}")
+}
+
+/// All ACLs of a project.
+pub async fn list(app: &App, project: &str) -> Result<Vec<AclView>> {
+    let id = app.project(project).await?;
+    let rows = app
+        .db
+        .read(move |tx| network_rules::list_acls(tx, Some(id)))
+        .await?;
+    let mut views = Vec::new();
+    for acl in rows {
+        views.push(render(app, acl).await?);
+    }
+    Ok(views)
+}
+
+/// One ACL.
+pub async fn get(app: &App, project: &str, name: &str) -> Result<AclView> {
+    let acl = find(app, project, name).await?;
+    render(app, acl).await
+}
+
+/// Makes an ACL.
+pub async fn create(
+    app: &App,
+    who: &Requestor,
+    project: &str,
+    post: NetworkAclsPost,
+) -> Result<()> {
+    check_name(&post.name)?;
+    let id = app.project(project).await?;
+    let acl = with_rules(
+        NetworkAcl {
+            name: post.name,
+            project: project.to_owned(),
+            ..NetworkAcl::default()
+        },
+        post.put,
+    )?;
+    let name = acl.name.clone();
+    app.db
+        .write(move |tx| {
+            network_rules::insert_acl(tx, id, &acl).map_err(|error| taken(error, &acl.name))
+        })
+        .await?;
+    app.resource_event("network-acl-created", url(&name), &name, who);
+    Ok(())
+}
+
+/// Replaces the rules, at once wherever they hold.
+pub async fn update(
+    app: &App,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    put: NetworkAclPut,
+) -> Result<()> {
+    let before = find(app, project, name).await?;
+    let acl = with_rules(before.clone(), put)?;
+    write(app, acl).await?;
+    if let Err(error) = apply_everywhere(app, name).await {
+        write(app, before).await?;
+        apply_everywhere(app, name).await?;
+        return Err(error);
+    }
+    app.resource_event("network-acl-updated", url(name), name, who);
+    Ok(())
+}
+
+async fn write(app: &App, acl: NetworkAcl) -> Result<()> {
+    app.db
+        .write(move |tx| {
+            network_rules::update_acl(tx, &acl).map_err(|error| taken(error, &acl.name))
+        })
+        .await
+}
+
+/// Renames an ACL that nobody names.
+pub async fn rename(
+    app: &App,
+    who: &Requestor,
+    project: &str,
+    name: &str,
+    new: &str,
+) -> Result<()> {
+    check_name(new)?;
+    let acl = find(app, project, name).await?;
+    refuse_in_use(app, name, "renamed").await?;
+    let acl = NetworkAcl {
+        name: new.to_owned(),
+        ..acl
+    };
+    write(app, acl).await?;
+    app.resource_event("network-acl-renamed", url(new), new, who);
+    Ok(())
+}
+
+/// Deletes an ACL that nobody names.
+pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Result<()> {
+    let acl = find(app, project, name).await?;
+    refuse_in_use(app, name, "deleted").await?;
+    app.db
+        .write(move |tx| network_rules::delete_acl(tx, acl.id).map_err(Error::from))
+        .await?;
+    app.resource_event("network-acl-deleted", url(name), name, who);
+    Ok(())
+}
+
+async fn refuse_in_use(app: &App, name: &str, what: &str) -> Result<()> {
+    let users = users(app, name).await?.urls;
+    if users.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "network ACL `{name}` can't be {what}: it is in use by {}",
+        users.join(", ")
+    )))
+}
+
+async fn apply_everywhere(app: &App, name: &str) -> Result<()> {
+    for network in users(app, name).await?.networks {
+        rules::apply(app, &network).await?;
+    }
+    Ok(())
+}
+
+async fn users(app: &App, name: &str) -> Result<Users> {
+    let name = name.to_owned();
+    app.db
+        .read(move |tx| {
+            let names = |config: &Config| acl_names(config).contains(&name);
+            let mut users = Users::default();
+            for network in networks::list(tx)? {
+                if names(&network.config) {
+                    users.urls.push(super::url(&network.name));
+                    users.networks.insert(network.name);
+                }
+            }
+            for profile in profiles::list_all(tx)? {
+                if profile.devices.values().any(names) {
+                    users.urls.push(format!("/1.0/profiles/{}", profile.name));
+                }
+            }
+            for (instance, expanded) in expanded_all(tx)? {
+                let nics = expanded.devices.values().filter(|keys| names(keys));
+                let bridges: Vec<String> = nics
+                    .filter_map(|keys| keys.get("network").or_else(|| keys.get("parent")).cloned())
+                    .collect();
+                if !bridges.is_empty() {
+                    users
+                        .urls
+                        .push(instance_url(&instance.project, &instance.name));
+                }
+                users.networks.extend(bridges);
+            }
+            Ok::<_, Error>(users)
+        })
+        .await
+}
+
+fn with_rules(acl: NetworkAcl, put: NetworkAclPut) -> Result<NetworkAcl> {
+    let acl = NetworkAcl {
+        description: put.description,
+        ingress: put.ingress,
+        egress: put.egress,
+        config: put.config,
+        ..acl
+    };
+    check_acl(&acl).map_err(Error::Invalid)?;
+    Ok(acl)
+}
+
+/// As LXD has it: a letter, then letters, digits, dashes; it also ends up in the kernel's log.
+fn check_name(name: &str) -> Result<()> {
+    let valid = (1..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if valid {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "`{name}` is no name for a network ACL: a letter, then up to 62 letters, digits, `-`, `_` and `.`"
+    )))
+}
+
+fn taken(error: crate::db::DbError, name: &str) -> Error {
+    if error.is_unique_violation() {
+        Error::exists("network ACL", name)
+    } else {
+        error.into()
+    }
+}
+
+async fn find(app: &App, project: &str, name: &str) -> Result<NetworkAcl> {
+    let (id, key) = (app.project(project).await?, name.to_owned());
+    let found = app
+        .db
+        .read(move |tx| network_rules::find_acl(tx, id, &key))
+        .await?;
+    found.ok_or_else(|| Error::not_found("network ACL", name))
+}
+
+async fn render(app: &App, acl: NetworkAcl) -> Result<AclView> {
+    let used_by = users(app, &acl.name).await?.urls;
+    Ok(AclView {
+        put: NetworkAclPut {
+            description: acl.description,
+            egress: acl.egress,
+            ingress: acl.ingress,
+            config: acl.config,
+        },
+        name: acl.name,
+        used_by,
+        project: acl.project,
+    })
+}

@@ -1,0 +1,254 @@
+//! The rules of a network in the packet filter: put together from rows and from what is plugged in, and applied as a whole.
+//!
+//! Which NICs and proxies are there is known in memory: it is told at each plugging, and read from the rows at start-up.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use rlxc_network::firewall::{Dnat, NicRules, Ruleset, plan_ruleset};
+use rlxc_network::{BridgeSpec, ipam};
+
+use super::addresses::expanded_all;
+use crate::context::App;
+use crate::db::{network_rules, networks};
+use crate::error::{Error, Result};
+use crate::model::{Network, NetworkAcl};
+use crate::plan::acl::plan_policy;
+use crate::plan::bridge::bridge_spec;
+use crate::plan::forward::plan_forward;
+use crate::plan::nic::{Nic, plan_nics};
+
+/// What proxies of instances pass on by rules: by instance and device, the network and the rules.
+type Proxies = BTreeMap<(i64, String), (String, Vec<Dnat>)>;
+
+/// What is plugged into networks and needs rules of its own.
+#[derive(Debug, Default)]
+pub struct Plugged {
+    /// NICs by the names of their ends on the host.
+    nics: Mutex<BTreeMap<String, Nic>>,
+    proxies: Mutex<Proxies>,
+    /// Held by whoever puts rules together and applies them.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Plugged {
+    fn nics(&self) -> MutexGuard<'_, BTreeMap<String, Nic>> {
+        self.nics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, Proxies> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Learns from the rows which NICs of instances that run need rules.
+pub async fn learn(app: &App) -> Result<()> {
+    let all = app.db.read(expanded_all).await?;
+    for (instance, expanded) in all {
+        let power = expanded.config.get("volatile.last_state.power");
+        if power.is_none_or(|power| power != "RUNNING") {
+            continue;
+        }
+        let nics = plan_nics(
+            instance.id,
+            &instance.name,
+            &expanded.config,
+            &expanded.devices,
+        );
+        for mut nic in nics.unwrap_or_default().into_iter().filter(Nic::has_rules) {
+            let key = format!("volatile.{}.host_name", nic.device);
+            if let Some(host_name) = expanded.config.get(&key) {
+                nic.host_name.clone_from(host_name);
+            }
+            app.networking
+                .plugged
+                .nics()
+                .insert(nic.host_name.clone(), nic);
+        }
+    }
+    Ok(())
+}
+
+/// Puts the rules of a NIC in place, before it is there; takes those away that another of its name left.
+pub async fn guard(app: &App, nic: &Nic) -> Result<()> {
+    let before = if nic.has_rules() {
+        let mut nics = app.networking.plugged.nics();
+        nics.insert(nic.host_name.clone(), nic.clone())
+    } else {
+        app.networking.plugged.nics().remove(&nic.host_name)
+    };
+    if before.as_ref() == Some(nic) || (before.is_none() && !nic.has_rules()) {
+        return Ok(());
+    }
+    if let Some(before) = before.filter(|before| before.bridge != nic.bridge) {
+        apply(app, &before.bridge).await?;
+    }
+    apply(app, &nic.bridge).await
+}
+
+/// Takes the rules of a NIC away.
+pub async fn unguard(app: &App, nic: &Nic) -> Result<()> {
+    let removed = app.networking.plugged.nics().remove(&nic.host_name);
+    match removed {
+        Some(removed) => apply(app, &removed.bridge).await,
+        None => Ok(()),
+    }
+}
+
+/// Passes on by rules what a proxy listens for; without rules it no longer does.
+pub async fn set_proxy(
+    app: &App,
+    (instance, device): (i64, &str),
+    wanted: Option<(String, Vec<Dnat>)>,
+) -> Result<()> {
+    let key = (instance, device.to_owned());
+    let network = wanted.as_ref().map(|(network, _)| network.clone());
+    let before = {
+        let mut proxies = app.networking.plugged.proxies();
+        match wanted {
+            Some(wanted) => proxies.insert(key, wanted),
+            None => proxies.remove(&key),
+        }
+    };
+    let networks = before
+        .map(|(network, _)| network)
+        .into_iter()
+        .chain(network);
+    let networks: std::collections::BTreeSet<String> = networks.collect();
+    for network in networks {
+        apply(app, &network).await?;
+    }
+    Ok(())
+}
+
+/// Which device of which instance passes on what comes for these ports, if any does.
+pub fn proxy_holding(app: &App, wanted: &Dnat) -> Option<(i64, String)> {
+    let proxies = app.networking.plugged.proxies();
+    let overlaps = |rule: &Dnat| {
+        let same = rule.listen.is_none() || wanted.listen.is_none() || rule.listen == wanted.listen;
+        let ports = rule
+            .ports
+            .zip(wanted.ports)
+            .is_some_and(|(a, b)| a.0 == b.0 && a.1.first <= b.1.last && b.1.first <= a.1.last);
+        same && ports
+    };
+    let holder = proxies
+        .iter()
+        .find(|(_, (_, rules))| rules.iter().any(overlaps));
+    holder.map(|(key, _)| key.clone())
+}
+
+/// Applies the rules of a network anew.
+pub async fn apply(app: &App, name: &str) -> Result<()> {
+    let _turn = app.networking.plugged.turn.lock().await;
+    let key = name.to_owned();
+    let row = app.db.read(move |tx| networks::find(tx, &key)).await?;
+    let ruleset = match row {
+        Some(network) => {
+            let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+            assemble(app, &spec, &network).await?
+        }
+        // A bridge of somebody else's, with NICs of ours.
+        None => Ruleset {
+            bridge: name.to_owned(),
+            nics: nic_rules(app, name, None).await?,
+            ..Ruleset::default()
+        },
+    };
+    let firewall = &app.networking.firewall;
+    let applied = firewall.apply(name, &ruleset).await;
+    applied.map_err(|error| Error::failed(format!("apply the rules of network `{name}`"), error))
+}
+
+/// All rules of a managed network.
+pub async fn assemble(app: &App, spec: &BridgeSpec, network: &Network) -> Result<Ruleset> {
+    let id = network.id;
+    let (forwards, acls) = app
+        .db
+        .read(move |tx| {
+            let forwards = network_rules::list_forwards(tx, Some(id))?;
+            Ok::<_, Error>((forwards, network_rules::list_acls(tx, None)?))
+        })
+        .await?;
+    let mut ruleset = plan_ruleset(spec);
+    ruleset.policy = plan_policy(&network.config, &acls).map_err(Error::Invalid)?;
+    for (of, rules) in app.networking.plugged.proxies().values() {
+        if *of == network.name {
+            ruleset.forwards.extend(rules.iter().cloned());
+        }
+    }
+    for forward in &forwards {
+        match plan_forward(forward, &ruleset.subnets) {
+            Ok(rules) => ruleset.forwards.extend(rules),
+            // The network's subnet was changed since.
+            Err(error) => tracing::warn!(
+                network = network.name,
+                listen = forward.listen_address,
+                error,
+                "a forward leads nowhere"
+            ),
+        }
+    }
+    ruleset.nics = nic_rules(app, &network.name, Some(spec)).await?;
+    Ok(ruleset)
+}
+
+async fn nic_rules(app: &App, bridge: &str, spec: Option<&BridgeSpec>) -> Result<Vec<NicRules>> {
+    let nics: Vec<Nic> = {
+        let all = app.networking.plugged.nics();
+        all.values()
+            .filter(|nic| nic.bridge == bridge)
+            .cloned()
+            .collect()
+    };
+    if nics.is_empty() {
+        return Ok(Vec::new());
+    }
+    let acls = app.db.read(|tx| network_rules::list_acls(tx, None)).await?;
+    nics.iter()
+        .map(|nic| rules_of(nic, spec, &acls).map_err(Error::Invalid))
+        .collect()
+}
+
+/// What one NIC may.
+fn rules_of(nic: &Nic, spec: Option<&BridgeSpec>, acls: &[NetworkAcl]) -> Result<NicRules, String> {
+    let hwaddr = nic.hwaddr.parse().map_err(|_bad| {
+        format!(
+            "device `{}`: `{}` is not an Ethernet address",
+            nic.device, nic.hwaddr
+        )
+    })?;
+    let ipv4 = nic.ipv4_filtering.then(|| {
+        let own: Option<Ipv4Addr> = nic.ipv4.as_deref().and_then(|text| text.parse().ok());
+        own.map(Ipv4Net::from).into_iter().collect()
+    });
+    let ipv6 = nic.ipv6_filtering.then(|| {
+        let own: Option<Ipv6Addr> = nic.ipv6.as_deref().and_then(|text| text.parse().ok());
+        let prefix = spec
+            .and_then(|spec| spec.ipv6)
+            .filter(|net| net.prefix_len() <= 64);
+        let slaac = prefix.map(|net| Ipv6Net::from(ipam::eui64(net, hwaddr)));
+        own.map(Ipv6Net::from).into_iter().chain(slaac).collect()
+    });
+    let policy = plan_policy(&nic.security, acls)
+        .map_err(|error| format!("device `{}`: {error}", nic.device))?;
+    Ok(NicRules {
+        host_name: nic.host_name.clone(),
+        hwaddr,
+        mac: nic.mac_filtering || nic.ipv4_filtering || nic.ipv6_filtering,
+        ipv4,
+        ipv6,
+        policy,
+    })
+}
+
+/// Forgets NICs whose ends on the host are gone.
+pub async fn forget_gone(app: &App) -> Result<()> {
+    let links = app.networking.links.list().await;
+    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+    let mut nics = app.networking.plugged.nics();
+    nics.retain(|name, _| links.iter().any(|link| link.name == *name));
+    Ok(())
+}

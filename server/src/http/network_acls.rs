@@ -1,0 +1,87 @@
+//! `/1.0/network-acls`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use rlxc_api::{NetworkAclPost, NetworkAclsPost};
+
+use super::edit::Edit;
+use super::extract::{Body, Params};
+use super::identity::Identity;
+use super::render::{Reply, created, done, listing, tagged};
+use crate::app::network::acl;
+use crate::context::App;
+
+type Daemon = State<Arc<App>>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/1.0/network-acls", get(list).post(create))
+        .route(
+            "/1.0/network-acls/{name}",
+            get(show)
+                .put(change)
+                .patch(change)
+                .post(rename)
+                .delete(remove),
+        )
+}
+
+async fn list(State(app): Daemon, params: Params) -> Reply {
+    listing(&params, acl::list(&app, &params.project).await?, |item| {
+        acl::url(&item.name)
+    })
+}
+
+async fn create(
+    State(app): Daemon,
+    Identity(who): Identity,
+    params: Params,
+    Body(post): Body<NetworkAclsPost>,
+) -> Reply {
+    let location = acl::url(&post.name);
+    acl::create(&app, &who, &params.project, post).await?;
+    created(&location)
+}
+
+async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+    let view = acl::get(&app, &params.project, &name).await?;
+    let put = view.put.clone();
+    tagged(view, &put)
+}
+
+async fn change(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    edit: Edit,
+) -> Reply {
+    let current = acl::get(&app, &params.project, &name).await?.put;
+    let put = edit.apply("network ACL", &current)?;
+    acl::update(&app, &who, &params.project, &name, put).await?;
+    done()
+}
+
+async fn rename(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+    Body(post): Body<NetworkAclPost>,
+) -> Reply {
+    acl::rename(&app, &who, &params.project, &name, &post.name).await?;
+    created(&acl::url(&post.name))
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    acl::delete(&app, &who, &params.project, &name).await?;
+    done()
+}
