@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod exit;
 pub mod monitor;
 pub mod protocol;
+pub mod proxy;
 pub mod seccomp;
 pub mod spec;
 

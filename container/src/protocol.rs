@@ -7,6 +7,7 @@
 //! launch, over the monitor's stdin:
 //!   Start{spec} ─▶            ◀─ Cloned{pid} + [pidfd, netns, userns?]
 //!   Continue ─▶               ◀─ Running{init_pid} | Failed{…}
+//!   Proxy{spec} + [pidfd] ─▶  ◀─ Done | Failed{…}      instead of all that: a proxy of a container that runs
 //! ever after, each connection to monitor.sock:
 //!   Hello ─▶                  ◀─ Hello{…} + [pidfd, netns, userns?], later Exited{cause}
 //!   Exec{…} + [in, out, err] ─▶  ◀─ ExecStarted{pid} (+ [pty master]) | ExecFailed{…}, later ExecExited{status}
@@ -21,6 +22,7 @@ use rlxc_sys::packet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::exit::ExitCause;
+use crate::proxy::ProxySpec;
 use crate::spec::ContainerSpec;
 
 /// The version that `Hello` carries.
@@ -81,6 +83,11 @@ pub enum Request {
         /// Forget it then.
         #[serde(default)]
         clear: bool,
+    },
+    /// Instead of `Start`: be a proxy of a container that runs. Comes with a pidfd of its init.
+    Proxy {
+        /// The whole order.
+        spec: Box<ProxySpec>,
     },
     /// From a daemon newer than this monitor.
     #[serde(other)]

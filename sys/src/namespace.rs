@@ -3,7 +3,7 @@
 //! Only short-lived processes and threads call these: nobody needs a way back.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
@@ -38,6 +38,38 @@ pub fn join_all(pidfd: BorrowedFd<'_>, user: bool) -> io::Result<()> {
         kinds |= ThreadNameSpaceType::USER;
     }
     Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kinds)?)
+}
+
+/// Moves the calling process, which has one thread, into the mount and network namespaces of another.
+pub fn enter(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let kinds = ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::NETWORK;
+    Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kinds)?)
+}
+
+/// The mount and network namespaces that a process is in, to come back to them.
+#[derive(Debug)]
+pub struct Place {
+    mount: OwnedFd,
+    network: OwnedFd,
+}
+
+impl Place {
+    /// Where the calling process is.
+    pub fn here() -> io::Result<Self> {
+        let own = std::process::id().cast_signed();
+        Ok(Self {
+            mount: open(own, "mnt")?,
+            network: open(own, "net")?,
+        })
+    }
+
+    /// Moves the calling process, which has one thread, there.
+    pub fn enter(&self) -> io::Result<()> {
+        for namespace in [&self.network, &self.mount] {
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), None)?;
+        }
+        Ok(())
+    }
 }
 
 /// Opens the namespace `kind` (`net`, `user`, ...: a name in `/proc/PID/ns`) of a process.

@@ -183,9 +183,10 @@ impl Monitor {
             Request::ConsoleResize { width, height } => {
                 pty::resize(self.container.console.master.as_fd(), width, height)
             }
-            Request::Start { .. } | Request::Continue | Request::Unknown => {
-                Err(io::ErrorKind::Unsupported.into())
-            }
+            Request::Start { .. }
+            | Request::Proxy { .. }
+            | Request::Continue
+            | Request::Unknown => Err(io::ErrorKind::Unsupported.into()),
         };
         let Some(connection) = self.connection(id) else {
             return;

@@ -251,4 +251,10 @@ pub struct NicRules {
     pub ipv6: Option<Vec<Ipv6Net>>,
     /// What else it may.
     pub policy: Option<Policy>,
+    /// Bytes a second that it may send.
+    pub rate_from: Option<u64>,
+    /// Bytes a second that it may receive.
+    pub rate_to: Option<u64>,
+    /// The priority of what it sends, for queueing disciplines of the host.
+    pub priority: Option<u32>,
 }

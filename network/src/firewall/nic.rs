@@ -19,16 +19,30 @@ const NAMES_BACK: &[&str] = &["udp sport 53 accept", "tcp sport 53 accept"];
 /// The chains of a NIC.
 pub(super) fn render(number: usize, rules: &NicRules) -> String {
     let mut from = spoofing(rules);
-    let mut to = Vec::new();
+    from.extend(rules.rate_from.map(limit));
+    from.extend(
+        rules
+            .priority
+            .map(|number| format!("meta priority set 0:{number:x}")),
+    );
+    let mut to: Vec<String> = rules.rate_to.map(limit).into_iter().collect();
     if let Some(policy) = &rules.policy {
         from.extend(sent(policy));
-        to = received(policy);
+        to.extend(received(policy));
     }
     [
         chain(&format!("nic{number}_from"), None, &from),
         chain(&format!("nic{number}_to"), None, &to),
     ]
     .concat()
+}
+
+/// Drops what is more than so many bytes a second. A tenth of a second may come at once, or a few of the largest packets,
+/// since TCP slows down to far less where nothing may.
+fn limit(rate: u64) -> String {
+    const LEAST: u64 = 256 << 10;
+    let burst = (rate / 10).clamp(LEAST, u32::MAX.into());
+    format!("limit rate over {rate} bytes/second burst {burst} bytes drop")
 }
 
 fn own(lines: &[&str]) -> Vec<String> {

@@ -219,7 +219,7 @@ fn bridge(table: &str, ruleset: &Ruleset) -> String {
         let NicRules { host_name, .. } = rules;
         parts.push(nic::render(number, rules));
         from.push(format!("iifname \"{host_name}\" jump nic{number}_from"));
-        if rules.policy.is_some() {
+        if rules.policy.is_some() || rules.rate_to.is_some() {
             to.push(format!("oifname \"{host_name}\" jump nic{number}_to"));
         }
     }

@@ -9,6 +9,7 @@ const TYPES: &[(&str, &Scope)] = &[
     ("disk", &DISK),
     ("nic", &NIC_BRIDGED),
     ("none", &NONE),
+    ("proxy", &PROXY),
     ("unix-char", &UNIX_CHAR),
 ];
 
@@ -75,6 +76,10 @@ pub const NIC_BRIDGED: Scope = Scope {
             Key::new("hwaddr", kind::MAC, "MAC address").or("chosen once"),
             Key::new("ipv4.address", kind::IPV4, "IPv4 address that DHCP gives it").when("the network has DHCP").live(),
             Key::new("ipv6.address", kind::IPV6, "IPv6 address that DHCP gives it").when("the network has stateful DHCPv6").live(),
+            Key::new("limits.egress", kind::BIT_RATE, "Most that the instance sends in a second").or("no limit").live(),
+            Key::new("limits.ingress", kind::BIT_RATE, "Most that the instance receives in a second").or("no limit").live(),
+            Key::new("limits.max", kind::BIT_RATE, "The same for both").or("no limit").live(),
+            Key::new("limits.priority", Kind::Int(0, 0xffff), "Priority of what it sends").or("0").live(),
             Key::new("mtu", Kind::Int(68, 65535), "MTU").or("that of the bridge"),
             Key::new("name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name in the instance").or("the device's"),
             Key::new("network", Kind::Text, "Managed network that it is plugged into"),
@@ -101,6 +106,29 @@ const NONE: Scope = Scope {
     groups: &[Group {
         name: "device-conf",
         keys: &[USER],
+    }],
+};
+
+/// Connections that are passed on.
+#[rustfmt::skip]
+pub const PROXY: Scope = Scope {
+    entity: "device-proxy",
+    called: "key of a proxy",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("bind", Kind::OneOf(&["host", "instance", "container", "guest"]), "Where it listens; it connects on the other side").or("host"),
+            Key::new("connect", Kind::Text, "Where it connects: `tcp:ADDRESS:PORTS`, `udp:ADDRESS:PORTS`, `unix:PATH` or `unix:@NAME`"),
+            Key::new("gid", Kind::Int(0, 0xffff_ffff), "Group of the unix socket that it listens on").or("0"),
+            Key::new("listen", Kind::Text, "Where it listens, written in the same way"),
+            Key::new("mode", kind::MODE, "Permissions of the unix socket that it listens on").or("0644"),
+            Key::new("nat", Kind::Bool, "Whether rules of the firewall do it instead of a process").or("false").when("the instance has a fixed address"),
+            Key::new("proxy_protocol", Kind::Bool, "Whether it tells whom a connection comes from, by version 1 of HAProxy's protocol").or("false"),
+            Key::new("security.gid", Kind::Int(0, 0xffff_ffff), "Group that it runs as").or("0"),
+            Key::new("security.uid", Kind::Int(0, 0xffff_ffff), "User that it runs as").or("0"),
+            Key::new("uid", Kind::Int(0, 0xffff_ffff), "User that owns the unix socket that it listens on").or("0"),
+            USER,
+        ],
     }],
 };
 

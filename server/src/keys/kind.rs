@@ -45,6 +45,11 @@ pub const MAC: Kind = Kind::Form(
 );
 /// An IPv4 address.
 pub const IPV4: Kind = Kind::Form(parses::<Ipv4Addr>, "an address such as 10.1.2.3");
+/// Bits a second.
+pub const BIT_RATE: Kind = Kind::Form(
+    |text| crate::plan::nic::parse_rate(text).is_some(),
+    "a rate such as 100Mbit",
+);
 /// An IPv6 address.
 pub const IPV6: Kind = Kind::Form(parses::<Ipv6Addr>, "an address such as fd42::3");
 /// Addresses of either family.

@@ -109,6 +109,7 @@ pub const SCOPES: &[&Scope] = &[
     &instance::SCOPE,
     &device::DISK,
     &device::NIC_BRIDGED,
+    &device::PROXY,
     &device::UNIX_CHAR,
     &network::BRIDGE,
     &project::SCOPE,

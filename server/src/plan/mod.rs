@@ -8,6 +8,7 @@ pub mod forward;
 pub mod idmap;
 pub mod nic;
 pub mod project;
+pub mod proxy;
 pub mod start;
 
 pub use crate::keys;

@@ -15,6 +15,8 @@ const LONGEST: usize = 15;
     reason = "they mirror keys of the configuration one by one"
 )]
 pub struct Nic {
+    /// The id of its instance.
+    pub instance: i64,
     /// The device's name in the configuration.
     pub device: String,
     /// The interface's name in the instance.
@@ -43,6 +45,12 @@ pub struct Nic {
     pub isolated: bool,
     /// Its keys `security.acls*`.
     pub security: Config,
+    /// Bits a second that it may send.
+    pub egress: Option<u64>,
+    /// Bits a second that it may receive.
+    pub ingress: Option<u64>,
+    /// Priority of what it sends.
+    pub priority: Option<u32>,
 }
 
 impl Nic {
@@ -52,6 +60,9 @@ impl Nic {
             || self.ipv4_filtering
             || self.ipv6_filtering
             || self.security.contains_key("security.acls")
+            || self.egress.is_some()
+            || self.ingress.is_some()
+            || self.priority.is_some()
     }
 }
 
@@ -77,31 +88,19 @@ pub fn plan_nic(
     device: &str,
     keys: &Config,
 ) -> Result<Nic, String> {
-    let (bridge, managed) = match (
-        keys.get("network"),
-        keys.get("nictype").map(String::as_str),
-        keys.get("parent"),
-    ) {
-        (Some(network), _, _) => (network, true),
-        (None, Some("bridged"), Some(parent)) => (parent, false),
-        (None, Some(kind), _) if kind != "bridged" => {
-            return Err(format!(
-                "device `{device}`: nictype `{kind}` is not known here; use `bridged`, or `network=NAME`"
-            ));
-        }
-        _ => {
-            return Err(format!(
-                "device `{device}`: a NIC needs `network`, or `nictype=bridged` with `parent`"
-            ));
-        }
-    };
+    let (bridge, managed) = plan_bridge(device, keys)?;
     let volatile = |key: &str| config.get(&format!("volatile.{device}.{key}"));
+    let rate = |key: &str| {
+        let text = keys.get(key).or_else(|| keys.get("limits.max"));
+        text.and_then(|text| parse_rate(text))
+    };
     let filters = |what: &str| is_true(keys, &format!("security.{what}_filtering"));
     let mtu = keys.get("mtu").map(|mtu| {
         mtu.parse()
             .map_err(|_bad| format!("device `{device}`: mtu `{mtu}` is no number"))
     });
     Ok(Nic {
+        instance,
         device: device.to_owned(),
         name: keys.get("name").map_or(device, String::as_str).to_owned(),
         host_name: keys
@@ -124,6 +123,11 @@ pub fn plan_nic(
         mac_filtering: filters("mac"),
         ipv4_filtering: filters("ipv4"),
         ipv6_filtering: filters("ipv6"),
+        egress: rate("limits.egress"),
+        ingress: rate("limits.ingress"),
+        priority: keys
+            .get("limits.priority")
+            .and_then(|text| text.parse().ok()),
         isolated: is_true(keys, "security.port_isolation"),
         security: keys
             .iter()
@@ -131,6 +135,24 @@ pub fn plan_nic(
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     })
+}
+
+/// The bridge that a NIC is plugged into, and whether it is a network of ours.
+fn plan_bridge<'a>(device: &str, keys: &'a Config) -> Result<(&'a String, bool), String> {
+    match (
+        keys.get("network"),
+        keys.get("nictype").map(String::as_str),
+        keys.get("parent"),
+    ) {
+        (Some(network), _, _) => Ok((network, true)),
+        (None, Some("bridged"), Some(parent)) => Ok((parent, false)),
+        (None, Some(kind), _) if kind != "bridged" => Err(format!(
+            "device `{device}`: nictype `{kind}` is not known here; use `bridged`, or `network=NAME`"
+        )),
+        _ => Err(format!(
+            "device `{device}`: a NIC needs `network`, or `nictype=bridged` with `parent`"
+        )),
+    }
 }
 
 /// The host's side of a veth pair: it tells the instance where fifteen bytes allow it.
@@ -149,6 +171,26 @@ fn host_name(instance: i64, name: &str, device: &str) -> String {
     );
     let room = LONGEST - id.len().min(LONGEST);
     format!("{}{id}", name.chars().take(room).collect::<String>())
+}
+
+/// Bits a second: `100Mbit`, `1Gbit`, `512Kibit`, or a number alone.
+pub fn parse_rate(text: &str) -> Option<u64> {
+    const UNITS: &[(&str, u64)] = &[
+        ("Kibit", 1 << 10),
+        ("Mibit", 1 << 20),
+        ("Gibit", 1 << 30),
+        ("Tibit", 1 << 40),
+        ("kbit", 1_000),
+        ("Mbit", 1_000_000),
+        ("Gbit", 1_000_000_000),
+        ("Tbit", 1_000_000_000_000),
+        ("bit", 1),
+        ("", 1),
+    ];
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let digits = text.strip_suffix(unit)?;
+    let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
+    number.checked_mul(*factor).filter(|bits| *bits >= 8)
 }
 
 /// A MAC address in the range of LXD's, from a random identifier.
@@ -177,6 +219,21 @@ mod tests {
             host_name(12, "a-very-long-name-indeed", "eth0"),
             "a-very-long-120"
         );
+    }
+
+    #[test]
+    fn rates_have_units() {
+        for (text, bits) in [
+            ("100Mbit", 100_000_000),
+            ("1Kibit", 1024),
+            ("800", 800),
+            ("9kbit", 9000),
+        ] {
+            assert_eq!(parse_rate(text), Some(bits), "{text}");
+        }
+        for bad in ["", "fast", "0", "1Mb", "-1kbit", "99999999999Tbit"] {
+            assert_eq!(parse_rate(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! It takes no input: a hint what to look at would be a second path that is rarely taken.
 
 mod networks;
+mod proxies;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub(crate) async fn once(app: &App) {
     note("volumes", volumes::compare(app).await);
     note("networks", networks::mend(app).await);
     note("networks of nobody", networks::take_down_unknown(app).await);
+    note("proxies", proxies::revive(app).await);
     note("names", networks::forget_unknown_hosts(app).await);
     note("run directories", runs::remove_unknown(app).await);
 }

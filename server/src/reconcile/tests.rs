@@ -214,3 +214,25 @@ async fn what_could_not_be_undone_is_undone_later() {
     assert!(daemon.warnings().await.is_empty());
     assert!(daemon.journal().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_proxy_that_was_killed_is_started_again() {
+    let daemon = with_instance().await;
+    let web = json!({"type": "proxy", "listen": "tcp:127.0.0.1:80", "connect": "tcp:127.0.0.1:80"});
+    let patch = json!({"devices": {"web": web}});
+    daemon.ok(Method::PATCH, "/1.0/instances/c1", patch).await;
+    let start = json!({"action": "start"});
+    daemon
+        .ok(Method::PUT, "/1.0/instances/c1/state", start)
+        .await;
+    let before = daemon.host.runtime.proxies();
+    assert_eq!(before.len(), 1);
+    for lock in &before {
+        daemon.app.runtime.stop_proxy(lock).await.unwrap();
+    }
+    daemon.reconcile().await;
+    assert_eq!(daemon.host.runtime.proxies(), before);
+    assert_eq!(kinds(&daemon.warnings().await), ["Proxy ended"]);
+    daemon.reconcile().await;
+    assert!(daemon.warnings().await.is_empty());
+}

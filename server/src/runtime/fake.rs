@@ -1,6 +1,6 @@
 //! A scripted runtime: containers that are nothing but a state, for tests of all that is above the seam.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rlxc_container::protocol::Failure;
+use rlxc_container::proxy::ProxySpec;
 use rlxc_container::spec::ContainerSpec;
 use tokio::sync::watch;
 
@@ -34,6 +35,7 @@ struct Shared {
     script: Script,
     running: HashMap<PathBuf, Arc<FakeRunning>>,
     specs: Vec<ContainerSpec>,
+    proxies: BTreeSet<PathBuf>,
 }
 
 /// The runtime.
@@ -54,6 +56,11 @@ impl FakeRuntime {
     /// All orders so far.
     pub fn specs(&self) -> Vec<ContainerSpec> {
         self.with(|shared| shared.specs.clone())
+    }
+
+    /// The proxies that run, by their locks.
+    pub fn proxies(&self) -> BTreeSet<PathBuf> {
+        self.with(|shared| shared.proxies.clone())
     }
 
     /// Ends the container of a runtime directory from inside; false if there is none.
@@ -111,6 +118,24 @@ impl Runtime for FakeRuntime {
             Some(running) if running.end.borrow().is_none() => Attached::Running(running),
             _ => Attached::Absent,
         })
+    }
+
+    async fn start_proxy(
+        &self,
+        spec: ProxySpec,
+        _instance: BorrowedFd<'_>,
+    ) -> Result<(), RuntimeError> {
+        self.with(|shared| shared.proxies.insert(spec.lock));
+        Ok(())
+    }
+
+    fn is_proxy_running(&self, lock: &Path) -> bool {
+        self.with(|shared| shared.proxies.contains(lock))
+    }
+
+    async fn stop_proxy(&self, lock: &Path) -> Result<(), RuntimeError> {
+        self.with(|shared| shared.proxies.remove(lock));
+        Ok(())
     }
 }
 

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rlxc_container::protocol::Failure;
+use rlxc_container::proxy::ProxySpec;
 use rlxc_container::spec::ContainerSpec;
 
 mod binary;
 mod channel;
 pub mod fake;
 mod monitor;
+mod proxy;
 mod running;
 
 pub use monitor::MonitorRuntime;
@@ -106,6 +108,19 @@ pub trait Runtime: Send + Sync + Debug {
 
     /// Finds the container of a runtime directory, whoever started it.
     async fn attach(&self, runtime_dir: &Path) -> Result<Attached, RuntimeError>;
+
+    /// Starts a proxy of a container, given a pidfd of its init. When this returns, it listens.
+    async fn start_proxy(
+        &self,
+        spec: ProxySpec,
+        instance: BorrowedFd<'_>,
+    ) -> Result<(), RuntimeError>;
+
+    /// Whether a proxy holds this lock.
+    fn is_proxy_running(&self, lock: &Path) -> bool;
+
+    /// Ends the proxy that holds this lock; fine if there is none.
+    async fn stop_proxy(&self, lock: &Path) -> Result<(), RuntimeError>;
 }
 
 /// What a runtime directory tells.

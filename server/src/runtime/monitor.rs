@@ -7,11 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rlxc_container::exit::ExitRecord;
 use rlxc_container::protocol::{Reply, Request};
+use rlxc_container::proxy::ProxySpec;
 use rlxc_container::spec::ContainerSpec;
 use rlxc_sys::packet;
 
 use super::binary::MonitorBinary;
 use super::channel::Channel;
+use super::proxy;
 use super::running::MonitorRunning;
 use super::{Attached, Prepared, Running, Runtime, RuntimeError};
 
@@ -79,6 +81,23 @@ impl Runtime for MonitorRuntime {
         let record = ExitRecord::read(runtime_dir)
             .map_err(|source| RuntimeError::Talk { what: WHAT, source })?;
         Ok(record.map_or(Attached::Absent, Attached::Exited))
+    }
+
+    async fn start_proxy(
+        &self,
+        spec: ProxySpec,
+        instance: BorrowedFd<'_>,
+    ) -> Result<(), RuntimeError> {
+        proxy::start(Arc::clone(&self.binary), spec, instance).await
+    }
+
+    fn is_proxy_running(&self, lock: &Path) -> bool {
+        proxy::holder(lock).is_some()
+    }
+
+    async fn stop_proxy(&self, lock: &Path) -> Result<(), RuntimeError> {
+        let lock = lock.to_owned();
+        crate::context::blocking(move || proxy::stop(&lock)).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use rlxc_container::proxy::ProxySpec;
 use rlxc_container::spec::ContainerSpec;
 use rlxc_network::view::HostNetwork;
 use rlxc_network::{
@@ -202,5 +203,28 @@ impl Runtime for Life {
 
     async fn attach(&self, runtime_dir: &Path) -> Result<Attached, RuntimeError> {
         self.host.runtime.attach(runtime_dir).await
+    }
+
+    async fn start_proxy(
+        &self,
+        spec: ProxySpec,
+        instance: BorrowedFd<'_>,
+    ) -> Result<(), RuntimeError> {
+        match self.faults.step("start proxy") {
+            Verdict::Go => self.host.runtime.start_proxy(spec, instance).await,
+            Verdict::Refuse => Err(RuntimeError::HungUp { what: "injected" }),
+            Verdict::GoAndFail => {
+                self.host.runtime.start_proxy(spec, instance).await?;
+                Err(RuntimeError::HungUp { what: "injected" })
+            }
+        }
+    }
+
+    fn is_proxy_running(&self, lock: &Path) -> bool {
+        self.host.runtime.is_proxy_running(lock)
+    }
+
+    async fn stop_proxy(&self, lock: &Path) -> Result<(), RuntimeError> {
+        self.host.runtime.stop_proxy(lock).await
     }
 }

@@ -49,6 +49,12 @@ impl TestDaemon {
         }
         let plugged = self.host.links.plugged();
         lines.extend(plugged.into_iter().map(|name| format!("plugged {name}")));
+        let proxies = self.host.runtime.proxies();
+        lines.extend(
+            proxies
+                .iter()
+                .map(|lock| format!("proxy {}", lock.display())),
+        );
         for (network, rules) in self.host.firewall.rulesets() {
             lines.insert(format!("rules {network} {rules:?}"));
         }

@@ -17,6 +17,7 @@ mod lifecycle;
 mod network;
 mod nic;
 mod projects;
+mod proxy;
 mod remote;
 mod restart;
 mod templates;

@@ -38,7 +38,18 @@ fn a_nic_comes_and_goes_while_the_instance_runs() {
             .output();
         found.is_ok_and(|output| output.stdout.contains("10.77.1.9"))
     });
-    cli.exec("c1", &["udhcpc", "-i", "eth1", "-n", "-q"]);
+    cli.exec(
+        "c1",
+        &[
+            "udhcpc",
+            "-i",
+            "eth1",
+            "-n",
+            "-q",
+            "-s",
+            "/etc/udhcpc.script",
+        ],
+    );
     let addresses = cli.exec("c1", &["ip", "-4", "address", "show", "eth1"]);
     assert!(addresses.contains("10.77.1.9"), "{addresses}");
     let links = daemon.world().run(&["ip", "-o", "link"]).stdout;

@@ -118,7 +118,14 @@ async fn boot(
     guest::open(app, instance, expanded).await?;
     let prepared = app.runtime.prepare(spec).await.map_err(failed)?;
     plug(app, instance, &nics, prepared.as_ref()).await?;
-    prepared.release().await.map_err(failed)
+    let running = prepared.release().await.map_err(failed)?;
+    let proxies = network::proxy::start_all(app, instance, expanded, running.as_ref());
+    if let Err(error) = proxies.await {
+        network::proxy::left(app, instance.id).await;
+        running.kill().await.map_err(failed)?;
+        return Err(error);
+    }
+    Ok(running)
 }
 
 async fn root(app: &App, instance: &Instance) -> Result<RootSource> {

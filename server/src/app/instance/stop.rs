@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::network;
 use crate::context::App;
 use crate::db::instances;
 use crate::error::{Error, Result};
@@ -75,6 +76,7 @@ pub(super) async fn stop(
             })?.map_err(failed)?;
         }
     }
+    network::proxy::left(app, instance.id).await;
     note_stopped(app, instance.id);
     Ok(())
 }

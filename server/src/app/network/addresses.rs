@@ -75,6 +75,9 @@ pub fn check_devices(
             .filter(|network| network.project == owner)
             .ok_or_else(|| Error::not_found("network", &nic.bridge))?;
     }
+    for device in super::proxy::proxies(devices) {
+        super::proxy::check(instance, devices, device)?;
+    }
     let wanted = fixed_addresses(devices);
     for (position, fixed) in wanted.iter().enumerate() {
         if let Some(network) = networks::find(tx, &fixed.network)? {

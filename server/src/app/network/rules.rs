@@ -2,7 +2,7 @@
 //!
 //! Which NICs and proxies are there is known in memory: it is told at each plugging, and read from the rows at start-up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,7 @@ use crate::plan::acl::plan_policy;
 use crate::plan::bridge::bridge_spec;
 use crate::plan::forward::plan_forward;
 use crate::plan::nic::{Nic, plan_nics};
+use crate::plan::proxy::ProxyPlan;
 
 /// What proxies of instances pass on by rules: by instance and device, the network and the rules.
 type Proxies = BTreeMap<(i64, String), (String, Vec<Dnat>)>;
@@ -66,6 +67,16 @@ pub async fn learn(app: &App) -> Result<()> {
                 .plugged
                 .nics()
                 .insert(nic.host_name.clone(), nic);
+        }
+        for device in super::proxy::proxies(&expanded.devices) {
+            let plan = super::proxy::plan(app, &instance, &expanded.devices, device);
+            if let Ok(ProxyPlan::Rules { network, rules }) = plan {
+                let key = (instance.id, device.clone());
+                app.networking
+                    .plugged
+                    .proxies()
+                    .insert(key, (network, rules));
+            }
         }
     }
     Ok(())
@@ -116,28 +127,18 @@ pub async fn set_proxy(
         .map(|(network, _)| network)
         .into_iter()
         .chain(network);
-    let networks: std::collections::BTreeSet<String> = networks.collect();
+    let networks: BTreeSet<String> = networks.collect();
     for network in networks {
         apply(app, &network).await?;
     }
     Ok(())
 }
 
-/// Which device of which instance passes on what comes for these ports, if any does.
-pub fn proxy_holding(app: &App, wanted: &Dnat) -> Option<(i64, String)> {
+/// The devices of an instance that pass on by rules.
+pub fn proxies_of(app: &App, instance: i64) -> Vec<String> {
     let proxies = app.networking.plugged.proxies();
-    let overlaps = |rule: &Dnat| {
-        let same = rule.listen.is_none() || wanted.listen.is_none() || rule.listen == wanted.listen;
-        let ports = rule
-            .ports
-            .zip(wanted.ports)
-            .is_some_and(|(a, b)| a.0 == b.0 && a.1.first <= b.1.last && b.1.first <= a.1.last);
-        same && ports
-    };
-    let holder = proxies
-        .iter()
-        .find(|(_, (_, rules))| rules.iter().any(overlaps));
-    holder.map(|(key, _)| key.clone())
+    let own = proxies.keys().filter(|(id, _)| *id == instance);
+    own.map(|(_, device)| device.clone()).collect()
 }
 
 /// Applies the rules of a network anew.
@@ -241,14 +242,36 @@ fn rules_of(nic: &Nic, spec: Option<&BridgeSpec>, acls: &[NetworkAcl]) -> Result
         ipv4,
         ipv6,
         policy,
+        rate_from: nic.egress.map(|bits| bits / 8),
+        rate_to: nic.ingress.map(|bits| bits / 8),
+        priority: nic.priority,
     })
+}
+
+/// Forgets the NICs of an instance that has ended, and its rules with them.
+pub async fn forget_instance(app: &App, instance: i64) -> Result<()> {
+    forget(app, |nic| nic.instance == instance).await
 }
 
 /// Forgets NICs whose ends on the host are gone.
 pub async fn forget_gone(app: &App) -> Result<()> {
     let links = app.networking.links.list().await;
     let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
-    let mut nics = app.networking.plugged.nics();
-    nics.retain(|name, _| links.iter().any(|link| link.name == *name));
+    let there = |nic: &Nic| links.iter().any(|link| link.name == nic.host_name);
+    forget(app, |nic| !there(nic)).await
+}
+
+async fn forget(app: &App, gone: impl Fn(&Nic) -> bool) -> Result<()> {
+    let mut bridges = BTreeSet::new();
+    app.networking.plugged.nics().retain(|_, nic| {
+        let stays = !gone(nic);
+        if !stays {
+            bridges.insert(nic.bridge.clone());
+        }
+        stays
+    });
+    for bridge in bridges {
+        apply(app, &bridge).await?;
+    }
     Ok(())
 }

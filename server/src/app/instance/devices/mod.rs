@@ -10,6 +10,7 @@
 
 mod disk;
 mod nic;
+mod proxy;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ pub(super) async fn prepare(
         match change.device().kind() {
             "nic" => nic::prepare(app, instance, change).await?,
             "disk" => disk::prepare(instance, change)?,
+            "proxy" => proxy::prepare(app, instance, &after.devices, change)?,
             _ => return Err(refused(instance, change)),
         }
     }
@@ -145,6 +147,7 @@ async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
     match change.device().kind() {
         "nic" => nic::apply(target, change).await,
         "disk" => disk::apply(target, change).await,
+        "proxy" => proxy::apply(target, change).await,
         other => Err(Error::Invalid(format!(
             "devices of type `{other}` can't change while an instance runs"
         ))),

@@ -132,7 +132,8 @@ async fn fixed_addresses_are_of_the_subnet_and_nobody_elses() {
 
 #[tokio::test]
 async fn plugging_in_fails_and_dies_at_every_step() {
-    let two = devices(&json!({"eth0": nic("br0"), "eth1": nic("br1")}));
+    let web = json!({"type": "proxy", "listen": "tcp:127.0.0.1:80", "connect": "tcp:127.0.0.1:80"});
+    let two = devices(&json!({"eth0": nic("br0"), "eth1": nic("br1"), "web": web}));
     let steps = EveryStep {
         prepare: running,
         request: Call::new(Method::PATCH, C1, two),
@@ -141,6 +142,7 @@ async fn plugging_in_fails_and_dies_at_every_step() {
     .run()
     .await;
     assert!(steps.contains(&"attach NIC"), "{steps:?}");
+    assert!(steps.contains(&"start proxy"), "{steps:?}");
 }
 
 #[tokio::test]

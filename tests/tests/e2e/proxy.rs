@@ -1,0 +1,145 @@
+//! Proxy devices: connections from one side of an instance's network to the other.
+
+use std::time::Duration;
+
+use rlxc_tests::Daemon;
+use rlxc_tests::process::eventually;
+use rlxc_tests::require;
+
+use super::daemon_with_c1;
+
+/// Answers each connection to a TCP port of an instance with what it says.
+fn echo(daemon: &Daemon, name: &str, port: &str) {
+    let script = format!("(while true; do nc -l -p {port} -e cat; done) >/dev/null 2>&1 &");
+    daemon.cli().exec(name, &["sh", "-c", &script]);
+}
+
+/// What the host of the test hears when it says `said` to a port.
+fn say(daemon: &Daemon, port: &str, said: &str) -> String {
+    let script = format!("printf '{said}' | timeout 3 busybox nc -w 2 127.0.0.1 {port}");
+    let output = daemon.world().enter(["sh", "-c", &script]).output();
+    output.map(|output| output.stdout).unwrap_or_default()
+}
+
+#[test]
+fn a_connection_outlives_the_daemon_and_ends_with_the_instance() {
+    require!(root);
+    let (mut daemon, before) = daemon_with_c1();
+    echo(&daemon, "c1", "90");
+    let add = ["config", "device", "add", "c1", "echo", "proxy"];
+    let keys = ["listen=tcp:127.0.0.1:9090", "connect=tcp:127.0.0.1:90"];
+    daemon.cli().ok(add.iter().chain(&keys).copied());
+    eventually("the proxy passes on", Duration::from_secs(10), || {
+        say(&daemon, "9090", "hello") == "hello"
+    });
+    let script = "(echo one; sleep 4; echo two; sleep 1) | busybox nc 127.0.0.1 9090";
+    let talk = daemon.world().enter(["sh", "-c", script]);
+    let talk = std::thread::spawn(move || talk.output().map(|output| output.stdout));
+    std::thread::sleep(Duration::from_secs(1));
+    daemon.kill();
+    daemon.start();
+    let heard = talk.join().ok().and_then(Result::ok).unwrap_or_default();
+    assert_eq!(heard, "one\ntwo\n");
+    eventually("and so it does afterwards", Duration::from_secs(10), || {
+        say(&daemon, "9090", "again") == "again"
+    });
+    let cli = daemon.cli();
+    cli.ok(["restart", "-f", "c1"]);
+    echo(&daemon, "c1", "90");
+    eventually("and after a restart", Duration::from_secs(10), || {
+        say(&daemon, "9090", "again") == "again"
+    });
+    cli.ok(["config", "device", "remove", "c1", "echo"]);
+    assert_eq!(say(&daemon, "9090", "hello"), "");
+    cli.ok(["delete", "-f", "c1"]);
+    before.assert_none(&daemon);
+}
+
+#[test]
+fn a_port_in_use_is_refused_with_who_holds_it() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let keys = ["listen=tcp:127.0.0.1:9090", "connect=tcp:127.0.0.1:90"];
+    let add = |name| {
+        ["config", "device", "add", name, "web", "proxy"]
+            .into_iter()
+            .chain(keys)
+    };
+    cli.ok(add("c1"));
+    cli.ok(["launch", "busybox", "c2"]);
+    let text = cli.fails(add("c2"));
+    assert!(text.contains("in use by `rlxc-proxy`"), "{text}");
+    cli.ok(["stop", "-f", "c2"]);
+    cli.ok(add("c2"));
+    let text = cli.fails(["start", "c2"]);
+    assert!(text.contains("in use by `rlxc-proxy`"), "{text}");
+    assert_eq!(cli.status("c2").as_deref(), Some("Stopped"));
+}
+
+#[test]
+fn an_instance_reaches_the_host_and_nat_needs_no_process() {
+    require!(root);
+    let (daemon, before) = daemon_with_c1();
+    let cli = daemon.cli();
+    daemon.world().run(&[
+        "sh",
+        "-c",
+        "(while true; do echo host | busybox nc -l -p 7000; done) >/dev/null 2>&1 &",
+    ]);
+    cli.ok([
+        "config",
+        "device",
+        "add",
+        "c1",
+        "up",
+        "proxy",
+        "bind=instance",
+        "listen=tcp:127.0.0.1:7001",
+        "connect=tcp:127.0.0.1:7000",
+    ]);
+    eventually("c1 reaches the host", Duration::from_secs(10), || {
+        cli.exec(
+            "c1",
+            &[
+                "sh",
+                "-c",
+                "timeout 2 nc -w 1 127.0.0.1 7001 </dev/null || true",
+            ],
+        ) == "host"
+    });
+    let address = cli.wait_ipv4("c1");
+    echo(&daemon, "c1", "90");
+    cli.ok([
+        "config",
+        "device",
+        "override",
+        "c1",
+        "eth0",
+        &format!("ipv4.address={address}"),
+    ]);
+    cli.ok([
+        "config",
+        "device",
+        "add",
+        "c1",
+        "nat",
+        "proxy",
+        "nat=true",
+        "listen=tcp:127.0.0.9:9090",
+        "connect=tcp:0.0.0.0:90",
+    ]);
+    let rules = daemon.world().run(&["nft", "list", "ruleset"]).stdout;
+    assert!(
+        rules.contains(&format!("dnat ip to {address}:90")),
+        "{rules}"
+    );
+    cli.ok(["stop", "-f", "c1"]);
+    let rules = daemon.world().run(&["nft", "list", "ruleset"]).stdout;
+    assert!(
+        !rules.contains("dnat"),
+        "rules go with the instance: {rules}"
+    );
+    cli.ok(["delete", "-f", "c1"]);
+    before.assert_none(&daemon);
+}
