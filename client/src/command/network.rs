@@ -25,6 +25,14 @@ pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
         NetworkVerb::DetachProfile(args) => detach(context, Owner::Profile, args).await,
         NetworkVerb::Acl(verb) => network_acl::run(context, verb).await,
         NetworkVerb::Forward(verb) => network_forward::run(context, verb).await,
+        NetworkVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
+        NetworkVerb::Set(args) => {
+            keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
+        }
+        NetworkVerb::Unset(args) => keys::unset(context, &path(&args.name), &args.key).await,
+        NetworkVerb::Edit(args) => {
+            keys::edit::<NetworkPut>(context, &path(&args.name), "A network.").await
+        }
         own => run_own(context, own).await,
     }
 }
@@ -73,20 +81,16 @@ async fn run_own(context: &Context, verb: NetworkVerb) -> Result<()> {
                 .await?;
             Ok(())
         }
-        NetworkVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
-        NetworkVerb::Set(args) => {
-            keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
-        }
-        NetworkVerb::Unset(args) => keys::unset(context, &path(&args.name), &args.key).await,
-        NetworkVerb::Edit(args) => {
-            keys::edit::<NetworkPut>(context, &path(&args.name), "A network.").await
-        }
         NetworkVerb::ListAllocations(format) => {
             let all: Vec<NetworkAllocation> =
                 context.client.get("/1.0/network-allocations").await?;
             context.list(format.format, &all, || allocations_table(&all))
         }
-        NetworkVerb::Attach(_)
+        NetworkVerb::Get(_)
+        | NetworkVerb::Set(_)
+        | NetworkVerb::Unset(_)
+        | NetworkVerb::Edit(_)
+        | NetworkVerb::Attach(_)
         | NetworkVerb::AttachProfile(_)
         | NetworkVerb::Detach(_)
         | NetworkVerb::DetachProfile(_)

@@ -78,6 +78,10 @@ fn a_port_in_use_is_refused_with_who_holds_it() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, told from the beginning to the end"
+)]
 fn an_instance_reaches_the_host_and_nat_needs_no_process() {
     require!(root);
     let (daemon, before) = daemon_with_c1();
