@@ -10,6 +10,7 @@ mod cluster;
 mod doctor;
 mod envelope;
 mod event;
+pub mod expiry;
 mod guest;
 mod image;
 mod image_alias;

@@ -57,6 +57,24 @@ pub struct ResourcesStoragePool {
     pub space: ResourcesStoragePoolSpace,
     /// Inodes.
     pub inodes: ResourcesStoragePoolInodes,
+    /// What the pool's driver can do here; other servers don't tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<ResourcesStoragePoolDriver>,
+}
+
+/// What a driver can do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourcesStoragePoolDriver {
+    /// A new volume costs the same whatever the size of its image.
+    pub instant_clone: bool,
+    /// So does a snapshot.
+    pub optimized_snapshots: bool,
+    /// Volumes can be limited in size.
+    pub quota: bool,
+    /// Why they can't.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub no_quota: String,
 }
 
 /// Bytes.

@@ -33,6 +33,9 @@ pub struct StorageVolume {
     /// `container`, `image` or `custom`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Its pool.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pool: String,
     /// URLs of what uses it.
     #[serde(deserialize_with = "nullable")]
     pub used_by: Vec<String>,

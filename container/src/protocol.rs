@@ -12,18 +12,19 @@
 //!   Hello ─▶                  ◀─ Hello{…} + [pidfd, netns, userns?], later Exited{cause}
 //!   Exec{…} + [in, out, err] ─▶  ◀─ ExecStarted{pid} (+ [pty master]) | ExecFailed{…}, later ExecExited{status}
 //!   ExecSignal, ExecResize ─▶ (on the connection of that exec; no answer)
-//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog ─▶  ◀─ one answer
+//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog, Mount, Unmount ─▶  ◀─ one answer
 //! ```
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rlxc_sys::packet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::exit::ExitCause;
 use crate::proxy::ProxySpec;
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, MountSpec};
 
 /// The version that `Hello` carries.
 pub const PROTOCOL: u32 = 1;
@@ -88,6 +89,16 @@ pub enum Request {
     Proxy {
         /// The whole order.
         spec: Box<ProxySpec>,
+    },
+    /// Show a directory or file of the host.
+    Mount {
+        /// What, and where.
+        mount: MountSpec,
+    },
+    /// Take away what is mounted at a place.
+    Unmount {
+        /// In the container.
+        target: PathBuf,
     },
     /// From a daemon newer than this monitor.
     #[serde(other)]

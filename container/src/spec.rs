@@ -103,6 +103,9 @@ pub struct MountSpec {
     /// A directory of the host that no link on the way to the source may lead out of.
     #[serde(default)]
     pub beneath: Option<PathBuf>,
+    /// How mounts on the host and in the container reach each other: a word of mount(8), `private` if it is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub propagation: String,
 }
 
 /// A device of the host, as a node of the container's own `/dev` (or bound from the host, if it is to be elsewhere:

@@ -53,6 +53,8 @@ pub struct App {
     pub id_ranges: Vec<(u32, u32)>,
     /// One unpacking or download of an image at a time.
     pub image_locks: KeyedMutex,
+    /// One change of a custom volume at a time.
+    pub volume_locks: KeyedMutex,
     /// When image servers were last asked.
     pub image_checks: crate::app::image::Checks,
     /// One edit of a resource at a time.

@@ -72,6 +72,7 @@ pub async fn run(options: Options) -> Result<()> {
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
+    app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
     let groups = (options.group.as_str(), options.user_group.as_str());
     let doors = open_doors(&app, groups, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
@@ -270,6 +271,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         guests: crate::guest::Guests::default(),
         image_locks: KeyedMutex::default(),
         edits: KeyedMutex::default(),
+        volume_locks: KeyedMutex::default(),
         image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),
         shutdown: CancellationToken::new(),

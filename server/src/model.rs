@@ -127,6 +127,44 @@ pub struct Pool {
     pub config: Config,
 }
 
+/// A custom volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The id that names it on disk.
+    pub id: i64,
+    /// Its pool.
+    pub pool: String,
+    /// Its project.
+    pub project: String,
+    /// Its name, unique in pool and project.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Keys.
+    pub config: Config,
+    /// Its snapshots, the oldest first.
+    pub snapshots: Vec<VolumeSnapshot>,
+}
+
+/// A snapshot of a custom volume.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct VolumeSnapshot {
+    /// The id that names it on disk.
+    pub id: i64,
+    /// Its name, unique in the volume.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; when it may be removed.
+    pub expires_at: Option<String>,
+    /// The volume's keys then.
+    pub config: Config,
+}
+
 /// A managed network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {

@@ -72,6 +72,11 @@ impl Places {
         self.dir.join("storage-pools").join(name)
     }
 
+    /// The loop file of a storage pool that has one.
+    pub fn pool_disk(&self, name: &str) -> PathBuf {
+        self.dir.join("disks").join(format!("{name}.img"))
+    }
+
     /// Logs of an instance.
     pub fn instance_logs(&self, instance: i64) -> PathBuf {
         self.dir.join("logs").join(instance.to_string())

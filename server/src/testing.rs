@@ -311,6 +311,7 @@ fn build(
         pools: Pools::new(Arc::new(FaultyOpener(Arc::clone(&faults)))),
         image_locks: KeyedMutex::default(),
         edits: KeyedMutex::default(),
+        volume_locks: KeyedMutex::default(),
         roots: crate::files::Roots::default(),
         guests: crate::guest::Guests::default(),
         image_checks: crate::app::image::Checks::default(),

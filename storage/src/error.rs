@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rlxc_api::size::ByteSize;
 use rlxc_sys::file::FileError;
 
 use crate::volume::{SnapshotId, VolumeRef};
@@ -156,6 +157,66 @@ pub enum Cause {
         path: PathBuf,
         /// What it lacks.
         lacks: &'static str,
+    },
+    /// A mount.
+    #[error(transparent)]
+    Mount(#[from] rlxc_sys::mount::MountError),
+    /// A program that makes a file system.
+    #[error(transparent)]
+    Tool(#[from] rlxc_sys::tool::ToolError),
+    /// What a pool stands on is gone.
+    #[error("`{}`, on which the pool stands, is gone", path.display())]
+    Lost {
+        /// The loop file or block device.
+        path: PathBuf,
+    },
+    /// Something else than a block device is where one should be.
+    #[error("`{}` is no block device", path.display())]
+    NoDevice {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// A size does not parse.
+    #[error("`{text}` is not a size such as 20GiB")]
+    BadSize {
+        /// As it was given.
+        text: String,
+    },
+    /// A file system can't be so small.
+    #[error("a pool needs at least {}", ByteSize(*least).human())]
+    TooSmall {
+        /// Bytes.
+        least: u64,
+    },
+    /// A pool is to become smaller.
+    #[error(
+        "it has {} and can't shrink to {}: make a smaller pool and move what is on this one",
+        ByteSize(*now).human(),
+        ByteSize(*wanted).human()
+    )]
+    Shrink {
+        /// Bytes.
+        now: u64,
+        /// Bytes.
+        wanted: u64,
+    },
+    /// A quota would be below what is used.
+    #[error(
+        "{} are in use, more than {}",
+        ByteSize(*used).human(),
+        ByteSize(*wanted).human()
+    )]
+    BelowUse {
+        /// Bytes.
+        used: u64,
+        /// Bytes.
+        wanted: u64,
+    },
+    /// The driver, or the file system below, has no such thing.
+    #[error("{what}")]
+    Unsupported {
+        /// What is not to be had, and where it is.
+        what: &'static str,
     },
     /// A file of the pool's own does not parse.
     #[error("parse `{}`", path.display())]

@@ -16,6 +16,7 @@ pub mod image;
 pub mod root;
 pub mod transfer;
 pub mod volume;
+pub mod volume_copy;
 
 pub use driver::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
 pub use error::{Cause, Error, FillError};
@@ -25,15 +26,17 @@ pub use volume::{SnapshotId, VolumeKind, VolumeRef};
 use std::path::Path;
 use std::sync::Arc;
 
+use driver::btrfs::BtrfsDriver;
 use driver::dir::DirDriver;
 use driver::overlay::OverlayDriver;
 
 /// Names of the drivers, the preferred one first.
-pub const DRIVERS: &[&str] = &["overlay", "dir"];
+pub const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
 
 /// Makes a pool in a directory that is empty or not there yet, and opens it.
 pub fn create(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
     match spec.driver.as_str() {
+        "btrfs" => Ok(Arc::new(BtrfsDriver::create(spec)?)),
         "dir" => Ok(Arc::new(DirDriver::create(spec)?)),
         "overlay" => Ok(Arc::new(OverlayDriver::create(spec)?)),
         _ => Err(unknown(spec)),
@@ -43,16 +46,27 @@ pub fn create(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
 /// Opens a pool that was created before; what a crash left half-made in it is removed.
 pub fn open(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
     match spec.driver.as_str() {
+        "btrfs" => Ok(Arc::new(BtrfsDriver::open(spec)?)),
         "dir" => Ok(Arc::new(DirDriver::open(spec)?)),
         "overlay" => Ok(Arc::new(OverlayDriver::open(spec)?)),
         _ => Err(unknown(spec)),
     }
 }
 
+/// Takes away what is left of the file system of a pool that was deleted, or was only half made.
+pub fn discard(spec: &PoolSpec) -> Result<(), Error> {
+    use error::Doing;
+    driver::btrfs::discard(spec).pool("delete", &spec.name)
+}
+
 /// The driver that a new pool in `directory` (or where it will be) should have.
 pub fn default_driver(directory: &Path) -> &'static str {
     let there = directory.ancestors().find(|path| path.is_dir());
-    match driver::overlay::probe(there.unwrap_or(Path::new("/"))) {
+    let there = there.unwrap_or(Path::new("/"));
+    if driver::btrfs::check(there).is_ok() {
+        return "btrfs";
+    }
+    match driver::overlay::probe(there) {
         Ok(()) => "overlay",
         Err(_) => "dir",
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::Usage;
 use crate::error::Cause;
-use crate::trash::{Scratch, Trash};
+use crate::trash::{Remove, Scratch, Trash};
 use crate::volume::{VolumeKind, VolumeRef};
 
 /// A pool to create or to open.
@@ -22,6 +22,9 @@ pub struct PoolSpec {
     pub driver: String,
     /// Its directory, absolute.
     pub source: PathBuf,
+    /// The loop file or block device with a file system of its own, which is mounted at `source`; the driver `btrfs`
+    /// makes the file system.
+    pub device: Option<PathBuf>,
     /// Its configuration keys; those that a driver has no use for are left alone.
     pub config: BTreeMap<String, String>,
 }
@@ -34,7 +37,30 @@ struct Label {
 }
 
 const LABEL: &str = "pool.json";
-const DIRS: [&str; 5] = ["images", "containers", "custom", "layers", "tmp"];
+const DIRS: [&str; 6] = [
+    "images",
+    "containers",
+    "custom",
+    "layers",
+    "snapshots",
+    "tmp",
+];
+
+/// What drivers do each in their way.
+pub(crate) struct Rules {
+    /// Whether the file system of a directory will do.
+    pub(crate) check: fn(&Path) -> Result<(), Cause>,
+    /// Removes what was thrown away, by its name in a directory.
+    pub(crate) remove: Remove,
+}
+
+impl Rules {
+    /// Any file system, and nothing in it but files and directories.
+    pub(crate) const PLAIN: Self = Self {
+        check: |_| Ok(()),
+        remove: |dir, name| rlxc_sys::path::remove_tree(dir, name),
+    };
+}
 
 /// An open pool directory, locked against other processes.
 #[derive(Debug)]
@@ -47,10 +73,7 @@ pub(crate) struct PoolDir {
 
 impl PoolDir {
     /// Lays out a new pool where `check` finds nothing wrong with the file system; all or nothing.
-    pub(crate) fn create(
-        spec: &PoolSpec,
-        check: fn(&Path) -> Result<(), Cause>,
-    ) -> Result<Self, Cause> {
+    pub(crate) fn create(spec: &PoolSpec, rules: &Rules) -> Result<Self, Cause> {
         let mut rollback = Rollback::new("create pool");
         if !spec.source.is_dir() {
             file::ensure_dir(&spec.source, 0o711)?;
@@ -62,7 +85,7 @@ impl PoolDir {
             });
         }
         Self::refuse_foreign_files(&spec.source)?;
-        check(&spec.source)?;
+        (rules.check)(&spec.source)?;
         for dir in DIRS {
             // 0700: a container's setuid programs are nothing for the host's users.
             let path = spec.source.join(dir);
@@ -71,7 +94,7 @@ impl PoolDir {
         }
         Self::label(spec)?;
         rollback.commit();
-        Self::open(spec)
+        Self::open(spec, rules)
     }
 
     /// Comes last: without its label a directory is not a pool.
@@ -101,7 +124,7 @@ impl PoolDir {
         })
     }
 
-    pub(crate) fn open(spec: &PoolSpec) -> Result<Self, Cause> {
+    pub(crate) fn open(spec: &PoolSpec, rules: &Rules) -> Result<Self, Cause> {
         let path = spec.source.join(LABEL);
         let lock = match file::open(&path) {
             Err(error) if error.is_not_found() => {
@@ -128,8 +151,18 @@ impl PoolDir {
         Ok(Self {
             name: spec.name.clone(),
             source: spec.source.clone(),
-            trash: Trash::open(&spec.source.join("tmp"))?,
+            trash: Trash::open(&spec.source.join("tmp"), rules.remove)?,
             _lock: lock,
+        })
+    }
+
+    /// Whether it is still there: a disk may have been taken away.
+    pub(crate) fn check(&self) -> Result<(), Cause> {
+        if self.source.join(LABEL).is_file() {
+            return Ok(());
+        }
+        Err(Cause::NotFound {
+            what: format!("a pool in `{}`", self.source.display()),
         })
     }
 

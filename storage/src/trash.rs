@@ -2,7 +2,7 @@
 //!
 //! What the thread had no time for is found by the next [`Trash::open`]: everything in the directory is garbage.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,9 @@ use std::thread::JoinHandle;
 use rlxc_sys::chain::chain;
 use rlxc_sys::file::{self, FileError};
 use rlxc_sys::path;
+
+/// Removes what has a name in a directory, with all below it; what is gone already is no error.
+pub(crate) type Remove = fn(&OwnedFd, &OsStr) -> Result<(), FileError>;
 
 /// A directory for half-made and half-removed things, on the file system of the pool.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(crate) struct Trash {
 
 impl Trash {
     /// Takes over `dir` and starts to remove all that is in it.
-    pub(crate) fn open(dir: &Path) -> Result<Self, FileError> {
+    pub(crate) fn open(dir: &Path, remove: Remove) -> Result<Self, FileError> {
         let fd = path::open_dir(dir)?;
         let (queue, jobs) = std::sync::mpsc::channel();
         for name in file::list_dir(dir)? {
@@ -34,7 +37,7 @@ impl Trash {
         }
         let thread = std::thread::Builder::new()
             .name("rlxc-trash".into())
-            .spawn(move || remove_all(&fd, &jobs))
+            .spawn(move || remove_all(&fd, &jobs, remove))
             .map_err(|error| FileError::new("start the thread that empties", dir, error))?;
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -55,10 +58,15 @@ impl Trash {
 
     /// A new empty directory to make something in; dropped unless it was moved away.
     pub(crate) fn scratch(&self) -> Result<Scratch<'_>, FileError> {
-        let name = self.fresh_name();
-        let path = self.dir.join(&name);
-        file::create_dir(&path, 0o700)?;
-        Ok(Scratch { trash: self, path })
+        let scratch = self.reserve();
+        file::create_dir(&scratch.path, 0o700)?;
+        Ok(scratch)
+    }
+
+    /// The same without the directory: what the caller makes there is dropped unless it was moved away.
+    pub(crate) fn reserve(&self) -> Scratch<'_> {
+        let path = self.dir.join(self.fresh_name());
+        Scratch { trash: self, path }
     }
 
     /// Takes `path` out of its place in one step; one that is not there is no error. True if it was there.
@@ -93,9 +101,9 @@ impl Drop for Trash {
     }
 }
 
-fn remove_all(dir: &OwnedFd, jobs: &Receiver<OsString>) {
+fn remove_all(dir: &OwnedFd, jobs: &Receiver<OsString>, remove: Remove) {
     for name in jobs {
-        if let Err(error) = path::remove_tree(dir, &name) {
+        if let Err(error) = remove(dir, &name) {
             tracing::warn!(name = %name.display(), error = %chain(&error), "removal is put off to the next start");
         }
     }
@@ -139,7 +147,7 @@ mod tests {
         let dir = base.path().join("tmp");
         std::fs::create_dir_all(dir.join("old/tree")).unwrap();
         std::fs::create_dir_all(base.path().join("volume/rootfs")).unwrap();
-        let trash = Trash::open(&dir).unwrap();
+        let trash = Trash::open(&dir, |dir, name| path::remove_tree(dir, name)).unwrap();
         assert!(trash.take(&base.path().join("volume")).unwrap());
         assert!(!trash.take(&base.path().join("volume")).unwrap());
         drop(trash.scratch().unwrap());

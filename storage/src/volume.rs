@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rlxc_sys::file::FileError;
 use serde::{Deserialize, Serialize};
 
 /// What a volume is for.
@@ -47,6 +48,37 @@ impl VolumeRef {
     pub fn custom(id: u64) -> Self {
         let kind = VolumeKind::Custom;
         Self { kind, id }
+    }
+}
+
+/// Owner and mode of the root directory of a volume; ids as who mounts it sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootOwner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permissions.
+    pub mode: u32,
+}
+
+impl RootOwner {
+    /// Gives the root of a volume that is a plain tree to its owner.
+    pub fn give(self, root: &rlxc_sys::rootfs::RootSource) -> Result<(), FileError> {
+        use rustix::fs::{CWD, Gid, Mode, Uid};
+        let rlxc_sys::rootfs::RootSource::Tree { path } = root else {
+            return Ok(());
+        };
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        let failed = |errno| FileError::new("set owner and mode of", path, errno);
+        rustix::fs::chown(path, Some(uid), Some(gid)).map_err(failed)?;
+        rustix::fs::chmodat(
+            CWD,
+            path,
+            Mode::from_raw_mode(self.mode),
+            rustix::fs::AtFlags::empty(),
+        )
+        .map_err(failed)
     }
 }
 

@@ -4,6 +4,7 @@
 //! reach the kernel through this one.
 
 pub mod activation;
+pub mod btrfs;
 pub mod capability;
 pub mod chain;
 pub mod clone;
@@ -11,6 +12,7 @@ pub mod file;
 pub mod identity;
 pub mod idmap;
 pub mod link;
+pub mod loopback;
 pub mod mount;
 pub mod namespace;
 pub mod netns;

@@ -72,6 +72,18 @@ impl Place {
     }
 }
 
+/// Moves the calling process into the user namespace of another, which must not be its own.
+pub fn join_user(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let kind = ThreadNameSpaceType::USER;
+    Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kind)?)
+}
+
+/// Moves the calling process into the mount namespace of another; its root is the other's then.
+pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let kind = ThreadNameSpaceType::MOUNT;
+    Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kind)?)
+}
+
 /// Opens the namespace `kind` (`net`, `user`, ...: a name in `/proc/PID/ns`) of a process.
 pub fn open(pid: i32, kind: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(

@@ -19,6 +19,7 @@ mod snapshot;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use clap::{Parser, Subcommand};
 
@@ -39,6 +40,7 @@ pub(crate) use remote::*;
 pub(crate) use session::*;
 pub(crate) use snapshot::*;
 pub(crate) use storage::*;
+pub(crate) use volume::*;
 
 const EXAMPLES: &str = "\
 Examples:

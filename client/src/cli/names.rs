@@ -3,7 +3,8 @@
 use super::{
     AclRuleVerb, AclVerb, ConfigVerb, DeviceVerb, FileVerb, ForwardPortVerb, ForwardVerb,
     ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb, OperationVerb, ProfileVerb, ProjectVerb,
-    SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb, VolumeVerb, WarningVerb,
+    SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb, VolumeSnapshotVerb, VolumeVerb,
+    WarningVerb,
 };
 
 /// A word of a command line.
@@ -317,14 +318,36 @@ impl StorageVerb {
             Self::Delete(args) => many(&mut args.names),
             Self::Get(args) | Self::Unset(args) => one(&mut args.name),
             Self::Set(args) => one(&mut args.name),
-            Self::Volume(verb) => one(match verb {
-                VolumeVerb::List(args) => &mut args.pool,
-                VolumeVerb::Show(args) | VolumeVerb::Info(args) | VolumeVerb::Delete(args) => {
-                    &mut args.pool
-                }
-                VolumeVerb::Create(args) => &mut args.pool,
-            }),
+            Self::Volume(verb) => verb.names(),
         }
+    }
+}
+
+impl VolumeVerb {
+    fn names(&mut self) -> Words<'_> {
+        one(match self {
+            Self::List(args) => &mut args.pool,
+            Self::Show(args) | Self::Info(args) | Self::Edit(args) | Self::Delete(args) => {
+                &mut args.pool
+            }
+            Self::Create(args) => &mut args.pool,
+            Self::Get(args) | Self::Unset(args) => &mut args.volume.pool,
+            Self::Set(args) => &mut args.volume.pool,
+            Self::Rename(args) => &mut args.pool,
+            Self::Copy(args) => return renamed(&mut args.source, &mut args.target),
+            Self::Move(args) => return renamed(&mut args.source, &mut args.target),
+            Self::Attach(args) | Self::AttachProfile(args) => &mut args.pool,
+            Self::Detach(args) | Self::DetachProfile(args) => &mut args.pool,
+            Self::Restore(args) => &mut args.pool,
+            Self::Snapshot(verb) => match verb {
+                VolumeSnapshotVerb::Create(args) => &mut args.pool,
+                VolumeSnapshotVerb::List(args) => &mut args.pool,
+                VolumeSnapshotVerb::Rename(args) => &mut args.pool,
+                VolumeSnapshotVerb::Show(args)
+                | VolumeSnapshotVerb::Delete(args)
+                | VolumeSnapshotVerb::Restore(args) => &mut args.pool,
+            },
+        })
     }
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct SnapshotCreateArgs {
     /// Delete a snapshot of this name first.
     #[arg(long, requires = "name")]
     pub(crate) reuse: bool,
+    /// When to delete it: 2w, 3d 12H, or a time as RFC 3339 writes it.
+    #[arg(long, value_name = "TIME", conflicts_with = "no_expiry")]
+    pub(crate) expiry: Option<String>,
     /// Never delete it by itself, whatever `snapshots.expiry` says.
     #[arg(long)]
     pub(crate) no_expiry: bool,

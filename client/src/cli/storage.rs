@@ -1,8 +1,8 @@
-//! `storage` and `storage volume`.
+//! `storage`.
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs};
+use super::{KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs, VolumeVerb};
 
 /// `storage`.
 #[derive(Debug, Subcommand)]
@@ -12,11 +12,11 @@ pub(crate) enum StorageVerb {
     List(ListOfArgs),
     /// Print a pool as YAML.
     Show(NameArgs),
-    /// Show the space of a pool.
+    /// Show the space of a pool, and what its driver can do.
     Info(NameArgs),
     /// Create a pool.
     #[command(
-        after_help = "Drivers: overlay (any file system), btrfs, dir.\n\nExample:\n  rlxc storage create fast overlay source=/mnt/nvme/rlxc"
+        after_help = "Drivers: overlay (any file system), btrfs (a file system of its own in a loop file or on a block device, or a\ndirectory of one), dir.\n\nExamples:\n  rlxc storage create fast btrfs size=20GiB\n  rlxc storage create disk btrfs source=/dev/sdb source.wipe=true\n  rlxc storage create big overlay source=/mnt/nvme/rlxc"
     )]
     Create(StorageCreateArgs),
     /// Delete pools; they must be empty.
@@ -48,54 +48,4 @@ pub(crate) struct StorageCreateArgs {
     /// Description.
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
-}
-
-/// `storage volume`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum VolumeVerb {
-    /// List the volumes of a pool.
-    #[command(visible_alias = "ls")]
-    List(VolumeListArgs),
-    /// Print a volume as YAML.
-    Show(VolumeArgs),
-    /// Show the space that a volume takes.
-    Info(VolumeArgs),
-    /// Create a custom volume.
-    Create(VolumeCreateArgs),
-    /// Delete a custom volume.
-    #[command(visible_alias = "rm")]
-    Delete(VolumeArgs),
-}
-
-/// `storage volume list`.
-#[derive(Debug, Args)]
-pub(crate) struct VolumeListArgs {
-    /// Pool.
-    pub(crate) pool: String,
-    #[command(flatten)]
-    pub(crate) format: FormatArg,
-}
-
-/// One volume.
-#[derive(Debug, Args)]
-pub(crate) struct VolumeArgs {
-    /// Pool.
-    pub(crate) pool: String,
-    /// Volume: NAME of a custom one, or TYPE/NAME.
-    pub(crate) volume: String,
-}
-
-/// `storage volume create`.
-#[derive(Debug, Args)]
-pub(crate) struct VolumeCreateArgs {
-    /// Pool.
-    pub(crate) pool: String,
-    /// Name.
-    pub(crate) name: String,
-    /// Keys.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) keys: Vec<Pair>,
-    /// Content: filesystem or block.
-    #[arg(long = "type", value_name = "TYPE", default_value = "filesystem")]
-    pub(crate) content_type: String,
 }

@@ -70,16 +70,9 @@ pub(crate) async fn run(context: &Context, owner: Owner, verb: DeviceVerb) -> Re
     let of = async |name: &str| Owned::get(context, owner, name).await;
     match verb {
         DeviceVerb::Add(args) => {
-            let mut holder = of(&args.owner).await?;
-            ensure!(
-                !holder.devices.contains_key(&args.device),
-                "there is a device `{}` already",
-                args.device
-            );
             let mut device = keys::map(args.keys);
             device.insert("type".to_owned(), args.kind);
-            holder.devices.insert(args.device, device);
-            holder.put(context).await
+            add(context, owner, &args.owner, args.device, device).await
         }
         DeviceVerb::Remove(args) => {
             let mut holder = of(&args.owner).await?;
@@ -156,7 +149,7 @@ pub(crate) async fn remove_where(
         .collect();
     match &found[..] {
         [one] => holder.devices.remove(one),
-        [] => anyhow::bail!("`{name}` has no such device of its own on the network"),
+        [] => anyhow::bail!("`{name}` has no such device of its own"),
         several => anyhow::bail!("name one of the devices {}", several.join(", ")),
     };
     holder.put(context).await

@@ -10,6 +10,7 @@ mod delete;
 mod device;
 mod doctor;
 mod exec;
+mod expiry;
 mod file;
 mod image;
 mod image_alias;
@@ -38,6 +39,7 @@ mod top;
 mod trust;
 mod version;
 mod volume;
+mod volume_snapshot;
 mod warning;
 
 use anyhow::Result;

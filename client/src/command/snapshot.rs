@@ -1,10 +1,11 @@
 //! `snapshot`.
 
 use anyhow::Result;
-use rlxc_api::{InstanceSnapshot, InstanceSnapshotPost, InstanceSnapshotsPost, Timestamp};
+use rlxc_api::{InstanceSnapshot, InstanceSnapshotPost, InstanceSnapshotsPost};
 use rlxc_client::url;
 use serde_json::json;
 
+use super::expiry;
 use super::state::Failures;
 use crate::cli::{SnapshotCreateArgs, SnapshotRestoreArgs, SnapshotVerb};
 use crate::context::Context;
@@ -51,6 +52,7 @@ fn path(instance: &str, name: &str) -> String {
 
 async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<()> {
     let name = args.name.unwrap_or_default();
+    let expires_at = expiry::at(args.expiry.as_deref(), args.no_expiry)?;
     if args.reuse {
         match context.client.delete(&path(&args.instance, &name)).await {
             Ok(reply) => drop(context.finish(reply, &format!("Deleting {name}")).await?),
@@ -60,7 +62,7 @@ async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<()> {
     }
     let body = InstanceSnapshotsPost {
         name,
-        expires_at: args.no_expiry.then(Timestamp::none),
+        expires_at,
         ..InstanceSnapshotsPost::default()
     };
     let reply = context

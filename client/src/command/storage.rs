@@ -1,7 +1,9 @@
 //! `storage`.
 
 use anyhow::Result;
-use rlxc_api::{ResourcesStoragePool, StoragePool, StoragePoolPut, StoragePoolsPost};
+use rlxc_api::{
+    ResourcesStoragePool, ResourcesStoragePoolDriver, StoragePool, StoragePoolPut, StoragePoolsPost,
+};
 
 use super::{keys, object, volume};
 use crate::cli::{StorageCreateArgs, StorageVerb};
@@ -66,8 +68,12 @@ async fn info(context: &Context, name: &str) -> Result<()> {
         .get(&format!("{}/resources", path(name)))
         .await?;
     let bytes = |count: u64| rlxc_api::size::ByteSize(count).human();
+    let used_by = pool
+        .used_by
+        .iter()
+        .fold(String::new(), |lines, url| lines + "- " + url + "\n");
     context.printer.print(&format!(
-        "Name: {}\nDriver: {}\nStatus: {}\nSpace used: {} of {}\nInodes used: {} of {}\nUsed by: {}\n",
+        "Name: {}\nDriver: {}\nStatus: {}\nSpace used: {} of {}\nInodes used: {} of {}\n{}Used by:\n{}",
         pool.name,
         pool.driver,
         pool.status,
@@ -75,8 +81,23 @@ async fn info(context: &Context, name: &str) -> Result<()> {
         bytes(space.space.total),
         space.inodes.used,
         space.inodes.total,
-        pool.used_by.len(),
+        space.driver.as_ref().map(abilities).unwrap_or_default(),
+        used_by,
     ))
+}
+
+/// What the driver can do, a line each.
+fn abilities(driver: &ResourcesStoragePoolDriver) -> String {
+    let quota = if driver.quota {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", driver.no_quota)
+    };
+    format!(
+        "Instant copies: {}\nInstant snapshots: {}\nQuotas: {quota}\n",
+        crate::render::yes(driver.instant_clone).to_lowercase(),
+        crate::render::yes(driver.optimized_snapshots).to_lowercase(),
+    )
 }
 
 fn table(pools: &[StoragePool]) -> Table {

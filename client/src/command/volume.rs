@@ -1,11 +1,18 @@
 //! `storage volume`.
 
-use anyhow::Result;
-use rlxc_api::{StorageVolume, StorageVolumePut, StorageVolumeState, StorageVolumesPost};
+use anyhow::{Context as _, Result, bail, ensure};
+use rlxc_api::{
+    StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumeSource, StorageVolumeState,
+    StorageVolumesPost,
+};
 use rlxc_client::url;
 
-use super::keys;
-use crate::cli::{VolumeArgs, VolumeVerb};
+use super::device::{self, Owner};
+use super::{keys, volume_snapshot};
+use crate::cli::{
+    VolumeArgs, VolumeAttachArgs, VolumeCopyArgs, VolumeCreateArgs, VolumeDetachArgs,
+    VolumeMoveArgs, VolumeRenameArgs, VolumeVerb,
+};
 use crate::context::Context;
 use crate::render::Table;
 
@@ -14,17 +21,18 @@ fn volumes(pool: &str) -> String {
 }
 
 /// A volume by NAME, which is a custom one, or by TYPE/NAME.
-fn path(args: &VolumeArgs) -> String {
-    let (kind, name) = args
-        .volume
-        .split_once('/')
-        .unwrap_or(("custom", &args.volume));
+pub(super) fn path(pool: &str, volume: &str) -> String {
+    let (kind, name) = volume.split_once('/').unwrap_or(("custom", volume));
     format!(
         "{}/{}/{}",
-        volumes(&args.pool),
+        volumes(pool),
         url::encode(kind),
         url::encode(name)
     )
+}
+
+fn path_of(args: &VolumeArgs) -> String {
+    path(&args.pool, &args.volume)
 }
 
 pub(crate) async fn run(context: &Context, verb: VolumeVerb) -> Result<()> {
@@ -35,44 +43,179 @@ pub(crate) async fn run(context: &Context, verb: VolumeVerb) -> Result<()> {
             context.list(args.format.format, &volumes, || table(&volumes))
         }
         VolumeVerb::Show(args) => {
-            context.yaml(&context.client.get::<StorageVolume>(&path(&args)).await?)
+            context.yaml(&context.client.get::<StorageVolume>(&path_of(&args)).await?)
         }
-        VolumeVerb::Info(args) => {
-            let state: StorageVolumeState = context
-                .client
-                .get(&format!("{}/state", path(&args)))
-                .await?;
-            let used = state.usage.map_or_else(
-                || "not known".to_owned(),
-                |usage| rlxc_api::size::ByteSize(usage.used).human(),
-            );
-            context.printer.line(&format!("Space used: {used}"))
-        }
-        VolumeVerb::Create(args) => {
-            let body = StorageVolumesPost {
-                put: StorageVolumePut {
-                    config: keys::map(args.keys),
-                    ..StorageVolumePut::default()
-                },
-                name: args.name,
-                kind: "custom".to_owned(),
-                content_type: args.content_type,
-                ..StorageVolumesPost::default()
-            };
-            let reply = context.client.post(&volumes(&args.pool), &body).await?;
-            context
-                .finish(reply, &format!("Creating {}", body.name))
-                .await?;
-            Ok(())
-        }
+        VolumeVerb::Info(args) => info(context, &args).await,
+        VolumeVerb::Create(args) => create(context, args).await,
         VolumeVerb::Delete(args) => {
-            let reply = context.client.delete(&path(&args)).await?;
+            let reply = context.client.delete(&path_of(&args)).await?;
             context
                 .finish(reply, &format!("Deleting {}", args.volume))
                 .await?;
             Ok(())
         }
+        VolumeVerb::Get(args) => {
+            keys::get(context, &path_of(&args.volume), "config", &args.key).await
+        }
+        VolumeVerb::Set(args) => {
+            keys::set(context, &path_of(&args.volume), keys::pairs(&args.words)?).await
+        }
+        VolumeVerb::Unset(args) => keys::unset(context, &path_of(&args.volume), &args.key).await,
+        VolumeVerb::Edit(args) => {
+            keys::edit::<StorageVolumePut>(context, &path_of(&args), "A storage volume.").await
+        }
+        VolumeVerb::Rename(args) => rename(context, args).await,
+        VolumeVerb::Copy(args) => copy(context, args).await,
+        VolumeVerb::Move(args) => relocate(context, args).await,
+        VolumeVerb::Attach(args) => attach(context, Owner::Instance, args).await,
+        VolumeVerb::Detach(args) => detach(context, Owner::Instance, args).await,
+        VolumeVerb::AttachProfile(args) => attach(context, Owner::Profile, args).await,
+        VolumeVerb::DetachProfile(args) => detach(context, Owner::Profile, args).await,
+        VolumeVerb::Snapshot(verb) => volume_snapshot::run(context, verb).await,
+        VolumeVerb::Restore(args) => volume_snapshot::restore(context, &args).await,
     }
+}
+
+async fn info(context: &Context, args: &VolumeArgs) -> Result<()> {
+    let volume: StorageVolume = context.client.get(&path_of(args)).await?;
+    let state: StorageVolumeState = context
+        .client
+        .get(&format!("{}/state", path_of(args)))
+        .await?;
+    let bytes = |count: u64| rlxc_api::size::ByteSize(count).human();
+    let used = state.usage.map_or_else(
+        || "not known".to_owned(),
+        |usage| match u64::try_from(usage.total) {
+            Ok(total @ 1..) => format!("{} of {}", bytes(usage.used), bytes(total)),
+            _ => bytes(usage.used),
+        },
+    );
+    context.printer.print(&format!(
+        "Name: {}\nType: {}\nContent type: {}\nSpace used: {used}\nUsed by: {}\n",
+        volume.name,
+        volume.kind,
+        volume.content_type,
+        volume.used_by.join(", "),
+    ))
+}
+
+async fn create(context: &Context, args: VolumeCreateArgs) -> Result<()> {
+    let body = StorageVolumesPost {
+        put: StorageVolumePut {
+            config: keys::map(args.keys),
+            ..StorageVolumePut::default()
+        },
+        name: args.name,
+        kind: "custom".to_owned(),
+        content_type: args.content_type,
+        ..StorageVolumesPost::default()
+    };
+    let reply = context
+        .client
+        .post(&format!("{}/custom", volumes(&args.pool)), &body)
+        .await?;
+    context
+        .finish(reply, &format!("Creating {}", body.name))
+        .await?;
+    Ok(())
+}
+
+async fn rename(context: &Context, args: VolumeRenameArgs) -> Result<()> {
+    let body = StorageVolumePost {
+        name: args.new_name,
+        ..StorageVolumePost::default()
+    };
+    let reply = context
+        .client
+        .post(&path(&args.pool, &args.volume), &body)
+        .await?;
+    context
+        .finish(reply, &format!("Renaming {}", args.volume))
+        .await?;
+    Ok(())
+}
+
+/// POOL/VOLUME.
+fn split(text: &str) -> Result<(&str, &str)> {
+    text.split_once('/')
+        .filter(|(pool, volume)| !pool.is_empty() && !volume.is_empty())
+        .with_context(|| format!("`{text}` is not POOL/VOLUME"))
+}
+
+async fn copy(context: &Context, args: VolumeCopyArgs) -> Result<()> {
+    let (from_pool, from) = split(&args.source)?;
+    let (pool, name) = split(&args.target)?;
+    let body = StorageVolumesPost {
+        name: name.to_owned(),
+        kind: "custom".to_owned(),
+        source: StorageVolumeSource {
+            name: from.to_owned(),
+            kind: "copy".to_owned(),
+            pool: from_pool.to_owned(),
+            volume_only: args.volume_only,
+            ..StorageVolumeSource::default()
+        },
+        ..StorageVolumesPost::default()
+    };
+    let reply = context
+        .client
+        .post(&format!("{}/custom", volumes(pool)), &body)
+        .await?;
+    context
+        .finish(reply, &format!("Copying {}", args.source))
+        .await?;
+    Ok(())
+}
+
+async fn relocate(context: &Context, args: VolumeMoveArgs) -> Result<()> {
+    let (from_pool, from) = split(&args.source)?;
+    let (pool, name) = split(&args.target)?;
+    let body = StorageVolumePost {
+        name: name.to_owned(),
+        pool: if pool == from_pool { "" } else { pool }.to_owned(),
+        ..StorageVolumePost::default()
+    };
+    let reply = context.client.post(&path(from_pool, from), &body).await?;
+    context
+        .finish(reply, &format!("Moving {}", args.source))
+        .await?;
+    Ok(())
+}
+
+async fn attach(context: &Context, owner: Owner, args: VolumeAttachArgs) -> Result<()> {
+    let (name, path) = match &args.words[..] {
+        [path] => (&args.volume, path),
+        [device, path] => (device, path),
+        _ => bail!("give the path at which the volume is to be seen"),
+    };
+    ensure!(
+        path.starts_with('/'),
+        "`{path}` is no absolute path of the instance"
+    );
+    // A volume that is not there is a clearer error than a device that can't be made.
+    context
+        .client
+        .get::<StorageVolume>(&self::path(&args.pool, &args.volume))
+        .await?;
+    let keys = [
+        ("type", "disk"),
+        ("pool", &args.pool),
+        ("source", &args.volume),
+        ("path", path),
+    ];
+    let device = keys
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    device::add(context, owner, &args.owner, name.clone(), device).await
+}
+
+async fn detach(context: &Context, owner: Owner, args: VolumeDetachArgs) -> Result<()> {
+    let shows = |keys: &std::collections::BTreeMap<String, String>| {
+        keys.get("pool") == Some(&args.pool) && keys.get("source") == Some(&args.volume)
+    };
+    let device = args.device.as_deref();
+    device::remove_where(context, owner, &args.owner, device, shows).await
 }
 
 fn table(volumes: &[StorageVolume]) -> Table {

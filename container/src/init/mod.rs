@@ -14,7 +14,7 @@
 //! exec. Nothing here runs for long and nothing is undone: the process ends, and its namespaces with it.
 
 mod console;
-mod place;
+pub(crate) mod place;
 mod root;
 
 use std::convert::Infallible;

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 /// What a mount is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Directory,
     File,
 }
@@ -22,11 +22,11 @@ impl From<bool> for Kind {
 
 /// The root of a tree that is being put together.
 #[derive(Debug)]
-pub(super) struct Tree<'a>(pub(super) &'a OwnedFd);
+pub(crate) struct Tree<'a>(pub(crate) &'a OwnedFd);
 
 impl Tree<'_> {
     /// Opens a place that is there.
-    pub(super) fn find(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
+    pub(crate) fn find(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
         let directory = match kind {
             Kind::Directory => OFlags::DIRECTORY,
             Kind::File => OFlags::empty(),
@@ -35,7 +35,7 @@ impl Tree<'_> {
     }
 
     /// Opens a place, made with its parents if it is missing.
-    pub(super) fn ensure(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
+    pub(crate) fn ensure(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
         match self.find(path, kind) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,

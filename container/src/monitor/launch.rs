@@ -19,7 +19,7 @@ use crate::confine::{Confinement, InPhase};
 use crate::exit::ExitRecord;
 use crate::init::{self, FromInit};
 use crate::protocol::{self, Failure, Reply, Request, SOCKET};
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, MountSpec};
 
 const SIGKILL: i32 = 9;
 
@@ -38,6 +38,8 @@ pub(super) struct Container {
     pub(super) console: Console,
     pub(super) listener: OwnedFd,
     pub(super) started_at: u64,
+    /// What of the host is shown in it.
+    pub(super) mounts: Vec<MountSpec>,
 }
 
 /// Launches over the daemon's socket; the daemon hears of success here, of failure from the caller.
@@ -95,6 +97,7 @@ fn launch_in(
         console,
         listener,
         started_at: now(),
+        mounts: spec.mounts.clone(),
     })
 }
 

@@ -14,6 +14,7 @@ mod console;
 mod devices;
 mod exec;
 mod launch;
+mod mounts;
 mod serve;
 mod shelf;
 mod shutdown;

@@ -10,9 +10,10 @@ use rustix::event::{PollFd, PollFlags};
 use super::connection::{Connection, error_reply};
 use super::exec::Command;
 use super::launch::{self, Container};
+use super::mounts;
 use super::shutdown;
 use crate::exit::{ExitCause, ExitRecord};
-use crate::protocol::{self, ExecRequest, PROTOCOL, Reply, Request, SOCKET};
+use crate::protocol::{self, ExecRequest, Failure, PROTOCOL, Reply, Request, SOCKET};
 
 /// What may have something to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +180,14 @@ impl Monitor {
                 return;
             }
             Request::Signal { signal } => self.signal_init(signal),
+            Request::Mount { mount } => {
+                let result = mounts::add(&mut self.container, mount);
+                return self.settle(id, result);
+            }
+            Request::Unmount { target } => {
+                let result = mounts::remove(&mut self.container, &target);
+                return self.settle(id, result);
+            }
             Request::Shutdown => self.signal_init(shutdown::signal_for(self.container.init.pid)),
             Request::ConsoleResize { width, height } => {
                 pty::resize(self.container.console.master.as_fd(), width, height)
@@ -196,6 +205,16 @@ impl Monitor {
                 connection.reply(&Reply::Unsupported, &[]);
             }
             result => connection.acknowledge(result),
+        }
+    }
+
+    fn settle(&mut self, id: u64, result: Result<(), Failure>) {
+        let reply = match result {
+            Ok(()) => Reply::Done,
+            Err(Failure { errno, detail, .. }) => Reply::Error { detail, errno },
+        };
+        if let Some(connection) = self.connection(id) {
+            connection.reply(&reply, &[]);
         }
     }
 

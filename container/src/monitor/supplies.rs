@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rlxc_sys::mount::{self, Attributes, Depth, MountError};
+use rlxc_sys::mount::{self, Attributes, Depth, MountError, Propagation};
 use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
@@ -123,9 +123,10 @@ pub(super) fn open_mount(
         Depth::One
     };
     let userns = userns.filter(|_| order.shift);
+    let propagation = order.propagation.parse().unwrap_or(Propagation::Private);
     let cloned = match &order.beneath {
         Some(top) => mount::clone_tree_beneath(top, &order.source, depth, userns),
-        None => mount::clone_tree(&order.source, depth, userns),
+        None => mount::clone_tree_with(&order.source, depth, userns, propagation),
     };
     let mount = match cloned {
         Err(error) if order.optional && is_missing(&error) => return Ok(None),

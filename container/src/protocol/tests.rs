@@ -45,6 +45,27 @@ fn requests_are_frozen() {
         &Request::ConsoleLog { clear: true },
         r#"{"request":"console-log","clear":true}"#,
     );
+    golden(
+        &Request::Unmount {
+            target: "/data".into(),
+        },
+        r#"{"request":"unmount","target":"/data"}"#,
+    );
+    golden(
+        &Request::Mount {
+            mount: MountSpec {
+                source: "/srv".into(),
+                target: "/data".into(),
+                readonly: true,
+                shift: true,
+                recursive: true,
+                optional: true,
+                file: false,
+                propagation: "rslave".into(),
+            },
+        },
+        r#"{"request":"mount","mount":{"source":"/srv","target":"/data","readonly":true,"shift":true,"recursive":true,"optional":true,"file":false,"propagation":"rslave"}}"#,
+    );
 }
 
 #[test]

@@ -192,6 +192,7 @@ fn mount(source: &str, target: &str) -> MountSpec {
         optional: false,
         file: false,
         beneath: None,
+        propagation: String::new(),
     }
 }
 
@@ -231,6 +232,71 @@ fn mounts_show_what_they_should() {
     // On disk the owner is the container's id, whatever range it runs with.
     let stat = rustix::fs::stat(bed.path().join("shared/new")).unwrap();
     assert_eq!(stat.st_uid, 0);
+    drop(running);
+}
+
+#[test]
+fn mounts_come_and_go_while_it_runs() {
+    if cannot_run() {
+        return;
+    }
+    let bed = Bed::new("live", &IDLE);
+    let shared = bed.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("file"), "content").unwrap();
+    let shared = shared.to_str().unwrap().to_owned();
+    let running = bed.start().unwrap();
+    let socket = bed.connect();
+    let add = |order: MountSpec| ask(&socket, &Request::Mount { mount: order }).0;
+    let remove = |target: &str| {
+        let target = PathBuf::from(target);
+        ask(&socket, &Request::Unmount { target }).0
+    };
+    let orders = [
+        mount(&shared, "/srv/shared"),
+        MountSpec {
+            readonly: true,
+            ..mount(&shared, "/srv/readonly")
+        },
+        mount(&format!("{shared}/file"), "/srv/one-file"),
+        MountSpec {
+            optional: true,
+            ..mount("/no/such/source", "/srv/none")
+        },
+    ];
+    for order in orders {
+        assert_eq!(add(order.clone()), Reply::Done, "{order:?}");
+        // Twice is no harm.
+        assert_eq!(add(order), Reply::Done);
+    }
+    let script = "cat /srv/one-file; stat -c %u /srv/shared/file; echo new > /srv/shared/new; \
+                  touch /srv/readonly/x 2>/dev/null || echo readonly; ls /srv; \
+                  mount -o remount,rw,bind /srv/readonly 2>/dev/null || echo refused; \
+                  touch /srv/readonly/y 2>/dev/null || echo readonly; \
+                  mkdir -p /mnt && mount -t tmpfs none /mnt && echo own > /mnt/file";
+    assert_eq!(
+        shell(&bed, script).0,
+        "content0\nreadonly\none-file\nreadonly\nshared\nrefused\nreadonly\n"
+    );
+    let stat = rustix::fs::stat(bed.path().join("shared/new")).unwrap();
+    assert_eq!(stat.st_uid, 0);
+    for target in ["/srv/shared", "/srv/readonly", "/srv/one-file", "/srv/none"] {
+        assert_eq!(remove(target), Reply::Done, "{target}");
+    }
+    // What the container mounted itself is its own.
+    assert_eq!(remove("/mnt"), Reply::Done);
+    let script = "cat /mnt/file; ls /srv/shared /srv/readonly; cat /srv/one-file; grep -c ' /srv' /proc/mounts";
+    assert_eq!(
+        shell(&bed, script).0,
+        "own\n/srv/readonly:\n\n/srv/shared:\n0\n"
+    );
+    // A link of the container leads nowhere but into the container.
+    shell(&bed, "ln -s /proc/1/root/etc /srv/link");
+    assert!(matches!(
+        add(mount(&shared, "/srv/link/escape")),
+        Reply::Error { .. } | Reply::Done
+    ));
+    assert!(!std::path::Path::new("/etc/escape").exists());
     drop(running);
 }
 

@@ -8,6 +8,7 @@ pub mod network;
 pub mod pool;
 pub mod profile;
 pub mod project;
+pub mod scheduled;
 pub mod server;
 pub mod server_certificate;
 pub mod template;

@@ -60,6 +60,8 @@ pub const PROFILE_DEVICES: Table = table!("profile_devices", "profile_id", devic
 pub const PROJECT_CONFIG: Table = table!("project_config", "project_id", config);
 /// Keys of pools.
 pub const POOL_CONFIG: Table = table!("storage_pool_config", "pool_id", config);
+/// Keys of custom volumes.
+pub const VOLUME_CONFIG: Table = table!("storage_volume_config", "volume_id", config);
 /// Keys of networks.
 pub const NETWORK_CONFIG: Table = table!("network_config", "network_id", config);
 /// Properties of images.

@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0002_trust.sql"),
     include_str!("../../../migrations/0003_backups.sql"),
     include_str!("../../../migrations/0004_network_rules.sql"),
+    include_str!("../../../migrations/0005_storage.sql"),
 ];
 
 /// Applies what is missing. A copy of the old file is kept beside it before anything changes.

@@ -17,8 +17,10 @@ pub mod operations;
 pub mod pools;
 pub mod profiles;
 pub mod projects;
+pub mod scheduled;
 pub mod snapshots;
 mod thread;
+pub mod volumes;
 pub mod warnings;
 
 use std::path::PathBuf;

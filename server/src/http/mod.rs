@@ -38,6 +38,7 @@ mod sftp;
 mod snapshots;
 mod tls;
 pub mod user_socket;
+mod volume_snapshots;
 mod volumes;
 mod warnings;
 
@@ -70,6 +71,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(network_forwards::routes())
         .merge(pools::routes())
         .merge(volumes::routes())
+        .merge(volume_snapshots::routes())
         .merge(profiles::routes())
         .merge(projects::routes())
         .merge(certificates::routes())

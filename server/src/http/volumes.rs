@@ -1,38 +1,87 @@
-//! `/1.0/storage-pools/{pool}/volumes`.
+//! `/1.0/storage-pools/{pool}/volumes` and `/1.0/storage-volumes`.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use rlxc_api::StorageVolume;
+use rlxc_api::{Requestor, StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumesPost};
 
-use super::extract::Params;
-use super::identity::Caller;
-use super::render::{Reply, listing, tagged};
-use crate::app::volume;
+use super::edit::Edit;
+use super::extract::{Body, Params};
+use super::identity::{Caller, Identity};
+use super::render::{Reply, accepted, created, done, listing, sync, tagged};
+use crate::app::volume::{self, Target};
 use crate::context::App;
 use crate::error::Error;
 
 type Daemon = State<Arc<App>>;
+/// Pool, type and name.
+type Names = Path<(String, String, String)>;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/1.0/storage-pools/{pool}/volumes", get(list))
-        .route("/1.0/storage-pools/{pool}/volumes/{kind}", get(list_kind))
-        .route("/1.0/storage-pools/{pool}/volumes/{kind}/{name}", get(show))
+        .route("/1.0/storage-volumes", get(list_everywhere))
+        .route("/1.0/storage-volumes/{kind}", get(list_kind_everywhere))
+        .route("/1.0/storage-pools/{pool}/volumes", get(list).post(create))
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}",
+            get(list_kind).post(create_kind),
+        )
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}/{name}",
+            get(show)
+                .put(change)
+                .patch(change)
+                .post(relocate)
+                .delete(remove),
+        )
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}/{name}/state",
+            get(state),
+        )
 }
 
-/// Volumes of the project that is meant; unpacked images are nobody's in particular.
-fn shown(caller: &Caller, params: &Params, mut volumes: Vec<StorageVolume>) -> Vec<StorageVolume> {
+/// The volume that a path and a query name.
+pub(super) fn target<'a>(names: &'a (String, String, String), params: &'a Params) -> Target<'a> {
+    let (pool, kind, name) = names;
+    Target {
+        project: &params.project,
+        pool,
+        kind,
+        name,
+    }
+}
+
+fn project(params: &Params) -> Option<&str> {
+    (!params.all_projects).then_some(params.project.as_str())
+}
+
+/// What callers may see: volumes of their projects; unpacked images are nobody's in particular.
+fn shown(caller: &Caller, mut volumes: Vec<StorageVolume>) -> Vec<StorageVolume> {
     volumes.retain(|volume| {
-        let meant =
-            params.all_projects || volume.kind == "image" || volume.project == params.project;
-        meant
-            && caller.reaches(&volume.project)
-            && (volume.kind != "image" || caller.is_unrestricted())
+        caller.reaches(&volume.project) && (volume.kind != "image" || caller.is_unrestricted())
     });
     volumes
+}
+
+async fn list_everywhere(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let volumes = volume::list_all(&app, project(&params), None).await?;
+    listing(&params, shown(&caller, volumes), |item| {
+        volume::url(&item.pool, item)
+    })
+}
+
+async fn list_kind_everywhere(
+    State(app): Daemon,
+    caller: Caller,
+    Path(kind): Path<String>,
+    params: Params,
+) -> Reply {
+    let volumes = volume::list_all(&app, project(&params), Some(&kind)).await?;
+    listing(&params, shown(&caller, volumes), |item| {
+        volume::url(&item.pool, item)
+    })
 }
 
 async fn list(
@@ -41,8 +90,10 @@ async fn list(
     Path(pool): Path<String>,
     params: Params,
 ) -> Reply {
-    let volumes = shown(&caller, &params, volume::list(&app, &pool, None).await?);
-    listing(&params, volumes, |item| volume::url(&pool, item))
+    let volumes = volume::list(&app, project(&params), &pool, None).await?;
+    listing(&params, shown(&caller, volumes), |item| {
+        volume::url(&pool, item)
+    })
 }
 
 async fn list_kind(
@@ -51,23 +102,107 @@ async fn list_kind(
     Path((pool, kind)): Path<(String, String)>,
     params: Params,
 ) -> Reply {
-    let volumes = volume::list(&app, &pool, Some(&kind)).await?;
-    let volumes = shown(&caller, &params, volumes);
-    listing(&params, volumes, |item| volume::url(&pool, item))
+    let volumes = volume::list(&app, project(&params), &pool, Some(&kind)).await?;
+    listing(&params, shown(&caller, volumes), |item| {
+        volume::url(&pool, item)
+    })
 }
 
-async fn show(
-    State(app): Daemon,
-    caller: Caller,
-    Path((pool, kind, name)): Path<(String, String, String)>,
+async fn create(
+    state: Daemon,
+    (caller, Identity(who)): (Caller, Identity),
+    Path(pool): Path<String>,
     params: Params,
+    Body(post): Body<StorageVolumesPost>,
 ) -> Reply {
-    let all = volume::list(&app, &pool, Some(&kind)).await?;
-    let found = shown(&caller, &params, all)
-        .into_iter()
-        .find(|volume| volume.name == name);
-    let volume =
-        found.ok_or_else(|| Error::not_found("storage volume", format!("{pool}/{kind}/{name}")))?;
+    let kind = post.kind.clone();
+    make(&state, &caller, &who, (&pool, &kind, &params), post).await
+}
+
+async fn create_kind(
+    state: Daemon,
+    (caller, Identity(who)): (Caller, Identity),
+    Path((pool, kind)): Path<(String, String)>,
+    params: Params,
+    Body(post): Body<StorageVolumesPost>,
+) -> Reply {
+    make(&state, &caller, &who, (&pool, &kind, &params), post).await
+}
+
+async fn make(
+    app: &Arc<App>,
+    caller: &Caller,
+    who: &Requestor,
+    (pool, kind, params): (&str, &str, &Params),
+    mut post: StorageVolumesPost,
+) -> Reply {
+    kind.clone_into(&mut post.kind);
+    let source = &post.source;
+    if !source.project.is_empty() && !caller.reaches(&source.project) {
+        return Err(Error::Forbidden.into());
+    }
+    if !source.kind.is_empty() {
+        return accepted(volume::copy(app, who, &params.project, pool, post).await?);
+    }
+    let location = format!("/1.0/storage-pools/{pool}/volumes/custom/{}", post.name);
+    volume::create(app, who, &params.project, pool, post).await?;
+    created(&location)
+}
+
+async fn show(State(app): Daemon, caller: Caller, Path(names): Names, params: Params) -> Reply {
+    let volume = volume::get(&app, target(&names, &params)).await?;
+    let volume = shown(&caller, vec![volume]).pop();
+    let volume = volume.ok_or_else(|| Error::not_found("storage volume", &names.2))?;
     let put = volume.put.clone();
     tagged(volume, &put)
+}
+
+async fn change(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+    edit: Edit,
+) -> Reply {
+    let target = target(&names, &params);
+    let current = volume::get(&app, target).await?.put;
+    let put: StorageVolumePut = edit.apply("storage volume", &current)?;
+    if put.restore.is_empty() {
+        volume::update(&app, &who, target, put).await?;
+    } else {
+        volume::restore(&app, &who, target, &put.restore).await?;
+    }
+    done()
+}
+
+async fn relocate(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+    Body(post): Body<StorageVolumePost>,
+) -> Reply {
+    let target = target(&names, &params);
+    if post.migration {
+        let text = "a volume can't go to another server yet: export and import what is in it";
+        return Err(Error::Invalid(text.to_owned()).into());
+    }
+    if !post.pool.is_empty() && post.pool != target.pool {
+        return accepted(volume::relocate(&app, &who, target, post).await?);
+    }
+    created(&volume::rename(&app, &who, target, &post.name).await?)
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+) -> Reply {
+    volume::delete(&app, &who, target(&names, &params)).await?;
+    done()
+}
+
+async fn state(State(app): Daemon, Path(names): Names, params: Params) -> Reply {
+    sync(volume::state(&app, target(&names, &params)).await?)
 }

@@ -29,6 +29,10 @@ pub const SCOPE: Scope = Scope {
             keys: SECURITY,
         },
         Group {
+            name: "snapshots",
+            keys: SNAPSHOTS,
+        },
+        Group {
             name: "volatile",
             keys: VOLATILE,
         },
@@ -49,6 +53,14 @@ const CLOUD_INIT: &[Key] = &[
     Key::new("cloud-init.network-config", Kind::Text, "Network configuration for cloud-init").when("the image has cloud-init"),
     Key::new("cloud-init.user-data", Kind::Text, "User data for cloud-init").when("the image has cloud-init"),
     Key::new("cloud-init.vendor-data", Kind::Text, "Vendor data for cloud-init").when("the image has cloud-init"),
+];
+
+#[rustfmt::skip]
+const SNAPSHOTS: &[Key] = &[
+    Key::new("snapshots.expiry", kind::LIFETIME, "How long snapshots are kept: `2w 3d`, units M H d w m y").or("for ever").live(),
+    Key::new("snapshots.pattern", Kind::Text, "Name of snapshots: `%d` is a number, `{{ creation_date|date:'2006-01-02' }}` a time").or("snap%d").live(),
+    Key::new("snapshots.schedule", kind::SCHEDULE, "When snapshots are taken").or("never").live(),
+    Key::new("snapshots.schedule.stopped", Kind::Bool, "Whether that goes on while the instance is stopped").or("false").live(),
 ];
 
 #[rustfmt::skip]

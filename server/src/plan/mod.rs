@@ -9,6 +9,7 @@ pub mod idmap;
 pub mod nic;
 pub mod project;
 pub mod proxy;
+pub mod snapshots;
 pub mod start;
 
 pub use crate::keys;

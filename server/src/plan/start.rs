@@ -114,6 +114,7 @@ fn guest_api(
             optional: false,
             file: false,
             beneath: None,
+            propagation: String::new(),
         })
 }
 
@@ -137,7 +138,8 @@ fn plan_disks(expanded: &Expanded) -> Result<Vec<MountSpec>, String> {
         .collect()
 }
 
-fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
+/// A disk that is no root; its source is a path of the host.
+pub fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
     let need = |key: &str| {
         keys.get(key)
             .filter(|value| !value.is_empty())
@@ -157,6 +159,7 @@ fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
         optional: keys.get("required").and_then(|value| parse_bool(value)) == Some(false),
         file: false,
         beneath: None,
+        propagation: keys.get("propagation").cloned().unwrap_or_default(),
         source,
         target,
     })

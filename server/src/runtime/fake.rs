@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::ContainerSpec;
+use rlxc_container::spec::{ContainerSpec, MountSpec};
 use tokio::sync::watch;
 
 use super::{
@@ -236,6 +236,14 @@ impl Running for FakeRunning {
         Ok(Box::new(FakeExec {
             status: self.script.exec_status,
         }))
+    }
+
+    async fn mount(&self, _mount: MountSpec) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn unmount(&self, _target: &Path) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     async fn console(&self) -> Result<OwnedFd, RuntimeError> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::ContainerSpec;
+use rlxc_container::spec::{ContainerSpec, MountSpec};
 
 mod binary;
 mod channel;
@@ -177,6 +177,12 @@ pub trait Running: Send + Sync + Debug {
         request: ExecRequest,
         stdio: Vec<OwnedFd>,
     ) -> Result<Box<dyn ExecSession>, RuntimeError>;
+
+    /// Shows a directory or file of the host in the container.
+    async fn mount(&self, mount: MountSpec) -> Result<(), RuntimeError>;
+
+    /// Takes away what is mounted at a place of the container; nothing mounted there is no error.
+    async fn unmount(&self, target: &Path) -> Result<(), RuntimeError>;
 
     /// The console as a stream socket. Whoever had it loses it.
     async fn console(&self) -> Result<OwnedFd, RuntimeError>;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rlxc_container::exit::{ExitCause, ExitRecord};
 use rlxc_container::protocol::{PROTOCOL, Reply, Request};
+use rlxc_container::spec::MountSpec;
 use rlxc_sys::pidfd;
 use tokio::sync::watch;
 
@@ -178,6 +179,15 @@ impl Running for MonitorRunning {
             (Reply::ExecFailed { errno, detail }, _) => Err(exec_error(errno, detail)),
             _ => Err(RuntimeError::Unexpected { what: WHAT }),
         }
+    }
+
+    async fn mount(&self, mount: MountSpec) -> Result<(), RuntimeError> {
+        self.command("mount", &Request::Mount { mount }).await
+    }
+
+    async fn unmount(&self, target: &Path) -> Result<(), RuntimeError> {
+        let target = target.to_owned();
+        self.command("unmount", &Request::Unmount { target }).await
     }
 
     async fn console(&self) -> Result<OwnedFd, RuntimeError> {

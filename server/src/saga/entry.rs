@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use rlxc_storage::{SnapshotId, VolumeKind, VolumeRef};
+use rlxc_storage::{PoolSpec, SnapshotId, VolumeKind, VolumeRef};
 
 use crate::context::{App, blocking};
 use crate::db;
@@ -53,6 +53,9 @@ pub enum JournalEntry {
         driver: String,
         /// Where it is.
         source: std::path::PathBuf,
+        /// What is mounted there.
+        #[serde(default)]
+        device: Option<std::path::PathBuf>,
     },
     /// An instance's processes, stopped for the moment in which a snapshot is taken.
     Frozen {
@@ -80,6 +83,31 @@ pub enum JournalEntry {
         /// The instance's id.
         instance: i64,
     },
+    /// A custom volume with its row: made on the way to a new one, or to be removed with an old one.
+    CustomVolume {
+        /// The pool's name.
+        pool: String,
+        /// The volume's id.
+        id: i64,
+    },
+    /// A snapshot of a custom volume with its row.
+    CustomSnapshot {
+        /// The pool's name.
+        pool: String,
+        /// The volume's id.
+        volume: i64,
+        /// The snapshot's id.
+        id: i64,
+    },
+    /// A custom volume that is put back to a snapshot. There is no way back: undone, it is done.
+    CustomRestore {
+        /// The pool's name.
+        pool: String,
+        /// The volume's id.
+        volume: i64,
+        /// The snapshot's id.
+        snapshot: i64,
+    },
     /// The bridge, rules and DHCP server of a network.
     Network {
         /// Its name.
@@ -104,19 +132,38 @@ impl JournalEntry {
                 name,
                 driver,
                 source,
-            } => crate::app::pool::undo_create(app, name, driver, source).await,
+                device,
+            } => {
+                let spec = PoolSpec {
+                    name: name.clone(),
+                    driver: driver.clone(),
+                    source: source.clone(),
+                    device: device.clone(),
+                    config: crate::model::Config::new(),
+                };
+                crate::app::pool::undo_create(app, spec).await
+            }
             Self::Frozen { instance } => undo_frozen(app, *instance).await,
             Self::Restore {
                 pool,
                 instance,
                 snapshot,
-            } => finish_restore(app, pool, *instance, *snapshot).await,
+            } => finish_restore(app, pool, instance_volume(*instance), *snapshot).await,
             Self::Backup { instance, id } => {
                 crate::app::instance::backup::remove(app, *instance, *id).await
             }
             Self::Backups { instance } => {
                 crate::app::instance::backup::remove_all(app, *instance).await
             }
+            Self::CustomVolume { pool, id } => undo_custom_volume(app, pool, *id).await,
+            Self::CustomSnapshot { pool, volume, id } => {
+                undo_custom_snapshot(app, pool, *volume, *id).await
+            }
+            Self::CustomRestore {
+                pool,
+                volume,
+                snapshot,
+            } => finish_restore(app, pool, custom_volume(*volume), *snapshot).await,
             Self::Network { name } => crate::app::network::undo_create(app, name).await,
             Self::Devices(live) => crate::app::instance::undo_devices(app, live).await,
         }
@@ -142,7 +189,10 @@ impl JournalEntry {
             | Self::Backups { .. }
             | Self::Frozen { .. }
             | Self::Restore { .. }
-            | Self::Devices(_) => None,
+            | Self::Devices(_)
+            | Self::CustomVolume { .. }
+            | Self::CustomSnapshot { .. }
+            | Self::CustomRestore { .. } => None,
         }
     }
 
@@ -150,7 +200,10 @@ impl JournalEntry {
     pub(super) fn can_wait(&self) -> bool {
         match self {
             // The instance may have run, or been frozen or changed by its user, since then.
-            Self::Restore { .. } | Self::Frozen { .. } | Self::Devices(_) => false,
+            Self::Restore { .. }
+            | Self::CustomRestore { .. }
+            | Self::Frozen { .. }
+            | Self::Devices(_) => false,
             Self::Instance { .. }
             | Self::Volume { .. }
             | Self::Snapshot { .. }
@@ -159,6 +212,8 @@ impl JournalEntry {
             | Self::ImageFiles { .. }
             | Self::PoolImage { .. }
             | Self::Pool { .. }
+            | Self::CustomVolume { .. }
+            | Self::CustomSnapshot { .. }
             | Self::Network { .. } => true,
         }
     }
@@ -177,16 +232,38 @@ async fn undo_frozen(app: &App, instance: i64) -> Result<()> {
     .map_err(|error| Error::failed(format!("thaw instance {instance}"), error))
 }
 
-async fn finish_restore(app: &App, pool: &str, instance: i64, snapshot: i64) -> Result<()> {
+async fn finish_restore(app: &App, pool: &str, volume: VolumeRef, snapshot: i64) -> Result<()> {
     let driver = app.pools.get(pool)?;
-    let (volume, wanted) = (instance_volume(instance), snapshot_id(snapshot));
+    let wanted = snapshot_id(snapshot);
     match blocking(move || driver.restore_snapshot(volume, wanted)).await {
         Err(error) if !error.is_not_found() => Err(Error::failed(
-            format!("restore snapshot {snapshot} of instance {instance}"),
+            format!("restore snapshot {snapshot} of {volume}"),
             error,
         )),
         _ => Ok(()),
     }
+}
+
+async fn undo_custom_volume(app: &App, pool: &str, id: i64) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let volume = custom_volume(id);
+    blocking(move || driver.delete_volume(volume))
+        .await
+        .map_err(|error| Error::failed(format!("delete {volume}"), error))?;
+    app.db
+        .note::<_, Error, _>(move |tx| Ok(db::volumes::delete(tx, id)?))
+        .await
+}
+
+async fn undo_custom_snapshot(app: &App, pool: &str, volume: i64, id: i64) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let (owner, snapshot) = (custom_volume(volume), snapshot_id(id));
+    blocking(move || driver.delete_snapshot(owner, snapshot))
+        .await
+        .map_err(|error| Error::failed(format!("delete snapshot {id} of {owner}"), error))?;
+    app.db
+        .note::<_, Error, _>(move |tx| Ok(db::volumes::delete_snapshot(tx, id)?))
+        .await
 }
 
 async fn undo_instance(app: &App, id: i64) -> Result<()> {
@@ -241,6 +318,11 @@ pub fn instance_volume(id: i64) -> VolumeRef {
 /// from 1 and never get there.
 pub fn hidden_snapshot(id: i64) -> i64 {
     (1 << 62) + id
+}
+
+/// A custom volume as storage drivers take it.
+pub fn custom_volume(id: i64) -> VolumeRef {
+    VolumeRef::custom(id.unsigned_abs())
 }
 
 /// A snapshot's id as storage drivers take it.

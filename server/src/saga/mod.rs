@@ -10,7 +10,7 @@ mod tests;
 
 use rlxc_sys::chain::chain;
 
-pub use entry::{JournalEntry, hidden_snapshot, instance_volume, snapshot_id};
+pub use entry::{JournalEntry, custom_volume, hidden_snapshot, instance_volume, snapshot_id};
 
 use crate::context::App;
 use crate::db;

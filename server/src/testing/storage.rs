@@ -71,6 +71,20 @@ impl Driver for FaultyDriver {
         self.inner.capabilities()
     }
 
+    fn check(&self) -> Result<(), Error> {
+        self.inner.check()
+    }
+
+    fn resize_pool(&self, bytes: u64) -> Result<(), Error> {
+        step(&self.faults, "resize pool", || {
+            self.inner.resize_pool(bytes)
+        })
+    }
+
+    fn set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Error> {
+        self.inner.set_quota(volume, most)
+    }
+
     fn delete_pool(&self) -> Result<(), Error> {
         step(&self.faults, "delete pool", || self.inner.delete_pool())
     }
@@ -142,6 +156,12 @@ impl Driver for FaultyDriver {
     ) -> Result<(), Error> {
         step(&self.faults, "copy snapshot", || {
             self.inner.copy_snapshot(volume, snapshot, from)
+        })
+    }
+
+    fn settle_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        step(&self.faults, "settle snapshot", || {
+            self.inner.settle_snapshot(volume, snapshot)
         })
     }
 

@@ -32,6 +32,7 @@ fn pools(base: &Path) -> Vec<std::sync::Arc<dyn Driver>> {
             name: (*driver).to_owned(),
             driver: (*driver).to_owned(),
             source: base.join(driver),
+            device: None,
             config: BTreeMap::new(),
         };
         crate::create(&spec).ok()

@@ -1,8 +1,10 @@
 //! The seam between what a pool promises and how a file system keeps it. `conformance` holds every driver to it.
 
+pub mod btrfs;
 pub mod dir;
 pub mod fake;
 pub mod overlay;
+mod plain;
 pub(crate) mod shared;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rlxc_sys::rootfs::RootSource;
 
-use crate::error::{Error, FillError};
+use crate::error::{Cause, Doing, Error, FillError};
 use crate::volume::{SnapshotId, VolumeRef};
 
 /// What a driver can do beyond the common.
@@ -32,6 +34,10 @@ pub struct Capabilities {
     /// Roots are overlays.
     pub overlay: bool,
 }
+
+/// Why drivers without [`Capabilities::quota`] set none.
+pub const NO_QUOTA: &str =
+    "this driver sets no limits: volumes may fill the pool (the driver btrfs has quotas)";
 
 /// How full a pool's file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +101,24 @@ pub trait Driver: Send + Sync + Debug {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether it is still there: what it stands on may have been taken away.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Deletes the pool with all that is in it, off the caller's path; nothing else may be called afterwards.
     fn delete_pool(&self) -> Result<(), Error>;
 
     /// How full it is.
     fn usage(&self) -> Result<Usage, Error>;
+
+    /// Makes the pool `bytes` large; it never shrinks.
+    fn resize_pool(&self, _bytes: u64) -> Result<(), Error> {
+        let refused: Result<(), Cause> = Err(Cause::Unsupported {
+            what: "only pools on a loop file of their own can grow",
+        });
+        refused.pool("resize", self.capabilities().driver)
+    }
 
     /// Adds an image unless it is there. `filler` is given an empty directory and puts `rootfs/`,
     /// `metadata.yaml` and `templates/` there.
@@ -130,7 +149,8 @@ pub trait Driver: Send + Sync + Debug {
     /// What to mount, read-only, to see a snapshot.
     fn snapshot_root(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<RootSource, Error>;
 
-    /// Takes a snapshot.
+    /// Takes a snapshot. It is on disk for good after [`Driver::settle_snapshot`]; that is apart because whoever is frozen
+    /// for the snapshot need not wait for it.
     fn create_snapshot(
         &self,
         volume: VolumeRef,
@@ -146,6 +166,11 @@ pub trait Driver: Send + Sync + Debug {
         from: (VolumeRef, SnapshotId),
     ) -> Result<(), Error>;
 
+    /// Waits until a snapshot that was just taken is on disk.
+    fn settle_snapshot(&self, _volume: VolumeRef, _snapshot: SnapshotId) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Makes the volume, which is not in use, what it was when the snapshot was taken. Later snapshots stay.
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error>;
 
@@ -154,6 +179,17 @@ pub trait Driver: Send + Sync + Debug {
 
     /// Bytes that the volume and its snapshots take beyond the image.
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error>;
+
+    /// Limits what the volume, without its snapshots, may take beyond the image to `most` bytes; `None` lifts the limit.
+    /// Refused where less than what is used, and by drivers without [`Capabilities::quota`]. A copy has no limit, a
+    /// volume that is restored keeps its own.
+    fn set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Error> {
+        let refused: Result<(), Cause> = match most {
+            None => Ok(()),
+            Some(_) => Err(Cause::Unsupported { what: NO_QUOTA }),
+        };
+        refused.volume("limit", volume)
+    }
 
     /// All that is there, for comparison with the inventory.
     fn list_volumes(&self) -> Result<Contents, Error>;
@@ -171,5 +207,7 @@ impl dyn Driver + '_ {
     }
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

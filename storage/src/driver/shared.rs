@@ -9,15 +9,16 @@ use rlxc_sys::path;
 use crate::copy::{Attributes, copy_tree};
 use crate::error::{Cause, FillError};
 use crate::pool::PoolDir;
+use crate::trash::Scratch;
 use crate::volume::VolumeRef;
 
-/// Fills an image and puts it in place; nothing is done if it is there.
+/// Fills an image in `scratch` and puts it in place; nothing is done if it is there.
 pub(crate) fn create_image(
     pool: &PoolDir,
+    scratch: Scratch<'_>,
     fingerprint: &str,
     filler: &mut dyn FnMut(&Path) -> Result<(), FillError>,
 ) -> Result<(), Cause> {
-    let scratch = pool.trash.scratch()?;
     filler(scratch.path()).map_err(Cause::Fill)?;
     if !scratch.path().join("rootfs").is_dir() {
         return Err(Cause::NotFound {
@@ -26,11 +27,16 @@ pub(crate) fn create_image(
     }
     // An image is shared by everything that will stand on it: one sync of the file system makes thousands of
     // files durable in one go, an fsync of each takes minutes.
-    let dir = File::open(scratch.path())
-        .map_err(|error| FileError::new("open directory", scratch.path(), error))?;
-    rustix::fs::syncfs(&dir).map_err(|errno| FileError::new("sync", scratch.path(), errno))?;
+    sync_file_system(scratch.path())?;
     // Who lost a race against another filler of the same image has nothing to add.
     let _first = PoolDir::place(scratch, &pool.image(fingerprint))?;
+    Ok(())
+}
+
+/// Everything that was written so far to disk: a tree has too many files to sync each.
+pub(crate) fn sync_file_system(path: &Path) -> Result<(), Cause> {
+    let dir = File::open(path).map_err(|error| FileError::new("open directory", path, error))?;
+    rustix::fs::syncfs(&dir).map_err(|errno| FileError::new("sync", path, errno))?;
     Ok(())
 }
 

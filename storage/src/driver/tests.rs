@@ -63,7 +63,7 @@ impl Probe for OnDisk {
 }
 
 /// The same through a real mount of the parts.
-struct Mounted;
+pub(crate) struct Mounted;
 
 impl Mounted {
     fn with<T>(root: &RootSource, look: impl FnOnce(PathBuf) -> T) -> T {
@@ -98,17 +98,21 @@ impl Probe for Mounted {
     }
 }
 
-fn spec(driver: &str, source: PathBuf) -> PoolSpec {
+pub(crate) fn spec(driver: &str, source: PathBuf) -> PoolSpec {
     PoolSpec {
         name: "test".into(),
         driver: driver.into(),
         source,
+        device: None,
         config: BTreeMap::new(),
     }
 }
 
+/// Those that any directory will do for.
+pub(crate) const PLACED: [&str; 2] = ["overlay", "dir"];
+
 /// On the file system of the build: /tmp may be a tmpfs, which shows less.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/../target").unwrap()
 }
 
@@ -200,7 +204,7 @@ fn an_upper_looks_like_the_root_below_it() {
 
 #[test]
 fn a_pool_remembers_everything_when_opened_again() {
-    for name in crate::DRIVERS {
+    for name in &PLACED {
         let base = scratch();
         if !can_overlay(base.path()) {
             return;
@@ -257,7 +261,7 @@ fn an_unreadable_record_costs_no_data() {
 
 #[test]
 fn a_failed_step_leaves_the_volume_as_it_was() {
-    for name in crate::DRIVERS {
+    for name in &PLACED {
         let base = scratch();
         if !can_overlay(base.path()) {
             return;

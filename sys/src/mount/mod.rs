@@ -1,7 +1,7 @@
 //! Detached mounts: made and changed while they are attached nowhere, then moved to where they belong.
 //!
-//! Nothing here touches the mount table of the caller, but for [`attach`], [`pivot`] and [`make_private`], which a
-//! container's init calls in a namespace of its own. See mount_setattr(2), open_tree(2), fsopen(2), move_mount(2).
+//! Nothing here touches the mount table of the caller, but for [`attach`] and [`detach`], and for [`pivot`] and
+//! [`make_private`], which a container's init calls in a namespace of its own. See mount_setattr(2), open_tree(2), fsopen(2), move_mount(2).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -98,13 +98,64 @@ pub fn assemble(
     }
 }
 
-/// A detached bind mount of `path`, idmapped if a user namespace is given. Links are followed.
+/// How what is mounted below two mounts of one tree reaches the other; see mount_namespaces(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Not at all.
+    Private,
+    /// From the original to the copy.
+    Slave,
+    /// Both ways.
+    Shared,
+    /// Not at all, and the copy can't be bound again.
+    Unbindable,
+}
+
+impl std::str::FromStr for Propagation {
+    type Err = ();
+
+    /// The words of mount(8), with `r` before them or not.
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word.strip_prefix('r').unwrap_or(word) {
+            "private" => Ok(Self::Private),
+            "slave" => Ok(Self::Slave),
+            "shared" => Ok(Self::Shared),
+            "unbindable" => Ok(Self::Unbindable),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Propagation {
+    fn flag(self) -> u64 {
+        match self {
+            Self::Private => libc::MS_PRIVATE,
+            Self::Slave => libc::MS_SLAVE,
+            Self::Shared => libc::MS_SHARED,
+            Self::Unbindable => libc::MS_UNBINDABLE,
+        }
+    }
+}
+
+/// A detached bind mount of `path`, idmapped if a user namespace is given, to which nothing propagates and from which
+/// nothing does: the copy of a shared mount would be shared too. Links are followed.
 pub fn clone_tree(
     path: &Path,
     depth: Depth,
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, MountError> {
-    clone_at((CWD, path, OpenTreeFlags::empty()), path, depth, userns)
+    clone_tree_with(path, depth, userns, Propagation::Private)
+}
+
+/// The same with another propagation.
+pub fn clone_tree_with(
+    path: &Path,
+    depth: Depth,
+    userns: Option<BorrowedFd<'_>>,
+    propagation: Propagation,
+) -> Result<OwnedFd, MountError> {
+    let at = (CWD, path, OpenTreeFlags::empty());
+    clone_at(at, path, (depth, propagation), userns)
 }
 
 /// The same for a path below `top`, which no link on the way may lead out of: nobody who can write there gets more than
@@ -128,13 +179,13 @@ pub fn clone_tree_beneath(
     };
     let found = open().map_err(|error| failed(error.source))?;
     let at = (found.as_fd(), Path::new(""), OpenTreeFlags::AT_EMPTY_PATH);
-    clone_at(at, path, depth, userns)
+    clone_at(at, path, (depth, Propagation::Private), userns)
 }
 
 fn clone_at(
     (dir, rest, flags): (BorrowedFd<'_>, &Path, OpenTreeFlags),
     path: &Path,
-    depth: Depth,
+    (depth, propagation): (Depth, Propagation),
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, MountError> {
     let mut flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
@@ -145,14 +196,16 @@ fn clone_at(
         path: path.to_owned(),
         source: errno.into(),
     })?;
+    let set = |what, attributes| {
+        set_attributes(&mount, attributes, depth).map_err(|source| MountError::Attribute {
+            what,
+            path: path.to_owned(),
+            source,
+        })
+    };
+    set("its propagation", Attributes::propagation(propagation))?;
     if let Some(userns) = userns {
-        set_attributes(&mount, Attributes::idmap(userns), depth).map_err(|source| {
-            MountError::Attribute {
-                what: "an id map",
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+        set("an id map", Attributes::idmap(userns))?;
     }
     Ok(mount)
 }
@@ -232,6 +285,8 @@ pub struct Attributes<'a> {
     pub set: u64,
     /// To clear.
     pub clear: u64,
+    /// A flag of mount(2) such as `MS_PRIVATE`, or 0.
+    pub propagation: u64,
     /// The user namespace whose maps shift ids; needs `MOUNT_ATTR_IDMAP` in `set`.
     pub userns: Option<BorrowedFd<'a>>,
 }
@@ -241,8 +296,16 @@ impl<'a> Attributes<'a> {
     pub fn idmap(userns: BorrowedFd<'a>) -> Self {
         Self {
             set: u64::from(MountAttrFlags::MOUNT_ATTR_IDMAP.bits()),
-            clear: 0,
             userns: Some(userns),
+            ..Self::default()
+        }
+    }
+
+    /// Another propagation.
+    pub fn propagation(propagation: Propagation) -> Self {
+        Self {
+            propagation: propagation.flag(),
+            ..Self::default()
         }
     }
 
@@ -264,7 +327,7 @@ pub fn set_attributes(mount: &OwnedFd, attributes: Attributes<'_>, depth: Depth)
     let argument = libc::mount_attr {
         attr_set: attributes.set,
         attr_clr: attributes.clear,
-        propagation: 0,
+        propagation: attributes.propagation,
         userns_fd,
     };
     let flags = libc::AT_EMPTY_PATH
@@ -304,6 +367,29 @@ pub fn attach(mount: &OwnedFd, target: BorrowedFd<'_>, name: &Path) -> Result<()
         target: name.to_owned(),
         source: errno.into(),
     })
+}
+
+/// Takes away what is mounted on `target`; it lives on for those who use it. Nothing mounted there is no error.
+pub fn detach(target: &Path) -> io::Result<()> {
+    match rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether `path` is where something is mounted; false if it is not there.
+pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    /// `STATX_ATTR_MOUNT_ROOT` of linux/stat.h.
+    const MOUNT_ROOT: u64 = 0x2000;
+    let (flags, mask) = (
+        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        rustix::fs::StatxFlags::TYPE,
+    );
+    match rustix::fs::statx(CWD, path, flags, mask) {
+        Ok(found) => Ok(found.stx_attributes.bits() & MOUNT_ROOT != 0),
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Cuts the calling process's mount namespace from all others: nothing that is mounted propagates in or out.

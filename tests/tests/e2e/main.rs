@@ -20,6 +20,7 @@ mod projects;
 mod proxy;
 mod remote;
 mod restart;
+mod storage;
 mod templates;
 mod tls;
 mod travel;

@@ -7,11 +7,13 @@ use rlxc_api::name::InstanceName;
 use rlxc_api::{InstanceSource, InstancesPost, Operation, Requestor};
 use rlxc_storage::Source;
 
+use super::quota;
 use super::start::Started;
 use crate::app::image;
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
+use crate::app::volume;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{self, Durability, instances, profiles, snapshots};
 use crate::error::{Error, Result};
@@ -209,7 +211,7 @@ async fn make(
     operation: &Handle,
 ) -> Result<Instance> {
     let draft = draft(app, new, origin);
-    let instance = record(app, saga, new, draft).await?;
+    let (instance, size) = record(app, saga, new, draft).await?;
     if operation.cancellation().is_cancelled() {
         return Err(Error::Cancelled);
     }
@@ -222,6 +224,7 @@ async fn make(
         Origin::Copy(copy) => copy.fill(app, saga, &instance).await?,
         Origin::Backup(backup) => backup.fill(app, &instance, operation).await?,
     }
+    quota::set(app, &instance, None, size).await?;
     let trigger = match origin {
         Origin::Image(_) => Trigger::Create,
         Origin::Copy(_) => Trigger::Copy,
@@ -249,7 +252,7 @@ async fn record(
     saga: &mut Saga<'_>,
     new: &NewInstance,
     mut instance: Instance,
-) -> Result<Instance> {
+) -> Result<(Instance, Option<u64>)> {
     let project = app.project(&new.project).await?;
     let ranges = app.id_ranges.clone();
     let (operation, random, explicit) = (
@@ -257,7 +260,7 @@ async fn record(
         app.clock.uuid(),
         new.post.put.profiles.clone(),
     );
-    let (instance, entries) = app
+    let (instance, size, entries) = app
         .db
         .note(move |tx| {
             let known = profiles::list(tx, project)?;
@@ -270,6 +273,7 @@ async fn record(
             }
             let expanded = expand::expand(&instance, &known);
             let pool = find_pool(tx, &instance.name, &expanded)?;
+            volume::check_devices(tx, &instance.project, &expanded.devices)?;
             instance.pool.clone_from(&pool.name);
             if !keys::is_true(&expanded.config, "security.privileged") {
                 let base =
@@ -300,13 +304,13 @@ async fn record(
                 .into_iter()
                 .map(|entry| Ok((saga::append(tx, &operation, &entry)?, entry)))
                 .collect::<Result<Vec<_>>>()?;
-            Ok((instance, entries))
+            Ok((instance, quota::size(&expanded)?, entries))
         })
         .await?;
     for (id, entry) in entries {
         saga.recorded(id, entry);
     }
-    Ok(instance)
+    Ok((instance, size))
 }
 
 fn no_ids() -> Error {

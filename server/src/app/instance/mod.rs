@@ -10,6 +10,7 @@ mod exits;
 mod host;
 mod pool_move;
 mod profile;
+mod quota;
 mod refresh;
 mod relocate;
 mod rename;

@@ -15,8 +15,9 @@ use crate::db::snapshots;
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
-use crate::model::{Instance, Snapshot};
+use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
+use crate::plan;
 use crate::saga::{self, JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Begins to take a snapshot. A running instance is frozen while what changed is taken.
@@ -35,8 +36,10 @@ pub async fn create_snapshot(
     }
     gate::check_action(app, project, Action::Snapshot).await?;
     let instance = find(app, project, name).await?;
+    let now = app.clock.now();
+    let (_, expanded) = super::start::load(app, instance.id).await?;
     let snapshot_name = if post.name.is_empty() {
-        next_name(&instance)
+        next_name(&instance, &expanded.config, now)?
     } else {
         post.name.clone()
     };
@@ -57,11 +60,9 @@ pub async fn create_snapshot(
         name: snapshot_name.to_string(),
         description: post.description,
         ephemeral: instance.ephemeral,
-        created_at: app.now(),
-        expires_at: post
-            .expires_at
-            .filter(|time| !time.is_none())
-            .map(|time| time.0),
+        created_at: crate::clock::format(now),
+        expires_at: plan::snapshots::expiry_of(post.expires_at, &expanded.config, now)
+            .map_err(Error::Invalid)?,
         config: instance.config.clone(),
         devices: instance.devices.clone(),
         profiles: instance.profiles.clone(),
@@ -85,12 +86,14 @@ pub async fn create_snapshot(
         }))
 }
 
-fn next_name(instance: &Instance) -> String {
-    let used = instance
+fn next_name(instance: &Instance, config: &Config, now: jiff::Timestamp) -> Result<String> {
+    let taken: Vec<&str> = instance
         .snapshots
         .iter()
-        .filter_map(|snapshot| snapshot.name.strip_prefix("snap")?.parse::<u64>().ok());
-    format!("snap{}", used.max().map_or(0, |highest| highest + 1))
+        .map(|snapshot| snapshot.name.as_str())
+        .collect();
+    let pattern = config.get("snapshots.pattern").map_or("", String::as_str);
+    plan::snapshots::next_name(pattern, &taken, now).map_err(Error::Invalid)
 }
 
 async fn take(
@@ -127,11 +130,17 @@ pub(super) async fn capture(
     } else {
         VolumeState::Stopped
     };
-    let taken = blocking(move || driver.create_snapshot(volume, wanted, volume_state)).await;
+    let (taking, settling) = (Arc::clone(&driver), driver);
+    let taken = blocking(move || taking.create_snapshot(volume, wanted, volume_state)).await;
     if must_freeze {
         thaw_cgroup(app, instance.id).await?;
     }
-    taken.map_err(|error| Error::failed(format!("snapshot instance `{}`", instance.name), error))
+    let failed = |error| Error::failed(format!("snapshot instance `{}`", instance.name), error);
+    taken.map_err(failed)?;
+    // The instance goes on meanwhile.
+    blocking(move || settling.settle_snapshot(volume, wanted))
+        .await
+        .map_err(failed)
 }
 
 /// Writes the row of a snapshot, and with it how it is undone; returns its id.

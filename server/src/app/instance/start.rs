@@ -10,6 +10,7 @@ use super::find_by_id;
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
+use crate::app::volume;
 use crate::context::{App, blocking};
 use crate::db::{instances, profiles};
 use crate::error::{Error, Result};
@@ -108,8 +109,12 @@ async fn boot(
         }
     }
     let rootfs = root(app, instance).await?;
+    let placed = Expanded {
+        config: expanded.config.clone(),
+        devices: volume::resolve(app, &instance.project, &expanded.devices).await?,
+    };
     let plan =
-        plan_start(instance, expanded, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
+        plan_start(instance, &placed, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
     let StartPlan { mut spec, mut nics } = plan;
     gate::confine(app, &instance.project, &mut spec.mounts).await?;
     fill_hwaddrs(app, instance, &mut nics);

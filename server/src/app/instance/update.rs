@@ -8,11 +8,13 @@ use rlxc_api::{InstancePut, Operation, Requestor};
 use super::devices;
 use super::find;
 use super::handle;
+use super::quota;
 use super::snapshot::find_snapshot;
 use super::start::Started;
 use super::stop::{Manner, stop};
 use crate::app::network;
 use crate::app::project::gate::{self, Supposed};
+use crate::app::volume;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
@@ -100,9 +102,34 @@ async fn change(
         changed.config.insert(guest::INSTANCE_ID.to_owned(), id);
     }
     network::check_leases(app, &changed, &after).await?;
+    // What was written once and is no size any more limits nothing.
+    let sizes = (quota::size(&before).unwrap_or(None), quota::size(&after)?);
+    quota::set(app, &current, sizes.0, sizes.1).await?;
+    let changed = carry_out(
+        app,
+        permit,
+        operation,
+        (&current, changed),
+        (&before, &after),
+    )
+    .await;
+    if changed.is_err() {
+        quota::set(app, &current, sizes.1, sizes.0).await?;
+    }
+    changed
+}
+
+async fn carry_out(
+    app: &App,
+    permit: &Permit,
+    operation: &str,
+    (current, mut changed): (&Instance, Instance),
+    (before, after): (&Expanded, &Expanded),
+) -> Result<Instance> {
+    let project = app.project(&current.project).await?;
     let mut saga = Saga::new(app, operation);
     if let Some(running) = permit.running() {
-        let live = devices::prepare(app, &current, &before, &after).await?;
+        let live = devices::prepare(app, current, before, after).await?;
         if let Err(error) = devices::carry_out(app, &mut saga, running, &live).await {
             saga.unwind().await;
             return Err(error);
@@ -110,6 +137,7 @@ async fn change(
         changed.config.extend(live.notes());
         changed.config.retain(|_, value| !value.is_empty());
     }
+    let current = current.clone();
     saga.commit_with(move |tx| {
         check(tx, project, (&current, &changed))?;
         instances::update(tx, project, &changed)?;
@@ -158,6 +186,7 @@ pub(super) fn check(
         return Err(Error::not_found("profile", missing));
     }
     let expanded = expand(changed, &known);
+    volume::check_devices(tx, &changed.project, &expanded.devices)?;
     let pool = root_disk(&expanded.devices).and_then(|(_, root)| root.get("pool"));
     match pool {
         Some(pool) if *pool == changed.pool => {}
@@ -241,12 +270,13 @@ async fn put_back(
         instance: instance.id,
         snapshot: snapshot.id,
     };
-    let restored = restored(instance, snapshot);
+    let after = restored(instance, snapshot);
+    let restored = after.clone();
     saga.intend_with(entry, move |tx| write_restored(tx, project, restored))
         .await?;
     let Err(error) = blocking(move || driver.restore_snapshot(volume, wanted)).await else {
         saga.keep().await;
-        return Ok(());
+        return limit_restored(app, instance, &after, project).await;
     };
     let before = instance.clone();
     saga.commit_with(move |tx| Ok(instances::update(tx, project, &before)?))
@@ -258,6 +288,25 @@ async fn put_back(
         ),
         error,
     ))
+}
+
+/// The root disk may have had another size then. What would not fit any more keeps the limit that it had.
+async fn limit_restored(
+    app: &App,
+    before: &Instance,
+    after: &Instance,
+    project: i64,
+) -> Result<()> {
+    let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
+    let size = |instance| quota::size(&expand(instance, &known)).unwrap_or(None);
+    match quota::set(app, after, size(before), size(after)).await {
+        Err(Error::Invalid(reason)) => {
+            let url = instance_url(&after.project, &after.name);
+            app.warn("Storage quota not enforced", &url, &reason).await;
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// What the instance is then.

@@ -1,33 +1,38 @@
 //! Storage pools: opening them, and the use cases of `/1.0/storage-pools`.
 
+mod check;
 mod open;
+mod place;
+mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use rlxc_api::name::PoolName;
-use rlxc_api::{
-    Requestor, ResourcesStoragePool, ResourcesStoragePoolInodes, ResourcesStoragePoolSpace,
-    StoragePool, StoragePoolPut, StoragePoolsPost,
-};
-use rlxc_storage::PoolSpec;
+use rlxc_api::size::ByteSize;
+use rlxc_api::{Requestor, StoragePoolPut, StoragePoolsPost};
+use rlxc_storage::{Cause, Driver, PoolSpec};
 use rlxc_sys::chain::chain;
 
 pub use open::{HostOpener, Opener, Pools};
+pub use view::{get, list, resources};
 
-use crate::context::{App, blocking, instance_url};
-use crate::db::{self, pools};
+use self::place::{Place, spec};
+use crate::context::{App, blocking};
+use crate::db::pools;
 use crate::error::{Error, Result};
-use crate::keys;
-use crate::model::{Config, Pool};
+use crate::model::Pool;
 use crate::saga::{JournalEntry, Saga};
 
 const UNAVAILABLE: &str = "Storage pool unavailable";
 
-/// Opens all pools that are not open yet. One that can't be leaves its instances visible, and a warning.
+/// Opens all pools that are not open yet, and looks whether those that are open are still there. One that can't be
+/// opened leaves its instances visible, and a warning.
 pub async fn open_all(app: &App) -> Result<()> {
     for pool in app.db.read(pools::list).await? {
         let _turn = app.pools.turn().await;
-        if app.pools.is_open(&pool.name) {
+        if let Ok(driver) = app.pools.get(&pool.name) {
+            look_at(app, &pool, driver).await;
             continue;
         }
         let (opener, spec) = (app.pools.opener(), spec(app, &pool));
@@ -37,29 +42,32 @@ pub async fn open_all(app: &App) -> Result<()> {
                 app.resolve(UNAVAILABLE, &url(&pool.name));
             }
             Err(error) => {
-                tracing::error!(pool = pool.name, error = %chain(&error), "a storage pool can't be opened");
                 let text = chain(&error).to_string();
+                tracing::error!(
+                    pool = pool.name,
+                    error = text,
+                    "a storage pool can't be opened"
+                );
                 app.warn(UNAVAILABLE, &url(&pool.name), &text).await;
+                app.pools.missing(&pool.name, text);
             }
         }
     }
     Ok(())
 }
 
-fn spec(app: &App, pool: &Pool) -> PoolSpec {
-    PoolSpec {
-        name: pool.name.clone(),
-        driver: pool.driver.clone(),
-        source: source(app, pool),
-        config: pool.config.clone(),
+/// A pool that is open may have been taken away since; what it stood on may be gone while it still works.
+async fn look_at(app: &App, pool: &Pool, driver: Arc<dyn Driver>) {
+    let Err(error) = blocking(move || driver.check()).await else {
+        app.resolve(UNAVAILABLE, &url(&pool.name));
+        return;
+    };
+    let text = chain(&error).to_string();
+    app.warn(UNAVAILABLE, &url(&pool.name), &text).await;
+    if !matches!(error.cause(), Some(Cause::Lost { .. })) {
+        app.pools.remove(&pool.name);
+        app.pools.missing(&pool.name, text);
     }
-}
-
-fn source(app: &App, pool: &Pool) -> PathBuf {
-    pool.config
-        .get("source")
-        .filter(|source| !source.is_empty())
-        .map_or_else(|| app.places.pool(&pool.name), PathBuf::from)
 }
 
 /// Makes a pool.
@@ -78,21 +86,15 @@ pub async fn create(app: &App, who: &Requestor, post: StoragePoolsPost) -> Resul
         description: post.put.description,
         config: post.put.config,
     };
-    keys::pool::SCOPE
-        .check(&pool.config)
-        .map_err(Error::Invalid)?;
-    let path = source(app, &pool);
+    check::keys(&pool.driver, &pool.config).map_err(Error::Invalid)?;
+    let place = Place::of_new(app, &pool);
     let _turn = app.pools.turn().await;
-    check_source(app, &pool.name, &path).await?;
+    check_source(app, &pool.name, &place).await?;
     pool.config
-        .insert("source".to_owned(), path.display().to_string());
+        .insert("source".to_owned(), place.source().display().to_string());
     let operation = app.clock.uuid().to_string();
     let mut saga = Saga::new(app, &operation);
-    let entry = JournalEntry::Pool {
-        name: pool.name.clone(),
-        driver: pool.driver.clone(),
-        source: path,
-    };
+    let entry = journal_entry(&pool, place);
     saga.intend(entry).await?;
     if let Err(error) = create_tree(app, &pool).await {
         saga.unwind().await;
@@ -105,6 +107,15 @@ pub async fn create(app: &App, who: &Requestor, post: StoragePoolsPost) -> Resul
     Ok(())
 }
 
+fn journal_entry(pool: &Pool, place: Place) -> JournalEntry {
+    JournalEntry::Pool {
+        name: pool.name.clone(),
+        driver: pool.driver.clone(),
+        source: place.directory,
+        device: place.device,
+    }
+}
+
 async fn create_tree(app: &App, pool: &Pool) -> Result<()> {
     let (opener, spec) = (app.pools.opener(), spec(app, pool));
     let driver = blocking(move || opener.create(&spec))
@@ -115,20 +126,14 @@ async fn create_tree(app: &App, pool: &Pool) -> Result<()> {
 }
 
 /// Removes what a creation that did not end left.
-pub async fn undo_create(app: &App, name: &str, driver: &str, source: &Path) -> Result<()> {
-    let key = name.to_owned();
+pub async fn undo_create(app: &App, spec: PoolSpec) -> Result<()> {
+    let key = spec.name.clone();
     let known = app.db.read(move |tx| pools::find(tx, &key)).await?;
     if known.is_some() {
         return Ok(());
     }
-    let spec = PoolSpec {
-        name: name.to_owned(),
-        driver: driver.to_owned(),
-        source: source.to_owned(),
-        config: Config::new(),
-    };
-    let (open, opener) = (app.pools.remove(name), app.pools.opener());
-    let own = app.places.pool(name);
+    let (open, opener) = (app.pools.remove(&spec.name), app.pools.opener());
+    let (name, own) = (spec.name.clone(), app.places.pool(&spec.name));
     let delete = move || {
         let pool = match open {
             Some(pool) => Ok(pool),
@@ -136,9 +141,11 @@ pub async fn undo_create(app: &App, name: &str, driver: &str, source: &Path) -> 
         };
         match pool {
             Ok(pool) => pool.delete_pool()?,
-            Err(error) if error.is_not_found() => {}
+            // Half a file system can't be opened: it is taken away as a whole.
+            Err(error) if error.is_not_found() || spec.device.is_some() => {}
             Err(error) => return Err(error),
         }
+        rlxc_storage::discard(&spec)?;
         if own == spec.source {
             remove_directory(&own);
         }
@@ -169,7 +176,8 @@ fn check_driver(driver: &str) -> Result<()> {
     )))
 }
 
-async fn check_source(app: &App, name: &str, path: &Path) -> Result<()> {
+async fn check_source(app: &App, name: &str, place: &Place) -> Result<()> {
+    let path = place.source();
     if !path.is_absolute() {
         return Err(Error::Invalid(format!(
             "source `{}` of storage pool `{name}` must be an absolute path",
@@ -180,8 +188,9 @@ async fn check_source(app: &App, name: &str, path: &Path) -> Result<()> {
         if pool.name == name {
             return Err(Error::exists("storage pool", name));
         }
-        let other = source(app, &pool);
-        if other.starts_with(path) || path.starts_with(&other) {
+        let other = Place::of(app, &pool);
+        let other = other.source();
+        if other.starts_with(path) || path.starts_with(other) {
             return Err(Error::Conflict(format!(
                 "source `{}` overlaps that of storage pool `{}`",
                 path.display(),
@@ -192,25 +201,28 @@ async fn check_source(app: &App, name: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces description and keys.
+/// Replaces description and keys. A larger `size` makes the pool larger at once.
 pub async fn update(app: &App, who: &Requestor, name: &str, put: StoragePoolPut) -> Result<()> {
-    keys::pool::SCOPE
-        .check(&put.config)
-        .map_err(Error::Invalid)?;
+    let _turn = app.pools.turn().await;
     let mut pool = find(app, name).await?;
-    if put
-        .config
-        .get("source")
-        .is_some_and(|new| pool.config.get("source") != Some(new))
-    {
-        return Err(Error::Invalid(format!(
-            "the source of storage pool `{name}` can't be changed"
-        )));
+    check::keys(&pool.driver, &put.config).map_err(Error::Invalid)?;
+    let changed = |key: &str| {
+        let new = put.config.get(key);
+        new.is_some() && new != pool.config.get(key)
+    };
+    for fixed in ["source", "source.wipe"] {
+        if changed(fixed) {
+            return Err(Error::Invalid(format!(
+                "the {fixed} of storage pool `{name}` can't be changed"
+            )));
+        }
     }
-    let source = pool.config.remove("source");
+    if let Some(size) = put.config.get("size").filter(|_| changed("size")) {
+        resize(app, name, size).await?;
+    }
+    let kept = ["source", "source.wipe"].map(|key| pool.config.remove_entry(key));
     pool.config = put.config;
-    pool.config
-        .extend(source.map(|source| ("source".to_owned(), source)));
+    pool.config.extend(kept.into_iter().flatten());
     pool.description = put.description;
     app.db
         .write(move |tx| pools::update(tx, &pool).map_err(Error::from))
@@ -219,11 +231,26 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: StoragePoolPut)
     Ok(())
 }
 
+async fn resize(app: &App, name: &str, size: &str) -> Result<()> {
+    let bytes: ByteSize = size
+        .parse()
+        .map_err(|_bad| Error::Invalid(format!("`size={size}` is not a size such as 20GiB")))?;
+    let driver = app.pools.get(name)?;
+    blocking(move || driver.resize_pool(bytes.bytes()))
+        .await
+        .map_err(|error| match error.cause() {
+            Some(cause @ (Cause::Shrink { .. } | Cause::Unsupported { .. })) => {
+                Error::Invalid(format!("resize storage pool `{name}`: {cause}"))
+            }
+            _ => Error::failed(format!("resize storage pool `{name}`"), error),
+        })
+}
+
 /// Deletes a pool that nobody uses, and all that is on it.
 pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     let _turn = app.pools.turn().await;
     let pool = find(app, name).await?;
-    let used_by = used_by(app, &pool).await?;
+    let used_by = view::used_by(app, &pool).await?;
     let users: Vec<_> = used_by
         .iter()
         .filter(|url| !url.starts_with("/1.0/images/"))
@@ -237,11 +264,7 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     }
     // The tree goes by the undo of its creation: whoever dies in between, it is removed at the next start.
     let mut saga = Saga::new(app, &app.clock.uuid().to_string());
-    let entry = JournalEntry::Pool {
-        name: pool.name.clone(),
-        driver: pool.driver.clone(),
-        source: source(app, &pool),
-    };
+    let entry = journal_entry(&pool, Place::of(app, &pool));
     saga.intend_with(entry, move |tx| Ok(pools::delete(tx, pool.id)?))
         .await?;
     saga.unwind().await;
@@ -249,88 +272,10 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Space and inodes.
-pub async fn resources(app: &App, name: &str) -> Result<ResourcesStoragePool> {
-    find(app, name).await?;
-    let driver = app.pools.get(name)?;
-    let usage = blocking(move || driver.usage()).await.map_err(|error| {
-        Error::failed(format!("read the usage of storage pool `{name}`"), error)
-    })?;
-    Ok(ResourcesStoragePool {
-        space: ResourcesStoragePoolSpace {
-            used: usage.space_used,
-            total: usage.space_total,
-        },
-        inodes: ResourcesStoragePoolInodes {
-            used: usage.inodes_used,
-            total: usage.inodes_total,
-        },
-    })
-}
-
-/// All pools as clients see them.
-pub async fn list(app: &App) -> Result<Vec<StoragePool>> {
-    let mut views = Vec::new();
-    for pool in app.db.read(pools::list).await? {
-        views.push(render(app, pool).await?);
-    }
-    Ok(views)
-}
-
-/// One pool as clients see it.
-pub async fn get(app: &App, name: &str) -> Result<StoragePool> {
-    let pool = find(app, name).await?;
-    render(app, pool).await
-}
-
 async fn find(app: &App, name: &str) -> Result<Pool> {
     let key = name.to_owned();
     let pool = app.db.read(move |tx| pools::find(tx, &key)).await?;
     pool.ok_or_else(|| Error::not_found("storage pool", name))
-}
-
-async fn render(app: &App, pool: Pool) -> Result<StoragePool> {
-    let used_by = used_by(app, &pool).await?;
-    let status = if app.pools.is_open(&pool.name) {
-        "Created"
-    } else {
-        "Unavailable"
-    };
-    Ok(StoragePool {
-        name: pool.name,
-        driver: pool.driver,
-        used_by,
-        status: status.to_owned(),
-        locations: vec!["none".to_owned()],
-        put: StoragePoolPut {
-            config: pool.config,
-            description: pool.description,
-        },
-    })
-}
-
-async fn used_by(app: &App, pool: &Pool) -> Result<Vec<String>> {
-    let (id, name) = (pool.id, pool.name.clone());
-    app.db
-        .read(move |tx| {
-            let instances = pools::instances(tx, id)?
-                .into_iter()
-                .map(|(project, name)| instance_url(&project, &name));
-            let images = pools::images(tx, id)?
-                .into_iter()
-                .map(|fingerprint| format!("/1.0/images/{fingerprint}"));
-            let profiles = db::profiles::list_all(tx)?;
-            let with_root = profiles.into_iter().filter(|profile| {
-                profile
-                    .devices
-                    .values()
-                    .any(|device| device.get("pool").is_some_and(|pool| *pool == name))
-            });
-            let profiles =
-                with_root.map(|profile| crate::app::profile::url(&profile.project, &profile.name));
-            Ok(instances.chain(images).chain(profiles).collect())
-        })
-        .await
 }
 
 /// The URL of a pool.

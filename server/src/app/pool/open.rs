@@ -35,6 +35,8 @@ impl Opener for HostOpener {
 #[derive(Debug)]
 pub struct Pools {
     drivers: RwLock<HashMap<String, Arc<dyn Driver>>>,
+    /// Why those that should be open are not.
+    reasons: RwLock<HashMap<String, String>>,
     opener: Arc<dyn Opener>,
     turn: Mutex<()>,
 }
@@ -50,6 +52,7 @@ impl Pools {
     pub fn new(opener: Arc<dyn Opener>) -> Self {
         Self {
             drivers: RwLock::default(),
+            reasons: RwLock::default(),
             opener,
             turn: Mutex::new(()),
         }
@@ -59,10 +62,20 @@ impl Pools {
     pub fn get(&self, name: &str) -> Result<Arc<dyn Driver>> {
         let drivers = self.drivers.read().unwrap_or_else(PoisonError::into_inner);
         drivers.get(name).cloned().ok_or_else(|| {
-            Error::Unavailable(format!(
-                "storage pool `{name}` is not available: see `rlxc warning list` for the reason"
-            ))
+            let reasons = self.reasons.read().unwrap_or_else(PoisonError::into_inner);
+            let reason = reasons
+                .get(name)
+                .map_or("it is being opened", String::as_str);
+            Error::Unavailable(format!("storage pool `{name}` is not available: {reason}"))
         })
+    }
+
+    /// Remembers why a pool is not open.
+    pub(super) fn missing(&self, name: &str, reason: String) {
+        self.reasons
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), reason);
     }
 
     /// Whether a pool is open.

@@ -9,3 +9,4 @@ mod operations;
 mod pools;
 mod profiles;
 mod projects;
+mod volumes;

@@ -26,11 +26,17 @@ use rlxc_sys::rootfs::RootSource;
 
 use self::layers::{Layers, Table};
 use self::record::Record;
-use super::shared::{create_image, existing_volume, list_images};
+use super::plain::Plain;
+use super::shared::{create_image, existing_volume, list_images, sync_file_system};
 use super::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
 use crate::error::{Cause, Doing, Error, FillError};
-use crate::pool::{PoolDir, PoolSpec, disk_usage};
-use crate::volume::{SnapshotId, VolumeRef};
+use crate::pool::{PoolDir, PoolSpec, Rules, disk_usage};
+use crate::volume::{SnapshotId, VolumeKind, VolumeRef};
+
+const RULES: Rules = Rules {
+    check: probe,
+    ..Rules::PLAIN
+};
 
 /// A pool of layers.
 #[derive(Debug)]
@@ -69,14 +75,14 @@ pub fn probe(directory: &Path) -> Result<(), Cause> {
 impl OverlayDriver {
     /// Lays out a new pool.
     pub fn create(spec: &PoolSpec) -> Result<Self, Error> {
-        let pool = PoolDir::create(spec, probe).pool("create", &spec.name)?;
+        let pool = PoolDir::create(spec, &RULES).pool("create", &spec.name)?;
         let table = Mutex::new(Table::new(BTreeMap::new(), &[]));
         Ok(Self { pool, table })
     }
 
     /// Opens a pool. Layers that no record names are what a crash left: they go.
     pub fn open(spec: &PoolSpec) -> Result<Self, Error> {
-        let pool = PoolDir::open(spec).pool("open", &spec.name)?;
+        let pool = PoolDir::open(spec, &Rules::PLAIN).pool("open", &spec.name)?;
         let table = load(&pool).pool("open", &spec.name)?;
         let table = Mutex::new(table);
         Ok(Self { pool, table })
@@ -98,6 +104,11 @@ impl OverlayDriver {
         })
     }
 
+    /// The volumes that are no layers.
+    fn plain(&self, volume: VolumeRef) -> Option<Plain<'_>> {
+        (volume.kind == VolumeKind::Custom).then_some(Plain(&self.pool))
+    }
+
     /// Marks an image as deleted while volumes stand on it; removes it otherwise.
     fn try_delete_image(&self, fingerprint: &str) -> Result<(), Cause> {
         let path = self.pool.image(fingerprint);
@@ -117,7 +128,8 @@ const TOMBSTONE: &str = "deleted";
 fn load(pool: &PoolDir) -> Result<Table, Cause> {
     let mut records = BTreeMap::new();
     let mut broken = false;
-    for volume in pool.volumes()? {
+    let layered = |volume: &VolumeRef| volume.kind == VolumeKind::Container;
+    for volume in pool.volumes()?.into_iter().filter(layered) {
         match Record::load(&pool.volume(volume)) {
             Ok(record) => drop(records.insert(volume, record)),
             Err(error) => {
@@ -156,6 +168,10 @@ impl Driver for OverlayDriver {
         }
     }
 
+    fn check(&self) -> Result<(), Error> {
+        self.pool.check().pool("look at", &self.pool.name)
+    }
+
     fn delete_pool(&self) -> Result<(), Error> {
         self.pool.delete().pool("delete", &self.pool.name)
     }
@@ -176,7 +192,9 @@ impl Driver for OverlayDriver {
             let unmarked = file::remove(&path.join(TOMBSTONE));
             return unmarked.image("unpack", fingerprint);
         }
-        create_image(&self.pool, fingerprint, filler).image("unpack", fingerprint)
+        let fill = |scratch| create_image(&self.pool, scratch, fingerprint, filler);
+        let scratch = self.pool.trash.scratch().map_err(Cause::from);
+        scratch.and_then(fill).image("unpack", fingerprint)
     }
 
     fn image_dir(&self, fingerprint: &str) -> Option<PathBuf> {
@@ -190,12 +208,19 @@ impl Driver for OverlayDriver {
     }
 
     fn create_volume(&self, volume: VolumeRef, source: &Source) -> Result<(), Error> {
-        self.try_create_volume(volume, source)
-            .volume("create", volume)
+        match self.plain(volume) {
+            Some(plain) => plain.create_volume(volume, source),
+            None => self.try_create_volume(volume, source),
+        }
+        .volume("create", volume)
     }
 
     fn delete_volume(&self, volume: VolumeRef) -> Result<(), Error> {
-        self.try_delete_volume(volume).volume("delete", volume)
+        match self.plain(volume) {
+            Some(plain) => plain.delete_volume(volume),
+            None => self.try_delete_volume(volume),
+        }
+        .volume("delete", volume)
     }
 
     fn volume_dir(&self, volume: VolumeRef) -> Result<PathBuf, Error> {
@@ -203,14 +228,23 @@ impl Driver for OverlayDriver {
     }
 
     fn root(&self, volume: VolumeRef) -> Result<RootSource, Error> {
-        let record = self.record(volume).volume("find", volume)?;
-        Ok(self.layers().root(&record))
+        match self.plain(volume) {
+            Some(plain) => plain.root(volume),
+            None => self
+                .record(volume)
+                .map(|record| self.layers().root(&record)),
+        }
+        .volume("find", volume)
     }
 
     fn snapshot_root(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<RootSource, Error> {
-        self.chain(volume, snapshot)
-            .and_then(|chain| Ok(self.layers().view(&chain)?))
-            .snapshot("find", volume, snapshot)
+        match self.plain(volume) {
+            Some(plain) => plain.snapshot_root(volume, snapshot),
+            None => self
+                .chain(volume, snapshot)
+                .and_then(|chain| Ok(self.layers().view(&chain)?)),
+        }
+        .snapshot("find", volume, snapshot)
     }
 
     fn create_snapshot(
@@ -219,9 +253,10 @@ impl Driver for OverlayDriver {
         snapshot: SnapshotId,
         state: State,
     ) -> Result<(), Error> {
-        match state {
-            State::Stopped => self.freeze_upper(volume, snapshot),
-            State::Frozen => self.copy_upper(volume, snapshot),
+        match (self.plain(volume), state) {
+            (Some(plain), _) => plain.create_snapshot(volume, snapshot),
+            (None, State::Stopped) => self.freeze_upper(volume, snapshot),
+            (None, State::Frozen) => self.copy_upper(volume, snapshot),
         }
         .snapshot("create", volume, snapshot)
     }
@@ -232,21 +267,48 @@ impl Driver for OverlayDriver {
         snapshot: SnapshotId,
         from: (VolumeRef, SnapshotId),
     ) -> Result<(), Error> {
-        self.try_copy_snapshot(volume, snapshot, from)
-            .snapshot("copy", volume, snapshot)
+        match self.plain(volume) {
+            Some(plain) => plain.copy_snapshot(volume, snapshot, from),
+            None => self.try_copy_snapshot(volume, snapshot, from),
+        }
+        .snapshot("copy", volume, snapshot)
+    }
+
+    fn settle_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        let settle = || -> Result<(), Cause> {
+            let tree = match self.plain(volume) {
+                Some(_) => self.pool.volume(volume),
+                None => match self.chain(volume, snapshot)?.layers.last() {
+                    Some(layer) => self.layers().tree(*layer),
+                    None => return Ok(()),
+                },
+            };
+            sync_file_system(&tree)
+        };
+        settle().snapshot("write", volume, snapshot)
     }
 
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
-        self.try_restore(volume, snapshot)
-            .snapshot("restore", volume, snapshot)
+        match self.plain(volume) {
+            Some(plain) => plain.restore(volume, snapshot),
+            None => self.try_restore(volume, snapshot),
+        }
+        .snapshot("restore", volume, snapshot)
     }
 
     fn delete_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
-        self.try_delete_snapshot(volume, snapshot)
-            .snapshot("delete", volume, snapshot)
+        match self.plain(volume) {
+            Some(plain) => plain.delete_snapshot(volume, snapshot),
+            None => self.try_delete_snapshot(volume, snapshot),
+        }
+        .snapshot("delete", volume, snapshot)
     }
 
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error> {
+        if self.plain(volume).is_some() {
+            let dir = existing_volume(&self.pool, volume).volume("find", volume)?;
+            return disk_usage(vec![dir]).volume("measure", volume);
+        }
         let record = self.record(volume).volume("find", volume)?;
         let layers = record.layers().collect::<std::collections::BTreeSet<_>>();
         let trees = layers.into_iter().map(|layer| self.layers().tree(layer));
@@ -256,15 +318,19 @@ impl Driver for OverlayDriver {
     fn list_volumes(&self) -> Result<Contents, Error> {
         let mut images = list_images(&self.pool).pool("list", &self.pool.name)?;
         images.retain(|image| self.image_dir(image).is_some());
+        let mut volumes = BTreeMap::new();
+        for volume in self.pool.volumes().pool("list", &self.pool.name)? {
+            if let Some(plain) = self.plain(volume) {
+                let snapshots = plain.snapshots(volume).pool("list", &self.pool.name)?;
+                volumes.insert(volume, VolumeContents { snapshots });
+            }
+        }
         let table = self.table();
-        let volumes = table.records.iter().map(|(volume, record)| {
+        volumes.extend(table.records.iter().map(|(volume, record)| {
             let snapshots = record.snapshots.keys().copied().collect();
             (*volume, VolumeContents { snapshots })
-        });
-        Ok(Contents {
-            images,
-            volumes: volumes.collect(),
-        })
+        }));
+        Ok(Contents { images, volumes })
     }
 }
 

@@ -214,10 +214,6 @@ impl OverlayDriver {
         let from = path::open_dir(&self.layers().tree(pin.record.upper))?;
         let to = path::open_dir(&self.layers().tree(layer))?;
         copy_tree(&from, &to, Attributes::Layer)?;
-        let synced = rustix::fs::syncfs(&to);
-        synced.map_err(|errno| {
-            rlxc_sys::file::FileError::new("sync", self.layers().dir(layer), errno)
-        })?;
         pin.replace(volume)
     }
 

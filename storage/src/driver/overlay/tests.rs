@@ -83,6 +83,7 @@ fn chains_show_what_was_done_however_often_they_are_merged() {
         name: "test".into(),
         driver: "overlay".into(),
         source: base.path().join("pool"),
+        device: None,
         config: BTreeMap::new(),
     };
     let driver = OverlayDriver::create(&spec).unwrap();
@@ -146,6 +147,7 @@ fn a_snapshot_of_a_running_instance_shows_what_its_mount_showed() {
         name: "test".into(),
         driver: "overlay".into(),
         source: base.path().join("pool"),
+        device: None,
         config: BTreeMap::new(),
     };
     let driver = OverlayDriver::create(&spec).unwrap();

@@ -56,7 +56,7 @@ pub(super) async fn prepare(
     for change in &mut changes {
         match change.device().kind() {
             "nic" => nic::prepare(app, instance, change).await?,
-            "disk" => disk::prepare(instance, change)?,
+            "disk" => disk::prepare(app, instance, change).await?,
             "proxy" => proxy::prepare(app, instance, &after.devices, change)?,
             _ => return Err(refused(instance, change)),
         }

@@ -1,0 +1,126 @@
+//! `/1.0/storage-pools/{pool}/volumes/{type}/{name}/snapshots`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use rlxc_api::{StorageVolumeSnapshotPost, StorageVolumeSnapshotPut, StorageVolumeSnapshotsPost};
+
+use super::edit::Edit;
+use super::extract::{Body, Params};
+use super::identity::Identity;
+use super::render::{Reply, accepted, done, listing, tagged};
+use super::volumes::target;
+use crate::app::volume::{self, Target};
+use crate::context::App;
+
+type Daemon = State<Arc<App>>;
+/// Pool, type, volume and snapshot.
+type Names = Path<(String, String, String, String)>;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}/{name}/snapshots",
+            get(list).post(create),
+        )
+        .route(
+            "/1.0/storage-pools/{pool}/volumes/{kind}/{name}/snapshots/{snapshot}",
+            get(show)
+                .put(change)
+                .patch(change)
+                .post(rename)
+                .delete(remove),
+        )
+}
+
+fn volume_of<'a>(
+    names: &'a (String, String, String, String),
+    params: &'a Params,
+) -> (Target<'a>, &'a str) {
+    let (pool, kind, name, snapshot) = names;
+    let target = Target {
+        project: &params.project,
+        pool,
+        kind,
+        name,
+    };
+    (target, snapshot)
+}
+
+async fn list(
+    State(app): Daemon,
+    Path(names): Path<(String, String, String)>,
+    params: Params,
+) -> Reply {
+    let target = target(&names, &params);
+    let all = volume::snapshots(&app, target).await?;
+    listing(&params, all, |item| {
+        volume::snapshot_url(target, &item.name)
+    })
+}
+
+async fn create(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Path<(String, String, String)>,
+    params: Params,
+    Body(post): Body<StorageVolumeSnapshotsPost>,
+) -> Reply {
+    let target = target(&names, &params);
+    accepted(volume::create_snapshot(&app, &who, target, post).await?)
+}
+
+async fn current(
+    app: &App,
+    target: Target<'_>,
+    name: &str,
+) -> crate::error::Result<StorageVolumeSnapshotPut> {
+    let view = volume::snapshot(app, target, name).await?;
+    Ok(StorageVolumeSnapshotPut {
+        description: view.description,
+        expires_at: view.expires_at,
+    })
+}
+
+async fn show(State(app): Daemon, Path(names): Names, params: Params) -> Reply {
+    let (target, name) = volume_of(&names, &params);
+    let put = current(&app, target, name).await?;
+    tagged(volume::snapshot(&app, target, name).await?, &put)
+}
+
+async fn change(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+    edit: Edit,
+) -> Reply {
+    let (target, name) = volume_of(&names, &params);
+    let put = edit.apply("snapshot", &current(&app, target, name).await?)?;
+    volume::update_snapshot(&app, &who, target, name, put).await?;
+    done()
+}
+
+async fn rename(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+    Body(post): Body<StorageVolumeSnapshotPost>,
+) -> Reply {
+    let (target, name) = volume_of(&names, &params);
+    let path = (name, post.name.as_str());
+    accepted(volume::rename_snapshot(&app, &who, target, path).await?)
+}
+
+async fn remove(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+) -> Reply {
+    let (target, name) = volume_of(&names, &params);
+    accepted(volume::delete_snapshot(&app, &who, target, name).await?)
+}
