@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(SNAP_CREATE_V2, 0x5000_9417);
         assert_eq!(SUBVOL_SETFLAGS, 0x4008_941a);
         assert_eq!(QUOTA_CTL, 0xc010_9428);
-        assert_eq!(QGROUP_LIMIT as u32, 0x8030_942b);
+        assert_eq!(QGROUP_LIMIT, 0x8030_942b);
     }
 
     #[test]

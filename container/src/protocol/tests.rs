@@ -61,10 +61,11 @@ fn requests_are_frozen() {
                 recursive: true,
                 optional: true,
                 file: false,
+                beneath: None,
                 propagation: "rslave".into(),
             },
         },
-        r#"{"request":"mount","mount":{"source":"/srv","target":"/data","readonly":true,"shift":true,"recursive":true,"optional":true,"file":false,"propagation":"rslave"}}"#,
+        r#"{"request":"mount","mount":{"source":"/srv","target":"/data","readonly":true,"shift":true,"recursive":true,"optional":true,"file":false,"beneath":null,"propagation":"rslave"}}"#,
     );
 }
 
