@@ -86,11 +86,14 @@ fn an_instance_reaches_the_host_and_nat_needs_no_process() {
     require!(root);
     let (daemon, before) = daemon_with_c1();
     let cli = daemon.cli();
-    daemon.world().run(&[
-        "sh",
-        "-c",
-        "(while true; do echo host | busybox nc -l -p 7000; done) >/dev/null 2>&1 &",
-    ]);
+    // Ends by itself with the file, so that it is not taken for a leak.
+    let flag = daemon.dir().with_file_name("serve-7000");
+    std::fs::write(&flag, "").unwrap();
+    let serve = format!(
+        "(while [ -e {0} ]; do echo host | timeout 1 busybox nc -l -p 7000; done) >/dev/null 2>&1 &",
+        flag.display()
+    );
+    daemon.world().run(&["sh", "-c", &serve]);
     cli.ok([
         "config",
         "device",
@@ -145,5 +148,6 @@ fn an_instance_reaches_the_host_and_nat_needs_no_process() {
         "rules go with the instance: {rules}"
     );
     cli.ok(["delete", "-f", "c1"]);
+    std::fs::remove_file(&flag).unwrap();
     before.assert_none(&daemon);
 }

@@ -171,7 +171,7 @@ fn what_is_narrowed_stays_narrow() {
             "restricted.storage-pools.access=b",
         ),
         (
-            "type=disk source=/home/user path=/x",
+            "type=disk source=/home/uu path=/x",
             "restricted.devices.disk=allow restricted.devices.disk.paths=/home/u",
         ),
         (
