@@ -6,6 +6,7 @@ use crate::wire::Timestamp;
 
 /// A backup that can be fetched from `export`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceBackup {
     /// Its own name, without the instance's.
@@ -24,6 +25,7 @@ pub struct InstanceBackup {
 
 /// Body of `POST /1.0/instances/{name}/backups`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceBackupsPost {
     /// Name; the server picks one if it is empty.
@@ -43,6 +45,7 @@ pub struct InstanceBackupsPost {
 
 /// Body of POST on a backup: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceBackupPost {
     /// New name.

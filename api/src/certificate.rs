@@ -6,6 +6,7 @@ use crate::wire::{Timestamp, nullable};
 
 /// The writable fields of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CertificatePut {
     /// Name, for people.
@@ -27,6 +28,7 @@ pub struct CertificatePut {
 
 /// A trusted certificate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Certificate {
     /// The writable fields.
@@ -38,6 +40,7 @@ pub struct Certificate {
 
 /// Body of `POST /1.0/certificates`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CertificatesPost {
     /// The writable fields.
@@ -56,6 +59,7 @@ pub struct CertificatesPost {
 
 /// Content of a join token: base64 of its JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CertificateAddToken {
     /// Name of the client.
@@ -73,6 +77,7 @@ pub struct CertificateAddToken {
 
 /// The server's own certificate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerCertificate {
     /// SHA-256 of the DER, in hexadecimal.
@@ -87,6 +92,7 @@ pub struct ServerCertificate {
 
 /// Another certificate for the server; nothing in it: a new one of its own making.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerCertificatePut {
     /// PEM.

@@ -6,6 +6,7 @@ use crate::wire::nullable;
 
 /// A server's place in a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Cluster {
     /// Its name there.

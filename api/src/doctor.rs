@@ -6,6 +6,7 @@ use crate::wire::nullable;
 
 /// The findings on a host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct DoctorReport {
     /// Findings, the worst first.
@@ -15,6 +16,7 @@ pub struct DoctorReport {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct DoctorFinding {
     /// Stable name, `cgroup-layout`.
@@ -33,6 +35,7 @@ pub struct DoctorFinding {
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// As it should be.

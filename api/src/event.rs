@@ -9,6 +9,7 @@ use crate::wire::{Timestamp, nullable};
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Event {
     /// `operation`, `lifecycle` or `logging`.
@@ -28,6 +29,7 @@ pub struct Event {
 
 /// Metadata of a lifecycle event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct EventLifecycle {
     /// `instance-started`, `image-created`, …
@@ -53,6 +55,7 @@ pub struct EventLifecycle {
 
 /// Who asked for something.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Requestor {
     /// User name, or fingerprint of the certificate.
@@ -66,6 +69,7 @@ pub struct Requestor {
 
 /// Metadata of a logging event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct EventLogging {
     /// The message.

@@ -8,6 +8,7 @@ use crate::wire::{Timestamp, nullable};
 
 /// The writable fields of an image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImagePut {
     /// Look for a newer one at the source.
@@ -26,6 +27,7 @@ pub struct ImagePut {
 
 /// An image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Image {
     /// The writable fields.
@@ -62,6 +64,7 @@ pub struct Image {
 
 /// A name of an image, as the image lists it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageAlias {
     /// Name.
@@ -72,6 +75,7 @@ pub struct ImageAlias {
 
 /// Where an image came from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageSource {
     /// Alias there.
@@ -88,6 +92,7 @@ pub struct ImageSource {
 
 /// Body of `POST /1.0/images`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImagesPost {
     /// The writable fields.
@@ -107,6 +112,7 @@ pub struct ImagesPost {
 
 /// Where to get a new image from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImagesPostSource {
     /// `image`, `instance`, `snapshot`, `url` or `build` (extension `image_build`).
@@ -167,6 +173,7 @@ pub struct ImagesPostSource {
 
 /// Body of `POST /1.0/images/{fingerprint}/export`: push to another server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageExportPost {
     /// Address of that server.

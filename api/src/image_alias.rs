@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The writable fields of an alias.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageAliasesEntryPut {
     /// Free text.
@@ -14,6 +15,7 @@ pub struct ImageAliasesEntryPut {
 
 /// An alias; the body of `POST /1.0/images/aliases` too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageAliasesEntry {
     /// The writable fields.
@@ -28,6 +30,7 @@ pub struct ImageAliasesEntry {
 
 /// Body of POST on an alias: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageAliasesEntryPost {
     /// New name.

@@ -8,6 +8,7 @@ use crate::wire::nullable;
 
 /// The content of `metadata.yaml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageMetadata {
     /// Architecture as the kernel names it, `x86_64`.
@@ -26,6 +27,7 @@ pub struct ImageMetadata {
 
 /// A file that is rendered from a template.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImageMetadataTemplate {
     /// `create`, `copy`, `rename` and `start`.

@@ -13,6 +13,7 @@ use crate::wire::{ConfigMap, DevicesMap, Timestamp, nullable};
 
 /// The writable fields of an instance: the body of PUT and PATCH, and what an ETag is computed from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstancePut {
     /// Architecture as the kernel names it, `x86_64`.
@@ -38,6 +39,7 @@ pub struct InstancePut {
 
 /// An instance, as lists with `recursion=1` and GET give it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Instance {
     /// The writable fields.
@@ -70,6 +72,7 @@ pub struct Instance {
 
 /// An instance with its state, snapshots and backups: `recursion=2`, or `recursion=1` on one instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceFull {
     /// The instance.
@@ -85,6 +88,7 @@ pub struct InstanceFull {
 
 /// Body of `POST /1.0/instances`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstancesPost {
     /// The writable fields.
@@ -107,6 +111,7 @@ pub struct InstancesPost {
 
 /// Where a new instance comes from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -180,6 +185,7 @@ pub struct InstanceSource {
 
 /// Body of `POST /1.0/instances/{name}`: rename or move.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -211,6 +217,7 @@ pub struct InstancePost {
 
 /// Body of `PUT /1.0/instances`: one change of state for all instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstancesPut {
     /// The change.

@@ -9,6 +9,7 @@ use crate::wire::{Timestamp, nullable};
 
 /// What an instance is doing and using.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceState {
     /// Text of `status_code`.
@@ -35,6 +36,7 @@ pub struct InstanceState {
 
 /// Space that a disk device takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateDisk {
     /// Bytes used.
@@ -45,6 +47,7 @@ pub struct InstanceStateDisk {
 
 /// Processor time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateCpu {
     /// Nanoseconds.
@@ -53,6 +56,7 @@ pub struct InstanceStateCpu {
 
 /// Memory, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateMemory {
     /// In use.
@@ -69,6 +73,7 @@ pub struct InstanceStateMemory {
 
 /// One interface.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateNetwork {
     /// Addresses.
@@ -91,6 +96,7 @@ pub struct InstanceStateNetwork {
 
 /// One address.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateNetworkAddress {
     /// `inet` or `inet6`.
@@ -105,6 +111,7 @@ pub struct InstanceStateNetworkAddress {
 
 /// Traffic as the instance sees it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStateNetworkCounters {
     /// Bytes in.
@@ -127,6 +134,7 @@ pub struct InstanceStateNetworkCounters {
 
 /// Body of `PUT /1.0/instances/{name}/state`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceStatePut {
     /// `start`, `stop`, `restart`, `freeze` or `unfreeze`.

@@ -40,6 +40,8 @@ mod wire;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod openapi;
 
 pub use backup::*;
 pub use certificate::*;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// All configuration keys: by kind of resource, then by group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MetadataConfiguration {
     /// `instance`, `network-bridge`, `device-disk`, …
@@ -14,6 +15,7 @@ pub struct MetadataConfiguration {
 
 /// Keys under one heading.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MetadataConfigurationGroup {
     /// One map for each key, with its name as the only entry.
@@ -22,6 +24,7 @@ pub struct MetadataConfigurationGroup {
 
 /// A configuration key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MetadataConfigurationKey {
     /// What must be so for it to mean anything.

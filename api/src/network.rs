@@ -7,6 +7,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// The writable fields of a network.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkPut {
     /// Configuration keys.
@@ -18,6 +19,7 @@ pub struct NetworkPut {
 
 /// A network, managed or an interface of the host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Network {
     /// The writable fields.
@@ -44,6 +46,7 @@ pub struct Network {
 
 /// Body of `POST /1.0/networks`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworksPost {
     /// The writable fields.
@@ -58,6 +61,7 @@ pub struct NetworksPost {
 
 /// Body of POST on a network: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkPost {
     /// New name.
@@ -66,6 +70,7 @@ pub struct NetworkPost {
 
 /// An address that is given out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkLease {
     /// Name of the instance.
@@ -83,6 +88,7 @@ pub struct NetworkLease {
 
 /// What the kernel says of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkState {
     /// Addresses.
@@ -111,6 +117,7 @@ pub struct NetworkState {
 
 /// One address.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkStateAddress {
     /// `inet` or `inet6`.
@@ -125,6 +132,7 @@ pub struct NetworkStateAddress {
 
 /// Traffic.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkStateCounters {
     /// Bytes in.
@@ -139,6 +147,7 @@ pub struct NetworkStateCounters {
 
 /// State of a bridge.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkStateBridge {
     /// Bridge id, as 802.1D writes it.
@@ -158,6 +167,7 @@ pub struct NetworkStateBridge {
 
 /// State of a VLAN interface.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkStateVlan {
     /// Interface below.

@@ -6,6 +6,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// One rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAclRule {
     /// `allow`, `reject` or `drop`.
@@ -40,6 +41,7 @@ pub struct NetworkAclRule {
 
 /// The writable fields of an ACL.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAclPut {
     /// Free text.
@@ -57,6 +59,7 @@ pub struct NetworkAclPut {
 
 /// An ACL.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAcl {
     /// The writable fields.
@@ -73,6 +76,7 @@ pub struct NetworkAcl {
 
 /// Body of `POST /1.0/network-acls`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAclsPost {
     /// The writable fields.
@@ -84,6 +88,7 @@ pub struct NetworkAclsPost {
 
 /// Body of POST on an ACL: rename.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAclPost {
     /// New name.

@@ -6,6 +6,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// Ports that are passed on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkForwardPort {
     /// Free text.
@@ -22,6 +23,7 @@ pub struct NetworkForwardPort {
 
 /// The writable fields of a forward.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkForwardPut {
     /// Free text.
@@ -36,6 +38,7 @@ pub struct NetworkForwardPut {
 
 /// A forward.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkForward {
     /// The writable fields.
@@ -49,6 +52,7 @@ pub struct NetworkForward {
 
 /// Body of POST: a new forward.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkForwardsPost {
     /// The writable fields.
@@ -60,6 +64,7 @@ pub struct NetworkForwardsPost {
 
 /// An address that is in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct NetworkAllocation {
     /// Address and length of the prefix.

@@ -11,6 +11,7 @@ use crate::wire::{Timestamp, nullable};
 
 /// A piece of work that goes on after the reply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Operation {
     /// UUID.

@@ -6,6 +6,7 @@ use crate::wire::{ConfigMap, DevicesMap, nullable};
 
 /// The writable fields of a profile.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProfilePut {
     /// Configuration keys.
@@ -20,6 +21,7 @@ pub struct ProfilePut {
 
 /// A profile.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Profile {
     /// The writable fields.
@@ -36,6 +38,7 @@ pub struct Profile {
 
 /// Body of `POST /1.0/profiles`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProfilesPost {
     /// The writable fields.
@@ -47,6 +50,7 @@ pub struct ProfilesPost {
 
 /// Body of POST on a profile: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProfilePost {
     /// New name.

@@ -8,6 +8,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// The writable fields of a project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectPut {
     /// Configuration keys: `features.*`, `limits.*`, `restricted.*`.
@@ -19,6 +20,7 @@ pub struct ProjectPut {
 
 /// A project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Project {
     /// The writable fields.
@@ -33,6 +35,7 @@ pub struct Project {
 
 /// Body of `POST /1.0/projects`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectsPost {
     /// The writable fields.
@@ -44,6 +47,7 @@ pub struct ProjectsPost {
 
 /// Body of POST on a project: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectPost {
     /// New name.
@@ -52,6 +56,7 @@ pub struct ProjectPost {
 
 /// Use and limits of a project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectState {
     /// By resource: `cpu`, `disk`, `instances`, …
@@ -61,6 +66,7 @@ pub struct ProjectState {
 
 /// One resource.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectStateResource {
     /// The limit; -1 without one.

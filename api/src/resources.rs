@@ -9,6 +9,7 @@ use crate::wire::nullable;
 
 /// What the host is made of: `/1.0/resources`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Resources {
     /// Processors.
@@ -33,6 +34,7 @@ pub struct Resources {
 
 /// Processors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesCpu {
     /// As uname(2) says.
@@ -46,6 +48,7 @@ pub struct ResourcesCpu {
 
 /// A package of cores.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesCpuSocket {
     /// Model.
@@ -75,6 +78,7 @@ pub struct ResourcesCpuSocket {
 
 /// A cache.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesCpuCache {
     /// 1 is next to the core.
@@ -88,6 +92,7 @@ pub struct ResourcesCpuCache {
 
 /// A core.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesCpuCore {
     /// Number in its package.
@@ -104,6 +109,7 @@ pub struct ResourcesCpuCore {
 
 /// A thread: what the scheduler calls a processor.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesCpuThread {
     /// Number of the processor.
@@ -120,6 +126,7 @@ pub struct ResourcesCpuThread {
 
 /// Memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesMemory {
     /// By NUMA node.
@@ -139,6 +146,7 @@ pub struct ResourcesMemory {
 
 /// Memory of a NUMA node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesMemoryNode {
     /// Number.
@@ -155,6 +163,7 @@ pub struct ResourcesMemoryNode {
 
 /// The machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesSystem {
     /// Its id.
@@ -194,6 +203,7 @@ pub struct ResourcesSystem {
 
 /// Firmware of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesSystemFirmware {
     /// Maker.
@@ -209,6 +219,7 @@ pub struct ResourcesSystemFirmware {
 
 /// Chassis of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesSystemChassis {
     /// Maker.
@@ -227,6 +238,7 @@ pub struct ResourcesSystemChassis {
 
 /// Board of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesSystemMotherboard {
     /// Maker.
@@ -245,6 +257,7 @@ pub struct ResourcesSystemMotherboard {
 
 /// How busy the host is, see proc_loadavg(5).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesLoad {
     /// Over a minute.

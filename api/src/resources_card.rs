@@ -7,6 +7,7 @@ use crate::wire::nullable;
 
 /// Graphics cards.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesGpu {
     /// Cards.
@@ -18,6 +19,7 @@ pub struct ResourcesGpu {
 
 /// A graphics card.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesGpuCard {
     /// Kernel driver.
@@ -53,6 +55,7 @@ pub struct ResourcesGpuCard {
 
 /// Devices of a graphics card.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesGpuDrm {
     /// Number of the card.
@@ -71,6 +74,7 @@ pub struct ResourcesGpuDrm {
 
 /// Network cards.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesNetwork {
     /// Cards.
@@ -82,6 +86,7 @@ pub struct ResourcesNetwork {
 
 /// A network card.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesNetworkCard {
     /// Kernel driver.
@@ -117,6 +122,7 @@ pub struct ResourcesNetworkCard {
 
 /// An interface of a network card.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesNetworkPort {
     /// Name of the interface.
@@ -142,6 +148,7 @@ pub struct ResourcesNetworkPort {
 
 /// Disks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStorage {
     /// Disks.
@@ -153,6 +160,7 @@ pub struct ResourcesStorage {
 
 /// A disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStorageDisk {
     /// Name of the block device.
@@ -201,6 +209,7 @@ pub struct ResourcesStorageDisk {
 
 /// A part of a disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStoragePartition {
     /// Name of the block device.
@@ -219,6 +228,7 @@ pub struct ResourcesStoragePartition {
 
 /// USB devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesUsb {
     /// Devices; hubs are left out.
@@ -230,6 +240,7 @@ pub struct ResourcesUsb {
 
 /// A USB device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesUsbDevice {
     /// Number of the bus.
@@ -258,6 +269,7 @@ pub struct ResourcesUsbDevice {
 
 /// Something that a USB device can do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesUsbInterface {
     /// Class.
@@ -273,6 +285,7 @@ pub struct ResourcesUsbInterface {
 
 /// PCI devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesPci {
     /// Devices.
@@ -284,6 +297,7 @@ pub struct ResourcesPci {
 
 /// A PCI device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesPciDevice {
     /// Kernel driver.

@@ -8,6 +8,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// The writable fields of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerPut {
     /// Configuration keys.
@@ -17,6 +18,7 @@ pub struct ServerPut {
 
 /// What clients see that are not trusted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerUntrusted {
     /// Extensions of the API that are there.
@@ -37,6 +39,7 @@ pub struct ServerUntrusted {
 
 /// What trusted clients see.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Server {
     /// The writable fields.
@@ -55,6 +58,7 @@ pub struct Server {
 
 /// The host and the server on it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerEnvironment {
     /// Where it listens for remote clients.
@@ -114,6 +118,7 @@ pub struct ServerEnvironment {
 
 /// A storage driver.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerStorageDriverInfo {
     /// Name.

@@ -8,6 +8,7 @@ use crate::wire::nullable;
 
 /// Body of `POST /1.0/instances/{name}/exec`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceExecPost {
     /// Program and arguments.
@@ -38,6 +39,7 @@ pub struct InstanceExecPost {
 
 /// A message on the `control` websocket of exec and console.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceExecControl {
     /// `window-resize` or `signal`.
@@ -51,6 +53,7 @@ pub struct InstanceExecControl {
 
 /// Body of `POST /1.0/instances/{name}/console`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceConsolePost {
     /// Columns of the terminal.
@@ -67,6 +70,7 @@ pub struct InstanceConsolePost {
 
 /// Metadata of the operation of an exec or a console.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ExecMetadata {
     /// Secrets of the websockets by name: `0`, `1`, `2` and `control`.

@@ -7,6 +7,7 @@ use crate::wire::{ConfigMap, DevicesMap, Timestamp, nullable};
 
 /// A snapshot: the instance as it was.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceSnapshot {
     /// Architecture.
@@ -46,6 +47,7 @@ pub struct InstanceSnapshot {
 
 /// Body of `POST /1.0/instances/{name}/snapshots`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceSnapshotsPost {
     /// Name; the server picks one if it is empty.
@@ -61,6 +63,7 @@ pub struct InstanceSnapshotsPost {
 
 /// Body of PUT and PATCH on a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceSnapshotPut {
     /// When to delete it; none for never.
@@ -72,6 +75,7 @@ pub struct InstanceSnapshotPut {
 
 /// Body of POST on a snapshot: rename or migrate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InstanceSnapshotPost {
     /// New name.

@@ -8,6 +8,8 @@ macro_rules! status_codes {
     ($($name:ident = $code:literal, $text:literal;)*) => {
         /// A status code; operations are over from 200 on.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[cfg_attr(test, schemars(with = "u16"))]
         #[serde(from = "u16", into = "u16")]
         pub enum StatusCode {
             $(#[doc = concat!("`", $text, "`, ", stringify!($code), ".")] $name,)*

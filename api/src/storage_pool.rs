@@ -6,6 +6,7 @@ use crate::wire::{ConfigMap, nullable};
 
 /// The writable fields of a pool.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoragePoolPut {
     /// Configuration keys.
@@ -17,6 +18,7 @@ pub struct StoragePoolPut {
 
 /// A storage pool.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoragePool {
     /// The writable fields.
@@ -38,6 +40,7 @@ pub struct StoragePool {
 
 /// Body of `POST /1.0/storage-pools`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoragePoolsPost {
     /// The writable fields.
@@ -51,6 +54,7 @@ pub struct StoragePoolsPost {
 
 /// Space of a pool: `/1.0/storage-pools/{name}/resources`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStoragePool {
     /// Bytes.
@@ -64,6 +68,7 @@ pub struct ResourcesStoragePool {
 
 /// What a driver can do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStoragePoolDriver {
     /// A new volume costs the same whatever the size of its image.
@@ -79,6 +84,7 @@ pub struct ResourcesStoragePoolDriver {
 
 /// Bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStoragePoolSpace {
     /// In use.
@@ -89,6 +95,7 @@ pub struct ResourcesStoragePoolSpace {
 
 /// Inodes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourcesStoragePoolInodes {
     /// In use.

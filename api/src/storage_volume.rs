@@ -9,6 +9,7 @@ use crate::wire::{ConfigMap, Timestamp, nullable};
 
 /// The writable fields of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumePut {
     /// Configuration keys.
@@ -23,6 +24,7 @@ pub struct StorageVolumePut {
 
 /// A volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolume {
     /// The writable fields.
@@ -51,6 +53,7 @@ pub struct StorageVolume {
 
 /// Body of `POST /1.0/storage-pools/{pool}/volumes`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumesPost {
     /// The writable fields.
@@ -69,6 +72,7 @@ pub struct StorageVolumesPost {
 
 /// What a new volume is copied from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSource {
     /// Name of the volume.
@@ -104,6 +108,7 @@ pub struct StorageVolumeSource {
 
 /// Body of POST on a volume: rename or move.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumePost {
     /// New name.
@@ -124,6 +129,7 @@ pub struct StorageVolumePost {
 
 /// Use of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeState {
     /// Space; `None` where it is not known.
@@ -132,6 +138,7 @@ pub struct StorageVolumeState {
 
 /// Space, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeStateUsage {
     /// In use.
@@ -142,6 +149,7 @@ pub struct StorageVolumeStateUsage {
 
 /// A snapshot of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSnapshot {
     /// Its own name, without the volume's.
@@ -161,6 +169,7 @@ pub struct StorageVolumeSnapshot {
 
 /// Body of POST on the snapshots of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSnapshotsPost {
     /// Name; the server picks one if it is empty.
@@ -171,6 +180,7 @@ pub struct StorageVolumeSnapshotsPost {
 
 /// Body of PUT and PATCH on a snapshot of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSnapshotPut {
     /// Free text.
@@ -181,6 +191,7 @@ pub struct StorageVolumeSnapshotPut {
 
 /// Body of POST on a snapshot of a volume: rename.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSnapshotPost {
     /// New name.

@@ -6,6 +6,7 @@ use crate::wire::Timestamp;
 
 /// Something that an administrator should know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Warning {
     /// UUID.
@@ -35,6 +36,7 @@ pub struct Warning {
 
 /// Body of PUT and PATCH on a warning.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct WarningPut {
     /// `new` or `acknowledged`.

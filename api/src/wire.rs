@@ -13,6 +13,7 @@ pub type DevicesMap = BTreeMap<String, BTreeMap<String, String>>;
 
 /// A time as RFC 3339 writes it, with its zone. Year 1 stands for "none", as in Go.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Timestamp(pub String);
 

@@ -178,9 +178,9 @@ fn about(path: &str) -> About {
         lists: parts.len() == 2,
     };
     match parts[..] {
-        ["" | "1.0"] | ["1.0", "cluster" | "metrics"] | ["1.0", "metadata", "configuration"] => {
-            About::Root
-        }
+        ["" | "1.0"]
+        | ["1.0", "cluster" | "metrics" | "openapi.json"]
+        | ["1.0", "metadata", "configuration"] => About::Root,
         ["1.0", "projects" | "operations" | "storage-pools"]
         | ["1.0", "storage-pools", _]
         | ["1.0", "storage-pools", _, "resources"] => About::Server,

@@ -26,12 +26,15 @@ mod metrics;
 mod network_acls;
 mod network_forwards;
 mod networks;
+mod openapi;
 mod operations;
 mod patch;
 mod pools;
 mod profiles;
 mod projects;
 mod render;
+#[cfg(test)]
+mod routes;
 mod server;
 mod sessions;
 mod sftp;
@@ -69,6 +72,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(networks::routes())
         .merge(network_acls::routes())
         .merge(network_forwards::routes())
+        .merge(openapi::routes())
         .merge(pools::routes())
         .merge(volumes::routes())
         .merge(volume_snapshots::routes())

@@ -69,6 +69,7 @@ async fn nothing_of_another_project_is_reached_by_any_route() {
                         | "/1.0/cluster"
                         | "/1.0/metrics"
                         | "/1.0/metadata/configuration"
+                        | "/1.0/openapi.json"
                         | "/1.0/projects"
                         | "/1.0/operations"
                         | "/1.0/storage-pools"
