@@ -43,7 +43,6 @@ pub const EXTENSIONS: &[&str] = &[
     "file_append",
     "file_delete",
     "file_symlinks",
-    "id_map",
     "image_create_aliases",
     "images_all_projects",
     "instances",
@@ -111,6 +110,46 @@ pub const EXTENSIONS: &[&str] = &[
     "image_build",
     "host_doctor",
     "operation_history",
+    "api_os",
+    "auth_pki",
+    "certificate_self_renewal",
+    "cloud_init",
+    "container_cpu_time",
+    "container_exec_signal_handling",
+    "container_host_shutdown_timeout",
+    "container_image_properties",
+    "container_last_used_at",
+    "container_protection_delete",
+    "container_stop_priority",
+    "entity_description",
+    "event_lifecycle",
+    "event_lifecycle_requestor_address",
+    "event_project",
+    "file_get_symlink",
+    "firewall_driver",
+    "https_allowed_credentials",
+    "image_compression_algorithm",
+    "image_types",
+    "kernel_features",
+    "kernel_limits",
+    "linux_sysctl",
+    "network_firewall_filtering",
+    "network_hwaddr",
+    "operation_description",
+    "operations_get_query_all_projects",
+    "resources_cpu_core_die",
+    "resources_cpu_isolated",
+    "resources_cpu_socket",
+    "resources_cpu_threads_numa",
+    "resources_disk_address",
+    "resources_disk_sata",
+    "resources_gpu",
+    "resources_numa",
+    "resources_pci_iommu",
+    "server_supported_storage_drivers",
+    "storage_volume_api_filtering",
+    "storage_volumes_all_projects",
+    "trust_ca_certificates",
 ];
 
 const TRUST_PASSWORD: &str = "core.trust_password";
@@ -261,4 +300,29 @@ pub async fn open_remote(app: &Arc<App>) -> Result<()> {
             .await;
     }
     super::join_token::resume(app).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::EXTENSIONS;
+
+    #[test]
+    fn extensions_are_named_once_and_none_makes_clients_ask_for_what_is_not_there() {
+        let all: BTreeSet<_> = EXTENSIONS.iter().collect();
+        assert_eq!(all.len(), EXTENSIONS.len(), "twice: {EXTENSIONS:?}");
+        for name in [
+            "access_management",
+            "clustering",
+            "metadata_configuration_entity_types",
+            "operation_metadata_entity_url",
+            "project_delete_operation",
+            "storage_and_network_operations",
+            "storage_and_profile_operations",
+            "virtual-machines",
+        ] {
+            assert!(!all.contains(&name), "{name}");
+        }
+    }
 }
