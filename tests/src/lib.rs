@@ -2,6 +2,7 @@
 //! at what is left behind. It knows the product only from outside: its binaries, its directory and its wire format.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod archive;
 pub mod cli;
 pub mod daemon;

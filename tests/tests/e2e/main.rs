@@ -1,6 +1,7 @@
 //! The product as a user meets it: the real daemon, the real command line, real containers. One file a subject.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may end it")]
 
+mod abuse;
 mod bad_input;
 mod comfort;
 mod console;
@@ -16,6 +17,7 @@ mod kept;
 mod lifecycle;
 mod network;
 mod nic;
+mod observe;
 mod projects;
 mod proxy;
 mod remote;
