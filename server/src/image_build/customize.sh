@@ -1,5 +1,6 @@
 # Turns what mmdebstrap installed into an image: run by sh with the root directory as $1, after all packages are configured.
-# In the environment: RLXC_SOURCES (text of the apt sources), RLXC_DISTRIBUTION.
+# In the environment: RLXC_SOURCES (text of the apt sources; empty for the distribution's own), RLXC_MIRROR (not empty where
+# the packages came from another mirror than that), RLXC_DISTRIBUTION.
 set -eu
 root=$1
 
@@ -36,9 +37,19 @@ fi
 systemctl --root="$root" --quiet enable console-getty.service
 rm -f "$root/etc/systemd/system/getty.target.wants/getty@tty1.service"
 
-# Packages come from the distribution's mirror, not from wherever this build took them.
-rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
-printf '%s' "$RLXC_SOURCES" > "$root/etc/apt/sources.list.d/$RLXC_DISTRIBUTION.sources"
+# Packages come from a mirror that any machine reaches, not from wherever this build took them. What mmdebstrap chose itself
+# is one; else the distribution tells its own in the examples of apt.
+examples=$root/usr/share/doc/apt/examples
+if [ -n "$RLXC_SOURCES" ] || [ -n "$RLXC_MIRROR" ]; then
+    rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
+fi
+if [ -n "$RLXC_SOURCES" ]; then
+    printf '%s' "$RLXC_SOURCES" > "$root/etc/apt/sources.list.d/$RLXC_DISTRIBUTION.sources"
+elif [ -n "$RLXC_MIRROR" ] && [ -e "$examples/$RLXC_DISTRIBUTION.sources" ]; then
+    cp "$examples/$RLXC_DISTRIBUTION.sources" "$root/etc/apt/sources.list.d/"
+elif [ -n "$RLXC_MIRROR" ] && [ -e "$examples/sources.list" ]; then
+    grep '^deb ' "$examples/sources.list" > "$root/etc/apt/sources.list"
+fi
 
 # Root has no password: `exec` and `shell` need none, and nobody else gets in.
 chroot "$root" passwd --quiet --lock root

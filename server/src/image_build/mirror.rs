@@ -1,7 +1,7 @@
 //! Decides where packages are taken from, and what the image's own apt is told. Pure.
 //!
 //! In this order: the mirror of the request, that of the configuration, the host's own when it serves the same
-//! distribution, the distribution's public one.
+//! distribution, and else the distribution's own, which mmdebstrap knows by the suite.
 
 use super::apt::Source;
 use super::error::BuildError;
@@ -11,10 +11,10 @@ use super::release::{Distribution, Release, Updates};
 /// The archives for one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// Lines of sources.list(5) for mmdebstrap.
+    /// Lines of sources.list(5) for mmdebstrap; none where it is to use what it knows itself.
     pub lines: Vec<String>,
-    /// The image's own sources, in deb822 format.
-    pub inside: String,
+    /// The image's own sources, in deb822 format; `None` for those that the distribution itself names.
+    pub inside: Option<String>,
     /// Where the packages come from, for progress and logs; without credentials.
     pub origin: String,
 }
@@ -33,10 +33,17 @@ pub fn plan_mirror(
     host: &[Source],
     keyring: &str,
 ) -> Result<Mirror, BuildError> {
-    let public = public_uris(recipe);
+    let near = host_uris(recipe.release, host);
     let chosen = match wanted {
-        Some(wanted) => wanted_uris(wanted, recipe, &public)?,
-        None => host_uris(recipe.release, host).unwrap_or_else(|| public.clone()),
+        Some(wanted) => Some(wanted_uris(wanted, recipe)?),
+        None => near.clone(),
+    };
+    let Some(chosen) = chosen else {
+        return Ok(Mirror {
+            lines: Vec::new(),
+            inside: None,
+            origin: "the distribution's own archive".to_owned(),
+        });
     };
     let archives = list_archives(recipe.release, &chosen);
     let components = Recipe::components(recipe.release.distribution);
@@ -51,13 +58,17 @@ pub fn plan_mirror(
         })
         .collect();
     // An image may go to other machines: neither a password nor a name that only this host knows may be in it.
-    let portable = [&chosen.main, &chosen.security]
-        .iter()
-        .all(|uri| is_portable(uri));
-    let inside = list_archives(recipe.release, if portable { &chosen } else { &public });
+    let inside = [Some(&chosen), near.as_ref()]
+        .into_iter()
+        .flatten()
+        .find(|uris| uris.are_portable())
+        .map(|uris| {
+            let archives = list_archives(recipe.release, uris);
+            render_deb822(recipe.release.distribution, &archives)
+        });
     Ok(Mirror {
         lines,
-        inside: render_deb822(recipe.release.distribution, &inside),
+        inside,
         origin: host_of(&chosen.main).to_owned(),
     })
 }
@@ -68,28 +79,25 @@ struct Uris {
     security: String,
 }
 
-fn public_uris(recipe: &Recipe) -> Uris {
-    let (main, security) = match (recipe.release.distribution, recipe.architecture) {
-        (Distribution::Debian, _) => (
-            "http://deb.debian.org/debian",
-            "http://deb.debian.org/debian-security",
-        ),
-        (Distribution::Ubuntu, "amd64" | "i386") => (
-            "http://archive.ubuntu.com/ubuntu",
-            "http://security.ubuntu.com/ubuntu",
-        ),
-        (Distribution::Ubuntu, _) => (
-            "http://ports.ubuntu.com/ubuntu-ports",
-            "http://ports.ubuntu.com/ubuntu-ports",
-        ),
-    };
-    Uris {
-        main: main.to_owned(),
-        security: security.to_owned(),
+impl Uris {
+    /// The archive of the security updates stands beside the main one unless somebody says otherwise.
+    fn new(main: &str, security: Option<&str>, distribution: Distribution) -> Self {
+        let main = main.trim_end_matches('/').to_owned();
+        let security = match (security, distribution) {
+            (Some(security), _) => security.trim_end_matches('/').to_owned(),
+            // Ubuntu's mirrors have everything in one.
+            (None, Distribution::Ubuntu) => main.clone(),
+            (None, Distribution::Debian) => format!("{main}-security"),
+        };
+        Self { main, security }
+    }
+
+    fn are_portable(&self) -> bool {
+        is_portable(&self.main) && is_portable(&self.security)
     }
 }
 
-fn wanted_uris(wanted: &str, recipe: &Recipe, public: &Uris) -> Result<Uris, BuildError> {
+fn wanted_uris(wanted: &str, recipe: &Recipe) -> Result<Uris, BuildError> {
     let uris: Vec<&str> = wanted.split_whitespace().collect();
     let known = |uri: &&str| {
         ["http://", "https://"]
@@ -105,14 +113,11 @@ fn wanted_uris(wanted: &str, recipe: &Recipe, public: &Uris) -> Result<Uris, Bui
                     .to_owned(),
         });
     }
-    let main = uris[0].trim_end_matches('/').to_owned();
-    let security = match (uris.get(1), recipe.release.distribution) {
-        (Some(security), _) => security.trim_end_matches('/').to_owned(),
-        // Ubuntu's mirrors have everything; Debian's security updates are an archive of their own, which few mirrors carry.
-        (None, Distribution::Ubuntu) => main.clone(),
-        (None, Distribution::Debian) => public.security.clone(),
-    };
-    Ok(Uris { main, security })
+    Ok(Uris::new(
+        uris[0],
+        uris.get(1).copied(),
+        recipe.release.distribution,
+    ))
 }
 
 /// The host's archives, if they are of the same distribution: they serve other releases as well.
@@ -138,17 +143,11 @@ fn host_uris(release: &Release, host: &[Source]) -> Option<Uris> {
     };
     let main = usable.iter().find(|source| !is_security(source))?;
     let security = usable.iter().find(is_security);
-    // Debian's snapshots hold one moment of few releases; elsewhere, they are of no use.
-    let fits = !main.uri.contains("snapshot.debian.org");
-    fits.then(|| Uris {
-        main: main.uri.trim_end_matches('/').to_owned(),
-        security: security.map_or_else(
-            || match release.distribution {
-                Distribution::Debian => "http://deb.debian.org/debian-security".to_owned(),
-                Distribution::Ubuntu => main.uri.trim_end_matches('/').to_owned(),
-            },
-            |source| source.uri.trim_end_matches('/').to_owned(),
-        ),
+    // Snapshots of an archive hold one moment of few releases; elsewhere, they are of no use.
+    let fits = !host_of(&main.uri).starts_with("snapshot.");
+    fits.then(|| {
+        let security = security.map(|source| source.uri.as_str());
+        Uris::new(&main.uri, security, release.distribution)
     })
 }
 

@@ -39,6 +39,10 @@ pub(super) fn render_command(
         "--verbose".to_owned(),
         "--variant=minbase".to_owned(),
         format!("--architectures={}", recipe.architecture),
+        format!(
+            "--components={}",
+            Recipe::components(recipe.release.distribution)
+        ),
         format!("--include={}", recipe.packages().join(",")),
         format!("--customize-hook={CUSTOMIZE}"),
         // A build that dies is thrown away as a whole; waiting for the disk after each file would only make it slow.
@@ -57,7 +61,11 @@ pub(super) fn render_command(
         .args(bootstrap)
         .args(&mirror.lines)
         .env("TMPDIR", scratch)
-        .env("RLXC_SOURCES", &mirror.inside)
+        .env("RLXC_SOURCES", mirror.inside.as_deref().unwrap_or_default())
+        .env(
+            "RLXC_MIRROR",
+            if mirror.lines.is_empty() { "" } else { "set" },
+        )
         .env("RLXC_DISTRIBUTION", recipe.release.distribution.name())
         .env("DEBIAN_FRONTEND", "noninteractive");
     for (key, proxy) in [
