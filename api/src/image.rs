@@ -18,11 +18,11 @@ pub struct ImagePut {
     pub properties: BTreeMap<String, String>,
     /// Open to clients that are not trusted.
     pub public: bool,
-    /// When it is deleted; none for never.
+    /// From when on it is out of date; none for never.
     pub expires_at: Timestamp,
-    /// Profiles of new instances that name none.
-    #[serde(deserialize_with = "nullable")]
-    pub profiles: Vec<String>,
+    /// Profiles of new instances that name none; left out, they stay as they are, or are `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<Vec<String>>,
 }
 
 /// An image.

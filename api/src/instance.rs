@@ -86,6 +86,15 @@ pub struct InstanceFull {
     pub snapshots: Option<Vec<InstanceSnapshot>>,
 }
 
+/// Body of `POST /1.0/instances/{name}/rebuild`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct InstanceRebuildPost {
+    /// Of what the root is made anew: `image`, or `none`.
+    pub source: InstanceSource,
+}
+
 /// Body of `POST /1.0/instances`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

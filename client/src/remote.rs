@@ -48,9 +48,14 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// Whether it speaks the API of daemons: it has images at least.
+    pub(crate) fn speaks_api(&self) -> bool {
+        matches!(self.protocol.as_str(), "" | "lxd" | "incus")
+    }
+
     /// Whether it keeps instances, not only images.
     pub(crate) fn is_daemon(&self) -> bool {
-        !self.public && matches!(self.protocol.as_str(), "" | "lxd" | "incus")
+        !self.public && self.speaks_api()
     }
 }
 
@@ -193,7 +198,7 @@ impl Remotes {
                 Endpoint::Unix(socket.into())
             });
         }
-        if !remote.is_daemon() {
+        if !remote.speaks_api() {
             bail!("remote `{name}` is an image server: it has images, not instances");
         }
         let address: Address = remote.addr.parse().map_err(anyhow::Error::msg)?;

@@ -73,6 +73,7 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
     app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
+    app.tasks.spawn(app::image::upkeep::run(Arc::clone(&app)));
     let groups = (options.group.as_str(), options.user_group.as_str());
     let doors = open_doors(&app, groups, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod model;
 mod notify;
 pub mod operation;
+pub mod peer;
 pub mod places;
 pub mod plan;
 mod readiness;
@@ -38,3 +39,4 @@ pub mod simplestreams;
 #[cfg(test)]
 mod testing;
 pub mod trust;
+pub mod web;

@@ -255,6 +255,8 @@ pub struct Image {
     pub properties: Config,
     /// Its aliases: name and description.
     pub aliases: Vec<(String, String)>,
+    /// Profiles of instances that name none, the first weakest.
+    pub profiles: Vec<String>,
     /// Where it came from.
     pub source: Option<ImageOrigin>,
 }
@@ -262,10 +264,14 @@ pub struct Image {
 /// Where an image came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOrigin {
-    /// `simplestreams`, `lxd` or `build`.
+    /// `simplestreams`, `lxd`, `incus` or `build`.
     pub protocol: String,
     /// The server's URL.
     pub server: String,
     /// The name it was asked for by.
     pub alias: String,
+    /// The server's certificate, PEM; empty where an authority has signed it.
+    pub certificate: String,
+    /// The project there; empty for the default one.
+    pub project: String,
 }

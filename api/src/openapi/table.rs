@@ -147,6 +147,8 @@ pub(super) const ENTRIES: &[Entry] = entries! {
     patch "/1.0/images/{fingerprint}" "Change its properties" Sync, body ImagePut;
     delete "/1.0/images/{fingerprint}" "Delete it" Op;
     get "/1.0/images/{fingerprint}/export" "Its files" Raw(BYTES);
+    post "/1.0/images/{fingerprint}/export" "Send it to another server" Op, body ImageExportPost;
+    post "/1.0/images/{fingerprint}/secret" "Make a secret that opens it once" Op;
     post "/1.0/images/{fingerprint}/refresh" "Look for a newer one" Op;
     get "/1.0/instances" "Instances" List, reply InstanceFull;
     post "/1.0/instances" "Make an instance; a body of `application/octet-stream` is a backup" Op, body InstancesPost;
@@ -176,6 +178,7 @@ pub(super) const ENTRIES: &[Entry] = entries! {
     delete "/1.0/instances/{name}/logs/exec-output/{file}" "Delete it" Sync;
     get "/1.0/instances/{name}/logs/{file}" "A log" Raw(BYTES);
     delete "/1.0/instances/{name}/logs/{file}" "Delete it" Sync;
+    post "/1.0/instances/{name}/rebuild" "Make its root anew" Op, body InstanceRebuildPost;
     get "/1.0/instances/{name}/metadata" "Metadata of its image" Sync, reply ImageMetadata;
     put "/1.0/instances/{name}/metadata" "Replace it" Sync, body ImageMetadata;
     patch "/1.0/instances/{name}/metadata" "Change it" Sync, body ImageMetadata;

@@ -16,8 +16,25 @@ pub(crate) enum ImageVerb {
     Show(NameArgs),
     /// Show what an image is and when it was used.
     Info(NameArgs),
-    /// Import an image: one tarball, or metadata and a root file system.
+    /// Import an image: one tarball, metadata and a root file system, a directory, or a URL.
+    #[command(
+        after_help = "Examples:\n  rlxc image import image.tar.xz --alias mine\n  rlxc image import meta.tar.xz root.squashfs box: os=Debian\n  rlxc image import https://images.example.org/image.tar.xz"
+    )]
     Import(ImageImportArgs),
+    /// Copy an image from one server to another.
+    #[command(
+        visible_alias = "cp",
+        after_help = "Examples:\n  rlxc image copy images:debian/12 local: --alias debian\n  rlxc image copy box:golden local: --copy-aliases\n  rlxc image copy local:golden box: --mode push"
+    )]
+    Copy(ImageCopyArgs),
+    /// Look for newer images where these came from.
+    Refresh(ImagesArgs),
+    /// Print a property of an image.
+    GetProperty(ImagePropertyArgs),
+    /// Set a property of an image.
+    SetProperty(ImageSetPropertyArgs),
+    /// Take a property away from an image.
+    UnsetProperty(ImagePropertyArgs),
     /// Save an image as one or two files.
     Export(ImageExportArgs),
     /// Build an image from the packages of a distribution.
@@ -38,8 +55,15 @@ pub(crate) enum ImageVerb {
 /// `image list`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageListArgs {
-    /// Which ones: a part of an alias or of a fingerprint, or key=value of the properties.
+    /// Which ones: a part of an alias, the beginning of a fingerprint, or key=value of properties; a remote before them.
     pub(crate) filters: Vec<String>,
+    /// Columns: l alias, L aliases, f fingerprint, F whole fingerprint, p public, d description, e project, a architecture,
+    /// t type, s size, u upload date.
+    #[arg(short = 'c', long, default_value = "lfpdatsu")]
+    pub(crate) columns: String,
+    /// Those of all projects.
+    #[arg(long)]
+    pub(crate) all_projects: bool,
     #[command(flatten)]
     pub(crate) format: FormatArg,
 }
@@ -47,13 +71,12 @@ pub(crate) struct ImageListArgs {
 /// `image import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageImportArgs {
-    /// The image, or its metadata.
-    pub(crate) file: PathBuf,
-    /// The root file system: a tarball or a squashfs.
-    pub(crate) rootfs: Option<PathBuf>,
-    /// Remote to import it on, with a colon.
-    #[arg(value_name = "REMOTE:")]
-    pub(crate) remote: Option<String>,
+    /// The image, its metadata, a directory with both, or a URL.
+    #[arg(value_name = "FILE|DIRECTORY|URL")]
+    pub(crate) file: String,
+    /// The root file system (a tarball or a squashfs), the remote to import it on, and properties.
+    #[arg(value_name = "ROOTFS | REMOTE: | KEY=VALUE")]
+    pub(crate) words: Vec<String>,
     /// Alias, may be given more than once.
     #[arg(long = "alias", value_name = "ALIAS")]
     pub(crate) aliases: Vec<String>,
@@ -63,6 +86,77 @@ pub(crate) struct ImageImportArgs {
     /// Open it to clients that are not trusted.
     #[arg(long)]
     pub(crate) public: bool,
+}
+
+/// How an image gets from one server to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum CopyMode {
+    /// The target fetches it.
+    #[default]
+    Pull,
+    /// The source sends it.
+    Push,
+    /// It goes through this client.
+    Relay,
+}
+
+/// `image copy`.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct ImageCopyArgs {
+    /// Image on a remote.
+    #[arg(value_name = "[REMOTE:]IMAGE")]
+    pub(crate) source: String,
+    /// Remote to copy it to.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) target: String,
+    /// Alias there, may be given more than once.
+    #[arg(long = "alias", value_name = "ALIAS")]
+    pub(crate) aliases: Vec<String>,
+    /// Give it the aliases there that it has here.
+    #[arg(long)]
+    pub(crate) copy_aliases: bool,
+    /// Take these aliases over even if other images have them.
+    #[arg(long)]
+    pub(crate) reuse: bool,
+    /// Let it follow its source.
+    #[arg(long)]
+    pub(crate) auto_update: bool,
+    /// Open it to clients that are not trusted.
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// Profile of instances that are made of it, may be given more than once.
+    #[arg(short = 'p', long = "profile", value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Project there.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) target_project: Option<String>,
+    /// Who carries it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: CopyMode,
+}
+
+/// A property of an image.
+#[derive(Debug, Args)]
+pub(crate) struct ImagePropertyArgs {
+    /// Alias or fingerprint.
+    pub(crate) name: String,
+    /// Property.
+    pub(crate) key: String,
+}
+
+/// `image set-property`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageSetPropertyArgs {
+    /// Alias or fingerprint.
+    pub(crate) name: String,
+    /// Property.
+    pub(crate) key: String,
+    /// Value.
+    pub(crate) value: String,
 }
 
 /// `image export`.

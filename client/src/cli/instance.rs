@@ -210,6 +210,23 @@ pub(crate) struct MoveArgs {
     pub(crate) target_project: Option<String>,
 }
 
+/// `rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// Instance.
+    #[arg(value_name = "INSTANCE")]
+    pub(crate) name: String,
+    /// Image [default: the one that it was made of].
+    #[arg(value_name = "IMAGE", conflicts_with = "empty")]
+    pub(crate) image: Option<String>,
+    /// Leave the root empty.
+    #[arg(long)]
+    pub(crate) empty: bool,
+    /// Stop it for that if it runs, and start it again.
+    #[arg(short = 'f', long)]
+    pub(crate) force: bool,
+}
+
 /// `publish`.
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
@@ -227,6 +244,12 @@ pub(crate) struct PublishArgs {
     /// Open it to clients that are not trusted.
     #[arg(long)]
     pub(crate) public: bool,
+    /// Take these aliases over even if other images have them.
+    #[arg(long)]
+    pub(crate) reuse: bool,
+    /// When it is deleted: a time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expire: Option<String>,
     /// How to pack it: gzip, zstd, xz, none.
     #[arg(long, value_name = "ALGORITHM")]
     pub(crate) compression: Option<String>,

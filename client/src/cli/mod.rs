@@ -131,6 +131,11 @@ pub(crate) enum Verb {
     Import(ImportArgs),
     /// Make an image from an instance or a snapshot.
     Publish(PublishArgs),
+    /// Make the root of an instance anew, of an image or empty; its configuration stays, what was in it is lost.
+    #[command(
+        after_help = "Examples:\n  rlxc rebuild dev1                of the image that it was made of\n  rlxc rebuild dev1 debian/13 -f\n  rlxc rebuild dev1 --empty"
+    )]
+    Rebuild(RebuildArgs),
     /// Read and change the configuration of instances and of the server.
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -63,6 +63,7 @@ impl Verb {
             Self::Publish(args) => one(&mut args.source),
             Self::Export(args) => one(&mut args.name),
             Self::Import(args) => optional(&mut args.name),
+            Self::Rebuild(args) => one(&mut args.name),
             Self::Config(verb) => verb.names(),
             Self::Profile(verb) => verb.names(),
             Self::Project(verb) => verb.names(),
@@ -239,17 +240,18 @@ impl ImageVerb {
             Self::List(args) => leading(&mut args.filters),
             Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
             Self::Import(args) => {
-                // `image import FILE box:`
-                let last = args.rootfs.as_ref().and_then(|rootfs| rootfs.to_str());
-                if args.remote.is_none() && last.is_some_and(|last| last.ends_with(':')) {
-                    args.remote = last.map(str::to_owned);
-                    args.rootfs = None;
-                }
-                optional(&mut args.remote)
+                let mut words = args.words.iter_mut();
+                words
+                    .rfind(|word| word.ends_with(':'))
+                    .map_or_else(Vec::new, bare)
             }
+            // The image may be on another one.
+            Self::Copy(args) => bare(&mut args.target),
+            Self::GetProperty(args) | Self::UnsetProperty(args) => one(&mut args.name),
+            Self::SetProperty(args) => one(&mut args.name),
             Self::Export(args) => one(&mut args.name),
             Self::Build(args) => one(&mut args.release),
-            Self::Delete(args) => many(&mut args.names),
+            Self::Delete(args) | Self::Refresh(args) => many(&mut args.names),
             Self::Alias(verb) => match verb {
                 ImageAliasVerb::List(args) => optional(&mut args.remote),
                 ImageAliasVerb::Create(args) => renamed(&mut args.alias, &mut args.image),

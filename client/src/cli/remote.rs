@@ -36,6 +36,7 @@ On the other host, once:
 Examples:
   rlxc remote add box 10.0.0.5 TOKEN
   rlxc remote add box TOKEN                     the token says where
+  rlxc remote add images-of-box 10.0.0.5 --public
   rlxc remote add ours https://images.example.org --protocol simplestreams";
 
 /// `remote add`.
@@ -58,6 +59,9 @@ pub(crate) struct RemoteAddArgs {
     /// Accept the server's certificate unseen.
     #[arg(long)]
     pub(crate) accept_certificate: bool,
+    /// It has public images, and need not trust this client.
+    #[arg(long)]
+    pub(crate) public: bool,
     /// Protocol.
     #[arg(long, default_value = "lxd", value_parser = ["lxd", "incus", "simplestreams"])]
     pub(crate) protocol: String,

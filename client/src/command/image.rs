@@ -3,23 +3,23 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
-use rlxc_api::{Image, ImagePut, Operation};
-use rlxc_client::ClientError;
+use anyhow::{Result, bail, ensure};
+use rlxc_api::{Image, ImagePut};
+use rlxc_client::{ClientError, Connection};
 
-use super::image_source::{self, build_source, fingerprint_of};
-use super::{image_alias, object};
-use crate::cli::{ImageBuildArgs, ImageExportArgs, ImageImportArgs, ImageListArgs, ImageVerb};
+use super::image_source::{self, build_source};
+use super::{image_alias, image_copy, image_import, image_list, object};
+use crate::cli::{ImageBuildArgs, ImageExportArgs, ImageVerb};
 use crate::context::Context;
 use crate::editor;
 use crate::hint;
 use crate::progress::Transfer;
 use crate::release::{self, Release};
-use crate::render::{self, Table};
+use crate::render;
 
 pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Result<()> {
     match verb {
-        ImageVerb::List(args) => list(context, &args).await,
+        ImageVerb::List(args) => image_list::run(context, &args).await,
         ImageVerb::Show(args) => {
             let image = find(context, &args.name).await?;
             context.yaml(&image.put)
@@ -28,7 +28,25 @@ pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Result<()> {
             let image = find(context, &args.name).await?;
             context.printer.print(&info(&image))
         }
-        ImageVerb::Import(args) => import(context, &args).await,
+        ImageVerb::Import(args) => image_import::run(context, args).await,
+        ImageVerb::Copy(args) => image_copy::run(context, args).await,
+        ImageVerb::Refresh(args) => refresh(context, &args.names).await,
+        ImageVerb::GetProperty(args) => {
+            let image = find(context, &args.name).await?;
+            let value = image.put.properties.get(&args.key);
+            context.printer.line(value.map_or("", String::as_str))
+        }
+        ImageVerb::SetProperty(args) => set(context, &args.name, &args.key, &args.value).await,
+        ImageVerb::UnsetProperty(args) => {
+            let image = find(context, &args.name).await?;
+            ensure!(
+                image.put.properties.contains_key(&args.key),
+                "image `{}` has no property `{}`",
+                args.name,
+                args.key
+            );
+            set(context, &args.name, &args.key, "").await
+        }
         ImageVerb::Export(args) => export(context, &args).await,
         ImageVerb::Build(args) => build(context, args).await,
         ImageVerb::Delete(args) => {
@@ -49,10 +67,15 @@ pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Result<()> {
 
 /// An image by alias, or by fingerprint or a prefix of one.
 pub(crate) async fn find(context: &Context, name: &str) -> Result<Image, ClientError> {
-    match image_alias::target(context, name).await {
-        Ok(fingerprint) => context.client.get(&object("images", &fingerprint)).await,
+    find_on(&context.client, name).await
+}
+
+/// The same on any daemon.
+pub(crate) async fn find_on(client: &Connection, name: &str) -> Result<Image, ClientError> {
+    match image_alias::target(client, name).await {
+        Ok(fingerprint) => client.get(&object("images", &fingerprint)).await,
         Err(error) if error.is_not_found() => {
-            match context.client.get(&object("images", name)).await {
+            match client.get(&object("images", name)).await {
                 // The first error knows that an alias was meant.
                 Err(second) if second.is_not_found() => Err(error),
                 found => found,
@@ -60,74 +83,6 @@ pub(crate) async fn find(context: &Context, name: &str) -> Result<Image, ClientE
         }
         Err(error) => Err(error),
     }
-}
-
-async fn list(context: &Context, args: &ImageListArgs) -> Result<()> {
-    let mut images: Vec<Image> = context.client.get("/1.0/images?recursion=1").await?;
-    images.retain(|image| args.filters.iter().all(|filter| fits(image, filter)));
-    images.sort_by_key(|image| {
-        image
-            .aliases
-            .first()
-            .map_or(String::new(), |alias| alias.name.clone())
-    });
-    context.list(args.format.format, &images, || table(&images))
-}
-
-fn fits(image: &Image, filter: &str) -> bool {
-    match filter.split_once('=') {
-        Some((key, value)) => image
-            .put
-            .properties
-            .get(key)
-            .is_some_and(|set| set == value),
-        None => {
-            image.fingerprint.starts_with(filter)
-                || image
-                    .aliases
-                    .iter()
-                    .any(|alias| alias.name.contains(filter))
-        }
-    }
-}
-
-fn table(images: &[Image]) -> Table {
-    let rows = images
-        .iter()
-        .map(|image| {
-            let aliases: Vec<&str> = image
-                .aliases
-                .iter()
-                .map(|alias| alias.name.as_str())
-                .collect();
-            vec![
-                aliases.join("\n"),
-                image.fingerprint.chars().take(12).collect(),
-                render::yes(image.put.public),
-                image
-                    .put
-                    .properties
-                    .get("description")
-                    .cloned()
-                    .unwrap_or_default(),
-                image.architecture.clone(),
-                render::bytes(image.size),
-                render::short_time(&image.uploaded_at),
-            ]
-        })
-        .collect();
-    Table::new(
-        &[
-            "ALIAS",
-            "FINGERPRINT",
-            "PUBLIC",
-            "DESCRIPTION",
-            "ARCHITECTURE",
-            "SIZE",
-            "UPLOADED",
-        ],
-        rows,
-    )
 }
 
 fn info(image: &Image) -> String {
@@ -153,33 +108,29 @@ fn info(image: &Image) -> String {
     for alias in &image.aliases {
         writeln!(text, "  - {}", alias.name).ok();
     }
+    let yes = |value| render::yes(value).to_lowercase();
+    writeln!(text, "Cached: {}", yes(image.cached)).ok();
+    writeln!(text, "Auto update: {}", yes(image.put.auto_update)).ok();
+    if !image.put.expires_at.is_none() {
+        let time = render::short_time(&image.put.expires_at);
+        writeln!(text, "Expires: {time}").ok();
+    }
+    if let Some(source) = &image.update_source {
+        text += "Source:\n";
+        for (key, value) in [
+            ("Server", &source.server),
+            ("Protocol", &source.protocol),
+            ("Alias", &source.alias),
+        ] {
+            writeln!(text, "  {key}: {value}").ok();
+        }
+    }
+    let profiles = image.put.profiles.iter().flatten();
+    text += "Profiles:\n";
+    for profile in profiles {
+        writeln!(text, "  - {profile}").ok();
+    }
     text
-}
-
-async fn import(context: &Context, args: &ImageImportArgs) -> Result<()> {
-    if !args.reuse {
-        image_alias::must_be_free(context, &args.aliases).await?;
-    }
-    let bar = Transfer::new("Uploading", context.printer.is_quiet());
-    let reply = context
-        .client
-        .upload_image(&args.file, args.rootfs.as_deref(), args.public, {
-            let bar = bar.clone();
-            move |sent, total| bar.set(sent, total)
-        })
-        .await;
-    bar.end();
-    let operation = context.finish(reply?, "Importing the image").await?;
-    named(context, operation, &args.aliases).await
-}
-
-/// Gives an image that was just made its aliases, and says what it is.
-async fn named(context: &Context, operation: Option<Operation>, aliases: &[String]) -> Result<()> {
-    let fingerprint = fingerprint_of(&operation.context("the daemon began nothing")?)?;
-    for alias in aliases {
-        image_alias::point(context, alias, &fingerprint, "").await?;
-    }
-    context.printer.done(&format!("Image {fingerprint}"))
 }
 
 async fn export(context: &Context, args: &ImageExportArgs) -> Result<()> {
@@ -240,6 +191,40 @@ async fn build(context: &Context, args: ImageBuildArgs) -> Result<()> {
     context
         .printer
         .done(&format!("Image {fingerprint} ({})", aliases.join(", ")))
+}
+
+/// Sets a property; an empty value takes it away.
+async fn set(context: &Context, name: &str, key: &str, value: &str) -> Result<()> {
+    let path = object("images", &find(context, name).await?.fingerprint);
+    let mut tagged = context.client.get_tagged::<ImagePut>(&path).await?;
+    let properties = &mut tagged.value.properties;
+    if value.is_empty() {
+        properties.remove(key);
+    } else {
+        properties.insert(key.to_owned(), value.to_owned());
+    }
+    let etag = tagged.etag.as_deref();
+    context.client.put(&path, &tagged.value, etag).await?;
+    Ok(())
+}
+
+/// Lets the daemon look for newer ones.
+async fn refresh(context: &Context, names: &[String]) -> Result<()> {
+    for name in names {
+        let image = find(context, name).await?;
+        let path = format!("{}/refresh", object("images", &image.fingerprint));
+        let reply = context.client.post(&path, &serde_json::json!({})).await?;
+        let done = context.finish(reply, &format!("Refreshing {name}")).await?;
+        let metadata = done.and_then(|operation| operation.metadata);
+        let refreshed = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("refreshed")?.as_bool());
+        context.printer.done(&match refreshed {
+            Some(true) => format!("Image {name} was refreshed"),
+            _ => format!("Image {name} is the newest"),
+        })?;
+    }
+    Ok(())
 }
 
 async fn edit(context: &Context, name: &str) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
-use rlxc_client::ClientError;
+use rlxc_client::{ClientError, Connection};
 
 use super::{image, object};
 use crate::cli::ImageAliasVerb;
@@ -58,9 +58,8 @@ pub(crate) async fn run(context: &Context, verb: ImageAliasVerb) -> Result<()> {
 }
 
 /// The fingerprint that an alias stands for.
-pub(crate) async fn target(context: &Context, alias: &str) -> Result<String, ClientError> {
-    Ok(context
-        .client
+pub(crate) async fn target(client: &Connection, alias: &str) -> Result<String, ClientError> {
+    Ok(client
         .get::<ImageAliasesEntry>(&path(alias))
         .await?
         .put
@@ -110,7 +109,7 @@ pub(crate) async fn point(
 /// Fails where one of the aliases stands for an image.
 pub(crate) async fn must_be_free(context: &Context, aliases: &[String]) -> Result<()> {
     for alias in aliases {
-        match target(context, alias).await {
+        match target(&context.client, alias).await {
             Ok(fingerprint) => {
                 let short: String = fingerprint.chars().take(12).collect();
                 bail!("the alias `{alias}` stands for image {short}: add --reuse to take it over");

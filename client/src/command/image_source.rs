@@ -7,24 +7,23 @@ use rlxc_api::{
 use rlxc_client::url;
 use serde_json::Value;
 
+use super::image_remote::ImageRemote;
 use super::object;
 use crate::context::Context;
 use crate::hint;
 use crate::release::{self, Release};
-use crate::remote::{LOCAL, Remote, Remotes};
+use crate::remote::{Remote, Remotes};
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// A name without a remote.
     Here(String),
-    /// A name on an image server.
+    /// A name on another remote.
     There {
-        /// Name of the server.
+        /// Name of the remote.
         server: String,
-        /// The server.
-        remote: Remote,
-        /// Alias there.
+        /// Alias, or fingerprint, there.
         alias: String,
     },
 }
@@ -38,16 +37,9 @@ pub(crate) fn parse(context: &Context, text: &str) -> Result<Wanted> {
         return Ok(Wanted::Here(alias.to_owned()));
     }
     let remotes = Remotes::load()?;
-    if server == LOCAL || remotes.remotes.get(server).is_some_and(Remote::is_daemon) {
-        bail!(
-            "`{text}` is on `{server}`, and the instance would be on `{}`: export the image there and import it here first",
-            context.remote
-        );
-    }
-    if let Some(remote) = remotes.remotes.get(server) {
+    if remotes.has(server) {
         return Ok(Wanted::There {
             server: server.to_owned(),
-            remote: remote.clone(),
             alias: alias.to_owned(),
         });
     }
@@ -78,16 +70,10 @@ fn fingerprint(fingerprint: String) -> InstanceSource {
 /// Gets an image that is no local alias, and says on stderr how; `None` where it is a local alias after all.
 pub(crate) async fn obtain(context: &Context, wanted: &Wanted) -> Result<Option<InstanceSource>> {
     match wanted {
-        Wanted::There {
-            server,
-            remote,
-            alias,
-        } => {
-            let found = pull(context, server, remote, alias)
-                .await
-                .with_context(|| format!("get `{alias}` from the image server `{server}`"))?;
-            Ok(Some(fingerprint(found)))
-        }
+        Wanted::There { server, alias } => there(server, alias)
+            .await
+            .with_context(|| format!("get `{alias}` from `{server}`"))
+            .map(Some),
         Wanted::Here(name) => match resolve(context, name).await? {
             Some(found) => Ok(Some(found)),
             None => fetch_or_build(context, name)
@@ -95,6 +81,36 @@ pub(crate) async fn obtain(context: &Context, wanted: &Wanted) -> Result<Option<
                 .map(|found| found.map(fingerprint)),
         },
     }
+}
+
+/// The source that lets the daemon fetch an image from a remote by itself, and keep it for the next time.
+async fn there(server: &str, alias: &str) -> Result<InstanceSource> {
+    let source = ImageRemote::open(&Remotes::load()?, server)?;
+    let order = match &source {
+        ImageRemote::Streams(remote) => ImagesPostSource {
+            protocol: remote.protocol.clone(),
+            server: remote.addr.clone(),
+            alias: alias.to_owned(),
+            ..ImagesPostSource::default()
+        },
+        ImageRemote::Daemon(_) => {
+            let image = source.find(alias).await?;
+            let place = source.places().await?;
+            let place = place.first().context("the source is at no address")?;
+            source.order(&image, alias, place).await?
+        }
+    };
+    Ok(InstanceSource {
+        kind: "image".to_owned(),
+        mode: "pull".to_owned(),
+        protocol: order.protocol,
+        server: order.server,
+        certificate: order.certificate,
+        secret: order.secret,
+        alias: order.alias,
+        fingerprint: order.fingerprint,
+        ..InstanceSource::default()
+    })
 }
 
 /// Looks among what is here: a fingerprint, or the full name of a release that was given by a shorter one.
@@ -287,6 +303,10 @@ mod tests {
             parse(&context, "box:mine").unwrap(),
             Wanted::Here("mine".into())
         );
-        assert!(parse(&context, "local:mine").is_err());
+        let there = Wanted::There {
+            server: "local".into(),
+            alias: "mine".into(),
+        };
+        assert_eq!(parse(&context, "local:mine").unwrap(), there);
     }
 }

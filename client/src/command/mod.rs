@@ -14,6 +14,10 @@ mod expiry;
 mod file;
 mod image;
 mod image_alias;
+mod image_copy;
+mod image_import;
+mod image_list;
+mod image_remote;
 mod image_source;
 mod info;
 mod init;
@@ -30,6 +34,7 @@ mod profile;
 mod project;
 mod publish;
 mod query;
+mod rebuild;
 mod remote;
 mod remote_add;
 mod snapshot;
@@ -74,6 +79,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<u8> {
         Verb::Export(args) => backup::export(context, args).await,
         Verb::Import(args) => backup::import(context, args).await,
         Verb::Publish(args) => publish::run(context, args).await,
+        Verb::Rebuild(args) => rebuild::run(context, args).await,
         Verb::Config(verb) => config::run(context, verb).await,
         Verb::Profile(verb) => profile::run(context, verb).await,
         Verb::Project(verb) => project::run(context, verb).await,

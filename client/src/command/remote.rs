@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, verb: RemoteVerb) -> Result<()> {
         RemoteVerb::SetUrl(args) => {
             check_change(&known, &args.name)?;
             if let Some(remote) = known.remotes.get_mut(&args.name) {
-                remote.addr = if remote.is_daemon() {
+                remote.addr = if remote.speaks_api() {
                     url(&args.address.parse().map_err(anyhow::Error::msg)?)
                 } else {
                     args.address

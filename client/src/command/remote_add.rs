@@ -29,11 +29,18 @@ pub(super) async fn daemon(context: &Context, args: &RemoteAddArgs) -> Result<Re
         None => vec![args.address.clone()],
     };
     let (address, trust) = meet(context, args, &addresses, token.as_ref()).await?;
-    let identity = Identity::ensure(&needed_directory()?, &common_name())?;
-    let server =
-        Server::new(address.clone(), trust.clone(), Some(identity)).with_authority(authority());
+    let identity = if args.public {
+        None
+    } else {
+        Some(Identity::ensure(&needed_directory()?, &common_name())?)
+    };
+    let server = Server::new(address.clone(), trust.clone(), identity).with_authority(authority());
     let client = Connection::new(Endpoint::Tls(Arc::new(server)), None);
-    join(context, &client, args, token_text).await?;
+    if args.public {
+        client.get::<ServerUntrusted>("/1.0").await?;
+    } else {
+        join(context, &client, args, token_text).await?;
+    }
     if let Trust::Pinned(pem) = &trust {
         let path = pinned_path(&args.name)?;
         let directory = path.parent().context("a directory")?;
@@ -44,9 +51,9 @@ pub(super) async fn daemon(context: &Context, args: &RemoteAddArgs) -> Result<Re
     Ok(Remote {
         addr: url(&address),
         protocol: args.protocol.clone(),
+        public: args.public,
         project: usual_project(&client).await,
         others: [("auth_type".to_owned(), "tls".into())].into(),
-        ..Remote::default()
     })
 }
 

@@ -21,6 +21,7 @@ use crate::http::full;
 
 pub use file::{FileInfo, PulledFile, Source};
 pub use template::template_path;
+pub use upload::ImageUpload;
 
 /// How much is read from a file at once.
 const CHUNK: usize = 256 * 1024;

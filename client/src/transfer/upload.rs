@@ -14,23 +14,41 @@ use crate::connection::{Connection, Reply, request};
 use crate::error::ClientError;
 use crate::{multipart, url};
 
+/// An image of one file (unified), or of two (metadata, then the root file system).
+#[derive(Debug)]
+pub struct ImageUpload<'a> {
+    /// The unified tarball, or the metadata.
+    pub metadata: &'a Path,
+    /// The root file system.
+    pub rootfs: Option<&'a Path>,
+    /// Open to clients that are not trusted.
+    pub public: bool,
+    /// Over those that the image has.
+    pub properties: Vec<(String, String)>,
+}
+
 impl Connection {
-    /// Uploads an image of one file (unified), or of two (metadata, then the root file system).
+    /// Uploads an image.
     ///
     /// `sent` is told how many bytes have gone, of how many.
     pub async fn upload_image(
         &self,
-        metadata: &Path,
-        rootfs: Option<&Path>,
-        public: bool,
+        upload: &ImageUpload<'_>,
         sent: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<Reply, ClientError> {
+        let (metadata, rootfs) = (upload.metadata, upload.rootfs);
         let path = self.scoped("/1.0/images");
         let (file, size) = open(metadata).await?;
         let mut head = request(Method::POST, &path)
             .header("X-LXD-filename", url::encode(&file_name(metadata)));
-        if public {
+        if upload.public {
             head = head.header("X-LXD-public", "1");
+        }
+        if !upload.properties.is_empty() {
+            let pairs = upload.properties.iter();
+            let pairs =
+                pairs.map(|(key, value)| format!("{}={}", url::encode(key), url::encode(value)));
+            head = head.header("X-LXD-properties", pairs.collect::<Vec<_>>().join("&"));
         }
         let (length, chunks) = if let Some(rootfs) = rootfs {
             let (second, more) = open(rootfs).await?;

@@ -6,10 +6,12 @@ use super::{DbError, keys, projects};
 use crate::model::{Image, ImageOrigin};
 use crate::plan::project::Feature;
 
-const SELECT: &str = "SELECT m.*, o.protocol, o.server, o.alias,
+const SELECT: &str = "SELECT m.*, o.protocol, o.server, o.alias, o.certificate, o.project AS origin_project,
     (SELECT json_group_object(key, value) FROM image_properties WHERE image_id = m.id) AS properties,
     (SELECT json_group_array(json_array(name, description)) FROM (SELECT name, description FROM image_aliases
-        WHERE image_id = m.id ORDER BY name)) AS aliases
+        WHERE image_id = m.id ORDER BY name)) AS aliases,
+    (SELECT json_group_array(name) FROM (SELECT p.name FROM image_profiles ip JOIN profiles p ON p.id = ip.profile_id
+        WHERE ip.image_id = m.id ORDER BY ip.position)) AS profiles
     FROM images m LEFT JOIN image_sources o ON o.image_id = m.id";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Image> {
@@ -30,11 +32,14 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Image> {
         last_used_at: row.get("last_used_at")?,
         properties: keys::json_column(row, "properties")?,
         aliases: keys::json_column(row, "aliases")?,
+        profiles: keys::json_column(row, "profiles")?,
         source: match protocol {
             Some(protocol) => Some(ImageOrigin {
                 protocol,
                 server: row.get("server")?,
                 alias: row.get("alias")?,
+                certificate: row.get("certificate")?,
+                project: row.get("origin_project")?,
             }),
             None => None,
         },
@@ -88,16 +93,23 @@ pub fn find_by_origin(
 ) -> Result<Option<Image>, DbError> {
     let project = projects::owner(tx, project, Feature::Images)?;
     let mut statement = tx.prepare_cached(&format!(
-        "{SELECT} WHERE m.project_id = ?1 AND o.protocol = ?2 AND o.server = ?3 AND o.alias = ?4 ORDER BY m.created_at DESC LIMIT 1"
+        "{SELECT} WHERE m.project_id = ?1 AND o.protocol = ?2 AND o.server = ?3 AND o.alias = ?4
+            AND o.project = ?5 ORDER BY m.created_at DESC LIMIT 1"
     ))?;
     let row = statement.query_row(
-        params![project, origin.protocol, origin.server, origin.alias],
+        params![
+            project,
+            origin.protocol,
+            origin.server,
+            origin.alias,
+            origin.project
+        ],
         from_row,
     );
     Ok(row.optional()?)
 }
 
-/// Adds an image with its properties and origin, without aliases; returns its id.
+/// Adds an image with its properties, profiles and origin, without aliases; returns its id.
 pub fn insert(tx: &Transaction<'_>, project: i64, image: &Image) -> Result<i64, DbError> {
     let project = projects::owner(tx, project, Feature::Images)?;
     tx.execute(
@@ -122,14 +134,46 @@ pub fn insert(tx: &Transaction<'_>, project: i64, image: &Image) -> Result<i64, 
     keys::replace(tx, keys::IMAGE_PROPERTIES, id, &image.properties)?;
     if let Some(origin) = &image.source {
         tx.execute(
-            "INSERT INTO image_sources (image_id, protocol, server, alias) VALUES (?1, ?2, ?3, ?4)",
-            params![id, origin.protocol, origin.server, origin.alias],
+            "INSERT INTO image_sources (image_id, protocol, server, alias, certificate, project) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                id,
+                origin.protocol,
+                origin.server,
+                origin.alias,
+                origin.certificate,
+                origin.project
+            ],
         )?;
     }
     Ok(id)
 }
 
-/// Replaces what a user may write.
+/// Replaces the profiles of an image; gives back the first that its project has not.
+pub fn replace_profiles(
+    tx: &Transaction<'_>,
+    image: i64,
+    profiles: &[String],
+) -> Result<Option<String>, DbError> {
+    tx.execute("DELETE FROM image_profiles WHERE image_id = ?1", [image])?;
+    let project: i64 = tx
+        .prepare_cached("SELECT project_id FROM images WHERE id = ?1")?
+        .query_row([image], |row| row.get(0))?;
+    let owner = projects::owner(tx, project, Feature::Profiles)?;
+    let mut statement = tx.prepare_cached(
+        "INSERT OR IGNORE INTO image_profiles (image_id, profile_id, position)
+         SELECT ?1, id, ?3 FROM profiles WHERE project_id = ?4 AND name = ?2",
+    )?;
+    for (position, name) in profiles.iter().enumerate() {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        let is_repeated = profiles.iter().filter(|other| *other == name).count() > 1;
+        if statement.execute(params![image, name, position, owner])? == 0 && !is_repeated {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Replaces what a user may write, but for profiles.
 pub fn update(tx: &Transaction<'_>, image: &Image) -> Result<(), DbError> {
     tx.execute(
         "UPDATE images SET public = ?2, auto_update = ?3, expires_at = ?4, cached = ?5 WHERE id = ?1",
@@ -142,6 +186,15 @@ pub fn update(tx: &Transaction<'_>, image: &Image) -> Result<(), DbError> {
 pub fn touch(tx: &Transaction<'_>, id: i64, now: &str) -> Result<(), DbError> {
     tx.prepare_cached("UPDATE images SET last_used_at = ?2 WHERE id = ?1")?
         .execute(params![id, now])?;
+    Ok(())
+}
+
+/// Records when an instance was last made of it, or of the one that it took the place of.
+pub fn set_last_used(tx: &Transaction<'_>, id: i64, time: Option<&str>) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE images SET last_used_at = ?2 WHERE id = ?1",
+        params![id, time],
+    )?;
     Ok(())
 }
 

@@ -90,7 +90,8 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// What anybody may ask. Handlers of images show public ones only, see [`Caller::is_trusted`].
+/// What anybody may ask. Handlers of images show public ones only, see [`Caller::is_trusted`]; uploads and operations need a
+/// secret there.
 fn is_public(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     match *method {
@@ -101,8 +102,9 @@ fn is_public(method: &Method, path: &str) -> bool {
                 | ["1.0", "images", _]
                 | ["1.0", "images", "aliases", _]
                 | ["1.0", "images", _, "export"]
+                | ["1.0", "operations", _, "wait"]
         ),
-        Method::POST => parts == ["1.0", "certificates"],
+        Method::POST => matches!(parts[..], ["1.0", "certificates" | "images"]),
         _ => false,
     }
 }

@@ -10,7 +10,7 @@ use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost};
 use super::edit::Edit;
 use super::extract::{Body, Params};
 use super::identity::{Caller, Identity};
-use super::images::check_visible;
+use super::images::visible;
 use super::render::{Reply, created, done, listing, tagged};
 use crate::app::image::{self, alias, alias_url};
 use crate::context::App;
@@ -62,7 +62,7 @@ async fn show(
 ) -> Reply {
     let view = alias::get(&app, &params.project, &name).await?;
     // What a stranger may not see is not there for them: the same words as for what is not.
-    check_visible(&app, &caller, &params.project, &view.put.target)
+    visible(&app, &caller, &params, &view.put.target)
         .await
         .map_err(|_hidden| Error::not_found("image alias", &name))?;
     let put = view.put.clone();

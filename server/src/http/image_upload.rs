@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Multipart, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, Uri, header};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rlxc_api::ImagesPost;
 
 use super::LARGEST_BODY;
 use super::extract::{Params, parse};
 use super::identity::Caller;
 use super::render::{Reply, accepted};
-use crate::app::image::{self, Draft, Incoming, Upload};
+use crate::app::image::{self, Announcement, Draft, secret};
 use crate::context::App;
 use crate::error::{Error, Result};
 use crate::keys::parse_bool;
@@ -23,23 +23,61 @@ pub(super) async fn create(
     params: Params,
     request: Request,
 ) -> Reply {
-    let who = caller.requestor.clone();
     let headers = request.headers().clone();
     let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    let incoming = if kind.starts_with("multipart/form-data") {
-        receive_parts(&app, request).await?
-    } else {
-        let mut body = request.into_body().into_data_stream();
-        let first = next(&mut body).await?.unwrap_or_default();
+    let mut announced = describe(&headers)?;
+    admit(&app, &caller, &params.project, &mut announced)?;
+    let mut body = request.into_body();
+    if !kind.starts_with("multipart/form-data") && announced.secret.is_none() {
+        let mut pieces = body.into_data_stream();
+        let first = next(&mut pieces).await?.unwrap_or_default();
         if kind != "application/octet-stream" && looks_like_json(&first) {
-            let post = parse::<ImagesPost>(&collect(first, &mut body).await?)?;
+            let post = parse::<ImagesPost>(&collect(first, &mut pieces).await?)?;
             check_source(&caller, &post)?;
-            return accepted(image::create(&app, &who, &params.project, post).await?);
+            return begin(&app, &caller, &params.project, post).await;
         }
-        receive(&app, first, &mut body).await?
+        let rest = pieces.map_err(axum::Error::into_inner);
+        body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+    }
+    let incoming = image::receive_upload(&app, &kind, body).await?;
+    accepted(
+        image::upload(
+            &app,
+            &caller.requestor,
+            &params.project,
+            incoming,
+            announced,
+        )
+        .await?,
+    )
+}
+
+async fn begin(app: &Arc<App>, caller: &Caller, project: &str, post: ImagesPost) -> Reply {
+    let source = post.source.as_ref();
+    // Somebody will send it: a secret lets it in.
+    if source.is_some_and(|source| source.mode == "push") {
+        return accepted(secret::for_upload(app, &caller.requestor, project, post).await?);
+    }
+    accepted(image::create(app, &caller.requestor, project, post).await?)
+}
+
+/// Strangers need a secret; what was said when it was made goes before what they say.
+fn admit(app: &App, caller: &Caller, project: &str, announced: &mut Announcement) -> Result<()> {
+    let Some(secret) = &announced.secret else {
+        return if caller.is_trusted() {
+            Ok(())
+        } else {
+            Err(Error::Forbidden)
+        };
     };
-    let described = describe(&headers)?;
-    accepted(image::upload(&app, &who, &params.project, incoming, described).await?)
+    let fingerprint = announced.fingerprint.as_deref().unwrap_or_default();
+    let draft = secret::admit(app, project, fingerprint, secret)?;
+    let told = std::mem::replace(&mut announced.draft, draft);
+    announced.draft.filename = told.filename;
+    for (key, value) in told.properties {
+        announced.draft.properties.entry(key).or_insert(value);
+    }
+    Ok(())
 }
 
 /// A build runs scripts of packages of whatever mirror is named, on the host: not for those who are kept to their projects.
@@ -57,15 +95,10 @@ fn check_source(caller: &Caller, post: &ImagesPost) -> Result<()> {
 type Chunks = axum::body::BodyDataStream;
 
 async fn next(body: &mut Chunks) -> Result<Option<Bytes>> {
-    match body.next().await {
-        None => Ok(None),
-        Some(Ok(data)) => Ok(Some(data)),
-        Some(Err(error)) => Err(cut_off(error)),
-    }
-}
-
-fn cut_off(error: impl Into<crate::error::Cause>) -> Error {
-    Error::failed("receive an upload", error)
+    body.next()
+        .await
+        .transpose()
+        .map_err(|error| Error::failed("receive an upload", error))
 }
 
 /// No tarball begins so; not every client says what it sends.
@@ -84,55 +117,8 @@ async fn collect(first: Bytes, body: &mut Chunks) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-async fn receive(app: &App, first: Bytes, body: &mut Chunks) -> Result<Incoming> {
-    let mut upload = Upload::begin(app)?;
-    upload.write(first).await?;
-    while let Some(data) = next(body).await? {
-        upload.write(data).await?;
-    }
-    upload.finish().await
-}
-
-/// Parts come in the order of the fingerprint: `metadata`, then `rootfs`.
-async fn receive_parts(app: &App, request: Request<Body>) -> Result<Incoming> {
-    let mut parts = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| Error::Invalid(error.body_text()))?;
-    let mut upload = Upload::begin(app)?;
-    let mut expected = ["metadata", "rootfs"].into_iter();
-    while let Some(mut part) = parts.next_field().await.map_err(cut_off)? {
-        let name = part.name().unwrap_or_default().to_owned();
-        match expected.next() {
-            Some(wanted) if wanted == name => {}
-            _ if name == "rootfs.img" => {
-                return Err(Error::Invalid(
-                    "this is an image of a virtual machine: rlxc runs containers".to_owned(),
-                ));
-            }
-            wanted => {
-                return Err(Error::Invalid(format!(
-                    "the upload has a part `{name}` where {} should be",
-                    wanted.map_or_else(|| "the end".to_owned(), |wanted| format!("`{wanted}`"))
-                )));
-            }
-        }
-        if name == "rootfs" {
-            upload.begin_root().await?;
-        }
-        while let Some(data) = part.chunk().await.map_err(cut_off)? {
-            upload.write(data).await?;
-        }
-    }
-    if expected.next().is_some() {
-        return Err(Error::Invalid(
-            "the upload needs two parts: `metadata`, then `rootfs`".to_owned(),
-        ));
-    }
-    upload.finish().await
-}
-
-/// What headers say of an upload, in either dialect, and the fingerprint that they announce.
-fn describe(headers: &HeaderMap) -> Result<(Draft, Option<String>)> {
+/// What headers say of an upload, in either dialect.
+fn describe(headers: &HeaderMap) -> Result<Announcement> {
     let find = |name: &str| {
         text(headers, &format!("x-lxd-{name}"))
             .or_else(|| text(headers, &format!("x-incus-{name}")))
@@ -143,13 +129,28 @@ fn describe(headers: &HeaderMap) -> Result<(Draft, Option<String>)> {
         public: find("public").is_some_and(|text| parse_bool(&text) == Some(true)),
         filename: find("filename").unwrap_or_default(),
         properties: pairs("properties")?.into_iter().collect(),
+        profiles: find("profiles").map(|text| names(&text)).transpose()?,
         aliases: aliases
             .filter(|(key, _)| key == "alias")
             .map(|(_, name)| (name, String::new()))
             .collect(),
         ..Draft::default()
     };
-    Ok((draft, find("fingerprint").filter(|text| !text.is_empty())))
+    let given = |name: &str| find(name).filter(|text| !text.is_empty());
+    Ok(Announcement {
+        draft,
+        fingerprint: given("fingerprint"),
+        secret: given("secret"),
+    })
+}
+
+/// `profile=a&profile=b`.
+fn names(text: &str) -> Result<Vec<String>> {
+    let pairs = decode(text)?.into_iter();
+    Ok(pairs
+        .filter(|(key, _)| key == "profile")
+        .map(|(_, name)| name)
+        .collect())
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -184,7 +185,10 @@ mod tests {
         headers.insert("X-Incus-public", "1".parse().unwrap());
         headers.insert("X-Incus-aliases", "alias=a%2Fb&alias=c".parse().unwrap());
         headers.insert("X-LXD-fingerprint", "ab".parse().unwrap());
-        let (draft, declared) = describe(&headers).unwrap();
+        headers.insert("X-LXD-profiles", "profile=p1&profile=p2".parse().unwrap());
+        let announced = describe(&headers).unwrap();
+        let draft = announced.draft;
+        assert_eq!(draft.profiles.unwrap(), ["p1", "p2"]);
         assert_eq!(draft.properties["release"], "12 x");
         assert!(draft.public);
         let names: Vec<_> = draft
@@ -193,7 +197,7 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(names, ["a/b", "c"]);
-        assert_eq!(declared.as_deref(), Some("ab"));
+        assert_eq!(announced.fingerprint.as_deref(), Some("ab"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::extract::Params;
 use super::identity::{Caller, Identity};
 use super::render::{Reply, accepted, done, listing, tagged};
 use super::{image_aliases, image_export, image_upload};
-use crate::app::image;
+use crate::app::image::{self, secret};
 use crate::context::{App, scoped};
 use crate::error::{Error, Result};
 
@@ -31,8 +31,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .route(
             "/1.0/images/{fingerprint}/export",
-            get(image_export::export),
+            get(image_export::export).post(image_export::push),
         )
+        .route("/1.0/images/{fingerprint}/secret", post(make_secret))
         .route("/1.0/images/{fingerprint}/refresh", post(refresh))
         .merge(image_aliases::routes())
 }
@@ -56,29 +57,34 @@ async fn show(
     Path(fingerprint): Path<String>,
     params: Params,
 ) -> Reply {
-    check_visible(&app, &caller, &params.project, &fingerprint).await?;
+    let fingerprint = visible(&app, &caller, &params, &fingerprint).await?;
     let view = image::get(&app, &params.project, &fingerprint).await?;
     let put = view.put.clone();
     tagged(view, &put)
 }
 
-/// Strangers see public images only. What they are not shown is not there for them, neither as part of a prefix.
-pub(super) async fn check_visible(
+/// The whole fingerprint of an image that the caller may see. Strangers see public images only, and those that they have a
+/// secret of; what they are not shown is not there for them, neither as part of a prefix.
+pub(super) async fn visible(
     app: &App,
     caller: &Caller,
-    project: &str,
+    params: &Params,
     fingerprint: &str,
-) -> Result<()> {
+) -> Result<String> {
     if caller.is_trusted() {
-        return Ok(());
+        let found = image::find(app, &params.project, fingerprint).await?;
+        return Ok(found.fingerprint);
     }
-    let all = image::list(app, project).await?;
-    let mut seen = all
-        .iter()
-        .filter(|item| item.put.public && item.fingerprint == fingerprint);
-    seen.next()
-        .map(|_| ())
-        .ok_or_else(|| Error::not_found("image", fingerprint))
+    let given = params.secret.as_deref().unwrap_or_default();
+    if secret::opens(app, &params.project, fingerprint, given) {
+        return Ok(fingerprint.to_ascii_lowercase());
+    }
+    let mut all = image::list(app, &params.project).await?;
+    all.retain(|item| item.put.public && item.fingerprint.starts_with(fingerprint));
+    match all.pop() {
+        Some(only) if all.is_empty() && !fingerprint.is_empty() => Ok(only.fingerprint),
+        _ => Err(Error::not_found("image", fingerprint)),
+    }
 }
 
 async fn change(
@@ -103,6 +109,15 @@ async fn remove(
     params: Params,
 ) -> Reply {
     accepted(image::delete(&app, &who, &params.project, &fingerprint).await?)
+}
+
+async fn make_secret(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(fingerprint): Path<String>,
+    params: Params,
+) -> Reply {
+    accepted(secret::for_download(&app, &who, &params.project, &fingerprint).await?)
 }
 
 async fn refresh(

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequest as _, Path, Request, State};
-use axum::routing::get;
-use rlxc_api::{InstancePost, InstanceStatePut, InstancesPost, InstancesPut};
+use axum::routing::{get, post};
+use rlxc_api::{
+    InstancePost, InstanceRebuildPost, InstanceSource, InstanceStatePut, InstancesPost,
+    InstancesPut,
+};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
@@ -31,6 +34,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .merge(super::backups::routes())
         .route("/{name}/state", get(state).put(change_state))
+        .route("/{name}/rebuild", post(rebuild))
         .merge(sessions::routes())
         .merge(files::routes())
         .merge(sftp::routes())
@@ -57,12 +61,31 @@ async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     })
 }
 
+/// What a source names here must be what the caller reaches; a project of another server is that one's business.
+fn check_source(caller: &Caller, source: &InstanceSource) -> Result<(), Error> {
+    if source.kind == "image" && !source.server.is_empty() {
+        return Ok(());
+    }
+    caller.check_reach(&source.project)
+}
+
+async fn rebuild(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+    Body(post): Body<InstanceRebuildPost>,
+) -> Reply {
+    check_source(&caller, &post.source)?;
+    accepted(instance::rebuild(&app, &caller.requestor, &params.project, &name, post.source).await?)
+}
+
 async fn create(State(app): Daemon, caller: Caller, params: Params, request: Request) -> Reply {
     if super::backups::is_upload(request.headers()) {
         return super::backups::import(&app, &caller.requestor, &params, request).await;
     }
     let Body(post) = Body::<InstancesPost>::from_request(request, &()).await?;
-    caller.check_reach(&post.source.project)?;
+    check_source(&caller, &post.source)?;
     accepted(instance::create(&app, &caller.requestor, &params.project, post).await?)
 }
 

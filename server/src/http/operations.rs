@@ -14,6 +14,7 @@ use rlxc_api::Operation;
 use super::extract::{Params, upgrade};
 use super::identity::{Caller, Identity, Rights};
 use super::render::{Reply, done, sync};
+use crate::app::image::secret::is_secret_of;
 use crate::context::App;
 use crate::error::Error;
 use crate::operation::Wanted;
@@ -72,7 +73,14 @@ async fn cancel(State(app): Daemon, Identity(who): Identity, Path(id): Path<Stri
     done()
 }
 
-async fn wait(State(app): Daemon, Path(id): Path<String>, params: Params) -> Reply {
+async fn wait(State(app): Daemon, caller: Caller, Path(id): Path<String>, params: Params) -> Reply {
+    if !caller.is_trusted() {
+        let given = params.secret.as_deref().unwrap_or_default();
+        let live = app.operations.live(&id).ok_or(Error::Forbidden)?;
+        if !is_secret_of(&live.view(), given) {
+            return Err(Error::Forbidden.into());
+        }
+    }
     let limit = params
         .timeout
         .and_then(|seconds| u64::try_from(seconds).ok())

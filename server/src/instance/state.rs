@@ -43,6 +43,8 @@ pub enum Verb {
     Snapshot,
     /// Go back to a snapshot.
     Restore,
+    /// Make the root anew.
+    Rebuild,
     /// Read the whole root: copy, publish, export.
     Copy,
     /// Read or write files of a stopped instance.
@@ -62,6 +64,7 @@ impl Verb {
             Self::Update => "update",
             Self::Snapshot => "snapshot",
             Self::Restore => "restore",
+            Self::Rebuild => "rebuild",
             Self::Copy => "copy",
             Self::Files => "file access",
         }
@@ -118,10 +121,18 @@ pub fn next(state: State, verb: Verb) -> Result<StatusCode, Refusal> {
         (State::Frozen, Verb::Freeze) => Err(Refusal::Already(State::Frozen.text())),
         (State::Frozen, Verb::Unfreeze) => Ok(StatusCode::Thawed),
         (State::Running, Verb::Unfreeze) => Err(Refusal::Already(State::Running.text())),
-        (State::Running | State::Frozen, Verb::Delete) => Err(Refusal::Running(state.text())),
+        (State::Running | State::Frozen, Verb::Delete | Verb::Rebuild) => {
+            Err(Refusal::Running(state.text()))
+        }
         (
             _,
-            Verb::Delete | Verb::Update | Verb::Snapshot | Verb::Restore | Verb::Copy | Verb::Files,
+            Verb::Delete
+            | Verb::Update
+            | Verb::Snapshot
+            | Verb::Restore
+            | Verb::Rebuild
+            | Verb::Copy
+            | Verb::Files,
         ) => Ok(state.status()),
     }
 }

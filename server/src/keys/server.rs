@@ -2,6 +2,7 @@
 
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
+use crate::simplestreams::architecture;
 use crate::trust;
 
 /// Keys of the server.
@@ -53,8 +54,11 @@ const CORE: &[Key] = &[
 #[rustfmt::skip]
 const IMAGES: &[Key] = &[
     Key::new("images.auto_update_cached", Kind::Bool, "Whether images that a launch brought here are kept up to date").or("true").live(),
+    Key::new("images.auto_update_interval", kind::COUNT, "Hours between two looks for newer images; 0 for never").or("6").live(),
     Key::new("images.build.mirror", Kind::Text, "URL of the mirror that images are built from").or("the distribution's").live(),
     Key::new("images.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz"), "How published images are compressed").or("zstd").live(),
+    Key::new("images.default_architecture", Kind::Form(is_architecture, "an architecture such as x86_64 or aarch64"), "Which images are meant where their name does not say").or("the host's").live(),
+    Key::new("images.remote_cache_expiry", kind::COUNT, "Days after which an image that a launch brought here goes if nobody used it; 0 for never").or("10").live(),
 ];
 
 #[rustfmt::skip]
@@ -71,6 +75,10 @@ const HEADER: Kind = Kind::Form(
 
 fn is_listening(text: &str) -> bool {
     trust::parse_addresses(text).is_ok()
+}
+
+fn is_architecture(text: &str) -> bool {
+    architecture::debian_name(text).is_some()
 }
 
 /// A level may follow.

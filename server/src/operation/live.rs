@@ -145,6 +145,16 @@ impl Handle {
         receiver
     }
 
+    /// Uses the secret of an operation without websockets up, which ends the wait for it; tells whether it was still good.
+    pub fn use_secret(&self, secret: &str) -> bool {
+        self.sockets().remove(secret).is_some()
+    }
+
+    /// Whether the place that `secret` opens is still to be taken.
+    pub fn awaits_socket(&self, secret: &str) -> bool {
+        self.sockets().contains_key(secret)
+    }
+
     /// Takes the place that `secret` opens; each opens once.
     pub fn claim_socket(&self, secret: &str) -> Result<oneshot::Sender<WebSocket>> {
         if !self.inner.is_websocket {

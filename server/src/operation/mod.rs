@@ -301,6 +301,13 @@ impl Operations {
         self.lock().get(id).cloned()
     }
 
+    /// A live operation of which something is true.
+    pub fn find_live(&self, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
+        // Not under the lock: what is asked of an operation may take locks of its own.
+        let live: Vec<Handle> = self.lock().values().cloned().collect();
+        live.into_iter().find(fits)
+    }
+
     /// Operations, the oldest first. Those that are over come from their rows, in one query.
     pub async fn list(&self, wanted: Wanted) -> Result<Vec<Operation>> {
         let of_project = |project: &str| {

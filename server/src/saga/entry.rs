@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use rlxc_storage::{PoolSpec, SnapshotId, VolumeKind, VolumeRef};
+use rlxc_storage::{PoolSpec, SnapshotId, Source, VolumeKind, VolumeRef};
+use rlxc_sys::chain::chain;
 
 use crate::context::{App, blocking};
 use crate::db;
@@ -108,6 +109,15 @@ pub enum JournalEntry {
         /// The snapshot's id.
         snapshot: i64,
     },
+    /// A root volume that is made anew, of an image or empty. What was there is gone: undone, it is done.
+    Rebuild {
+        /// The pool's name.
+        pool: String,
+        /// The instance's id.
+        instance: i64,
+        /// The image's fingerprint.
+        image: Option<String>,
+    },
     /// The bridge, rules and DHCP server of a network.
     Network {
         /// Its name.
@@ -164,6 +174,11 @@ impl JournalEntry {
                 volume,
                 snapshot,
             } => finish_restore(app, pool, custom_volume(*volume), *snapshot).await,
+            Self::Rebuild {
+                pool,
+                instance,
+                image,
+            } => finish_rebuild(app, pool, *instance, image.as_deref()).await,
             Self::Network { name } => crate::app::network::undo_create(app, name).await,
             Self::Devices(live) => crate::app::instance::undo_devices(app, live).await,
         }
@@ -189,6 +204,7 @@ impl JournalEntry {
             | Self::Backups { .. }
             | Self::Frozen { .. }
             | Self::Restore { .. }
+            | Self::Rebuild { .. }
             | Self::Devices(_)
             | Self::CustomVolume { .. }
             | Self::CustomSnapshot { .. }
@@ -202,6 +218,7 @@ impl JournalEntry {
             // The instance may have run, or been frozen or changed by its user, since then.
             Self::Restore { .. }
             | Self::CustomRestore { .. }
+            | Self::Rebuild { .. }
             | Self::Frozen { .. }
             | Self::Devices(_) => false,
             Self::Instance { .. }
@@ -264,6 +281,34 @@ async fn undo_custom_snapshot(app: &App, pool: &str, volume: i64, id: i64) -> Re
     app.db
         .note::<_, Error, _>(move |tx| Ok(db::volumes::delete_snapshot(tx, id)?))
         .await
+}
+
+/// Makes the root volume of an instance anew.
+pub async fn rebuild_volume(app: &App, pool: &str, instance: i64, source: Source) -> Result<()> {
+    let driver = app.pools.get(pool)?;
+    let volume = instance_volume(instance);
+    blocking(move || {
+        driver.delete_volume(volume)?;
+        driver.create_volume(volume, &source)
+    })
+    .await
+    .map_err(|error| Error::failed(format!("rebuild the root of instance {instance}"), error))
+}
+
+/// An instance without a root could not even be deleted by its user: if there is no room for the image, or no image any
+/// more, it gets an empty one.
+async fn finish_rebuild(app: &App, pool: &str, instance: i64, image: Option<&str>) -> Result<()> {
+    if let Some(image) = image {
+        let source = Source::Image(image.to_owned());
+        match rebuild_volume(app, pool, instance, source).await {
+            Ok(()) => {
+                crate::app::instance::limit_again(app, instance).await;
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(instance, error = %chain(&error), "the root stays empty"),
+        }
+    }
+    rebuild_volume(app, pool, instance, Source::Empty).await
 }
 
 async fn undo_instance(app: &App, id: i64) -> Result<()> {

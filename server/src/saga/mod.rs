@@ -10,7 +10,9 @@ mod tests;
 
 use rlxc_sys::chain::chain;
 
-pub use entry::{JournalEntry, custom_volume, hidden_snapshot, instance_volume, snapshot_id};
+pub use entry::{
+    JournalEntry, custom_volume, hidden_snapshot, instance_volume, rebuild_volume, snapshot_id,
+};
 
 use crate::context::App;
 use crate::db;

@@ -245,6 +245,30 @@ async fn restore_a_snapshot() {
     assert!(steps.contains(&"restore snapshot"), "{steps:?}");
 }
 
+/// Past the decision there is no way back: what failed at first was done at the second try.
+#[tokio::test]
+async fn rebuild_an_instance() {
+    let prepare = || async {
+        let daemon = with_image_on_pool().await;
+        daemon.ok(Method::POST, "/1.0/instances", empty("c2")).await;
+        daemon
+    };
+    let url = "/1.0/instances/c2/rebuild";
+    let body = json!({"source": {"type": "image", "fingerprint": image().1}});
+    let after = prepare().await;
+    after.ok(Method::POST, url, body.clone()).await;
+    let test = EveryStep {
+        prepare,
+        request: Call::new(Method::POST, url, body),
+        fallback: Some(after.world().await),
+    };
+    let steps = test.run().await;
+    assert!(
+        steps.contains(&"delete volume") && steps.contains(&"create volume"),
+        "{steps:?}"
+    );
+}
+
 #[tokio::test]
 async fn snapshot_a_running_instance() {
     let prepare = || async {

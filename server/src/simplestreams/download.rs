@@ -11,8 +11,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::catalogue::RemoteFile;
 use super::error::SimplestreamsError;
-use super::http::{HttpClient, next_chunk};
-use super::url::Url;
+use crate::web::{HttpClient, Url, WebError, next_chunk};
 
 /// How often a file is asked for again after it broke off; reset by each attempt that brought something.
 const FRUITLESS_ATTEMPTS: u32 = 3;
@@ -104,8 +103,8 @@ impl Download<'_> {
                 .get(self.url, received.count)
                 .await
                 .map_err(|error| match error {
-                    SimplestreamsError::Unreachable { .. } => Broken::Again(error),
-                    other => Broken::Never(other),
+                    WebError::Unreachable { .. } => Broken::Again(error.into()),
+                    other => Broken::Never(other.into()),
                 })?;
         if response.status() == StatusCode::OK && received.count > 0 {
             // It doesn't do ranges: from the start again.
@@ -180,10 +179,8 @@ impl Download<'_> {
     }
 
     fn lost(&self, source: io::Error) -> SimplestreamsError {
-        SimplestreamsError::Unreachable {
-            server: self.url.authority(),
-            source,
-        }
+        let server = self.url.authority();
+        WebError::Unreachable { server, source }.into()
     }
 
     fn write_error(&self, source: io::Error) -> SimplestreamsError {

@@ -3,34 +3,14 @@
 
 use std::path::PathBuf;
 
+use crate::web::WebError;
+
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum SimplestreamsError {
-    /// The URL of the server can't be one.
-    #[error("`{url}` is not the address of an image server: {reason}")]
-    BadUrl {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// No connection, no answer, or none within the time limits.
-    #[error("image server `{server}` can't be reached")]
-    Unreachable {
-        /// Host and port.
-        server: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It answered with an error, or it is no image server.
-    #[error("image server answered `{status}` for `{url}`")]
-    Refused {
-        /// What was asked for.
-        url: String,
-        /// The status line.
-        status: String,
-    },
+    /// There is no such server, or no answer that could be used.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// Its index can't be understood.
     #[error("`{url}` is not an index of images")]
     BadIndex {

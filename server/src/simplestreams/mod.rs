@@ -6,13 +6,9 @@
 
 pub mod architecture;
 pub mod catalogue;
-mod connect;
 mod download;
 mod error;
-mod http;
-mod proxy;
 mod resolve;
-mod url;
 
 use std::path::{Path, PathBuf};
 
@@ -21,11 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use catalogue::{Catalogue, Index};
 use download::Download;
-use http::HttpClient;
-use url::Url;
+
+use crate::web::{HttpClient, Proof, ProxySettings, Url, WebError};
 
 pub use error::SimplestreamsError;
-pub use proxy::ProxySettings;
 pub use resolve::{RemoteImage, distance, find_image, list_images};
 
 const INDEX: &str = "streams/v1/index.json";
@@ -63,7 +58,10 @@ impl ImageServer {
     /// A server by its root, `https://images.linuxcontainers.org`; nothing is asked yet.
     pub fn new(url: &str, proxies: ProxySettings) -> Result<Self, SimplestreamsError> {
         let base = Url::parse(url)?;
-        let http = HttpClient::new(proxies).map_err(|source| http::unreachable(&base, source))?;
+        let http = HttpClient::new(proxies, &Proof::Authorities).map_err(|source| {
+            let server = base.authority();
+            WebError::Unreachable { server, source }
+        })?;
         Ok(Self { base, http })
     }
 
@@ -79,8 +77,13 @@ impl ImageServer {
     }
 
     /// The newest image of that name: an alias, an alias and an architecture, or the beginning of a fingerprint.
-    pub async fn find(&self, name: &str) -> Result<RemoteImage, SimplestreamsError> {
-        find_image(&self.fetch_catalogue().await?, name, architecture::native())
+    /// `architecture` is meant where the name does not say.
+    pub async fn find(
+        &self,
+        name: &str,
+        architecture: &str,
+    ) -> Result<RemoteImage, SimplestreamsError> {
+        find_image(&self.fetch_catalogue().await?, name, architecture)
     }
 
     /// Downloads both files into `directory` and checks them. What was written is deleted when it fails.

@@ -199,7 +199,7 @@ async fn fetch(
     let (server, address) = Server::start(manner).await;
     let directory = tempfile::tempdir().unwrap();
     let remote = ImageServer::new(&format!("http://{address}/"), ProxySettings::default()).unwrap();
-    let result = match remote.find("debian/12").await {
+    let result = match remote.find("debian/12", architecture::native()).await {
         Ok(image) => {
             remote
                 .download(&image, directory.path(), |_| {}, CancellationToken::new())
@@ -242,7 +242,7 @@ async fn follows_redirects_but_not_for_ever() {
     fetch(Manner::Redirects).await.1.unwrap();
     let error = fetch(Manner::Loops).await.1.unwrap_err();
     assert!(
-        matches!(&error, SimplestreamsError::Refused { status, .. } if status == "too many redirects"),
+        matches!(&error, SimplestreamsError::Web(WebError::Refused { status, .. }) if status == "too many redirects"),
         "{error}"
     );
 }
@@ -293,7 +293,10 @@ async fn a_wrong_fingerprint_is_refused_though_both_files_are_right() {
     let (_, address) = Server::start(Manner::Honest).await;
     let directory = tempfile::tempdir().unwrap();
     let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
-    let mut image = remote.find("debian/bookworm").await.unwrap();
+    let mut image = remote
+        .find("debian/bookworm", architecture::native())
+        .await
+        .unwrap();
     image.files.fingerprint = "0".repeat(64);
     let result = remote
         .download(&image, directory.path(), |_| {}, CancellationToken::new())
@@ -304,21 +307,30 @@ async fn a_wrong_fingerprint_is_refused_though_both_files_are_right() {
 #[tokio::test]
 async fn tells_unreachable_from_missing_from_nonsense() {
     let nowhere = ImageServer::new("http://127.0.0.1:9", ProxySettings::default()).unwrap();
-    let error = nowhere.find("debian/12").await.unwrap_err();
+    let error = nowhere
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap_err();
     assert!(
-        matches!(error, SimplestreamsError::Unreachable { .. }),
+        matches!(error, SimplestreamsError::Web(WebError::Unreachable { .. })),
         "{error:?}"
     );
     let unknown =
         ImageServer::new("https://no-such-host.invalid", ProxySettings::default()).unwrap();
-    let error = unknown.find("debian/12").await.unwrap_err();
+    let error = unknown
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap_err();
     assert!(
-        matches!(error, SimplestreamsError::Unreachable { .. }),
+        matches!(error, SimplestreamsError::Web(WebError::Unreachable { .. })),
         "{error:?}"
     );
     let (_, address) = Server::start(Manner::Honest).await;
     let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
-    let error = remote.find("debian/21").await.unwrap_err();
+    let error = remote
+        .find("debian/21", architecture::native())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, SimplestreamsError::NotFound { nearest, .. } if nearest[0] == "debian/12"),
         "{error:?}"
@@ -328,9 +340,12 @@ async fn tells_unreachable_from_missing_from_nonsense() {
         ProxySettings::default(),
     )
     .unwrap();
-    let error = elsewhere.find("debian/12").await.unwrap_err();
+    let error = elsewhere
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap_err();
     assert!(
-        matches!(error, SimplestreamsError::Refused { .. }),
+        matches!(error, SimplestreamsError::Web(WebError::Refused { .. })),
         "{error:?}"
     );
 }
@@ -343,7 +358,10 @@ async fn a_proxy_is_asked_with_the_whole_address() {
         ..ProxySettings::default()
     };
     let remote = ImageServer::new("http://images.invalid", proxies).unwrap();
-    remote.find("debian/12").await.unwrap();
+    remote
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap();
     let seen = server.seen.lock().unwrap();
     assert!(
         seen[0].starts_with("http://images.invalid/streams/v1/index.json"),
@@ -356,7 +374,10 @@ async fn cancelling_leaves_nothing() {
     let (_, address) = Server::start(Manner::Honest).await;
     let directory = tempfile::tempdir().unwrap();
     let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
-    let image = remote.find("debian/12").await.unwrap();
+    let image = remote
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap();
     let cancel = CancellationToken::new();
     let stop = |progress: DownloadProgress| {
         if progress.done > 100_000 {

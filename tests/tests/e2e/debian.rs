@@ -108,7 +108,14 @@ fn assert_reboots_from_inside(cli: Cli<'_>) {
 
 /// Where the image takes its packages from.
 fn archive(cli: Cli<'_>) -> String {
-    let sources = cli.exec("dev1", &["sh", "-c", "cat /etc/apt/sources.list* /etc/apt/sources.list.d/* 2>/dev/null || true"]);
+    let sources = cli.exec(
+        "dev1",
+        &[
+            "sh",
+            "-c",
+            "cat /etc/apt/sources.list* /etc/apt/sources.list.d/* 2>/dev/null || true",
+        ],
+    );
     let host = sources
         .split_once("://")
         .and_then(|(_, rest)| rest.split(['/', ' ', '\n']).next());

@@ -12,6 +12,7 @@ mod files;
 mod firewall;
 mod guest_api;
 mod hostile_image;
+mod image_copy;
 mod images;
 mod kept;
 mod lifecycle;

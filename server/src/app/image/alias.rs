@@ -166,10 +166,15 @@ pub(super) async fn claim(app: &App, project: &str, image: &Image, draft: &Draft
         image.clone(),
         draft.aliases.clone(),
     );
-    if aliases.is_empty() && image.cached == draft.cached {
+    let before = image.clone();
+    image.cached &= draft.cached;
+    if !draft.cached {
+        image.public |= draft.public;
+        image.auto_update |= draft.auto_update && image.source.is_some();
+    }
+    if aliases.is_empty() && image == before {
         return Ok(());
     }
-    image.cached &= draft.cached;
     app.db
         .write(move |tx| {
             images::update(tx, &image)?;

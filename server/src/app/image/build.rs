@@ -80,6 +80,8 @@ impl Order {
             protocol: PROTOCOL.to_owned(),
             server: self.request.mirror.clone().unwrap_or_default(),
             alias,
+            certificate: String::new(),
+            project: String::new(),
         }
     }
 }

@@ -20,18 +20,31 @@ use crate::operation::{Class, Handle, OperationSpec};
 #[derive(Debug)]
 enum Source {
     Server(fetch::Wanted),
+    Address(fetch::Address),
     Build(Box<build::Order>),
     Publish(publish::Order),
 }
 
-/// Begins to take an upload into the store. `declared` is the fingerprint that the uploader expects.
+/// What an upload says of itself.
+#[derive(Debug, Default)]
+pub struct Announcement {
+    /// Beyond the files.
+    pub draft: Draft,
+    /// The fingerprint that the uploader expects.
+    pub fingerprint: Option<String>,
+    /// What let it in, where that was not the uploader's certificate; it opens the operation too.
+    pub secret: Option<String>,
+}
+
+/// Begins to take an upload into the store.
 pub async fn upload(
     app: &Arc<App>,
     who: &Requestor,
     project: &str,
     incoming: Incoming,
-    (draft, declared): (Draft, Option<String>),
+    announced: Announcement,
 ) -> Result<Operation> {
+    let (draft, declared) = (announced.draft, announced.fingerprint);
     let found = incoming.fingerprint();
     if let Some(declared) = declared.filter(|declared| !declared.eq_ignore_ascii_case(found)) {
         return Err(Error::Invalid(format!(
@@ -40,7 +53,10 @@ pub async fn upload(
     }
     refuse_known(app, project, found).await?;
     check_aliases(app, project, &draft).await?;
-    let spec = spec("Importing image", project, who);
+    let mut spec = spec("Importing image", project, who);
+    if let Some(secret) = announced.secret {
+        spec.metadata.insert("secret".to_owned(), secret.into());
+    }
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| async move {
         operation.set("create_image_progress", "Looking through the image");
@@ -60,11 +76,11 @@ pub async fn create(
     let draft = draft(&post);
     let source = parse(&post)?;
     let what = match source {
-        Source::Server(_) => "Downloading image",
+        Source::Server(_) | Source::Address(_) => "Downloading image",
         Source::Build(_) => "Building image",
         Source::Publish(_) => "Publishing instance",
     };
-    if matches!(source, Source::Publish(_)) {
+    if matches!(source, Source::Publish(_) | Source::Address(_)) {
         check_aliases(app, project, &draft).await?;
     }
     let spec = spec(what, project, who).cancellable();
@@ -72,6 +88,7 @@ pub async fn create(
     Ok(app.operations.spawn(spec, move |operation| async move {
         let made = match source {
             Source::Server(wanted) => fetch::copy(&app2, &operation, &wanted, draft).await?,
+            Source::Address(address) => Made::new(address.fetch(&app2, &operation, draft).await?),
             Source::Build(order) => build::build(&app2, &operation, &order, draft).await?,
             Source::Publish(order) => {
                 Made::new(publish::publish(&app2, &operation, &order, draft).await?)
@@ -141,7 +158,7 @@ pub(super) fn outcome(image: &Image) -> BTreeMap<String, Value> {
     ])
 }
 
-fn draft(post: &ImagesPost) -> Draft {
+pub(super) fn draft(post: &ImagesPost) -> Draft {
     let put = &post.put;
     Draft {
         filename: post.filename.clone(),
@@ -149,6 +166,7 @@ fn draft(post: &ImagesPost) -> Draft {
         auto_update: put.auto_update,
         expires_at: (!put.expires_at.is_none()).then(|| put.expires_at.0.clone()),
         properties: put.properties.clone(),
+        profiles: put.profiles.clone(),
         aliases: post
             .aliases
             .iter()
@@ -164,19 +182,20 @@ fn parse(post: &ImagesPost) -> Result<Source> {
         .try_for_each(|alias| check_name(&alias.name))?;
     let Some(source) = &post.source else {
         return Err(Error::Invalid(
-            "the request names no source: type is image, build, instance or snapshot, \
+            "the request names no source: type is image, url, build, instance or snapshot, \
              or the body is the image itself"
                 .to_owned(),
         ));
     };
     match source.kind.as_str() {
         "image" => fetch::Wanted::parse(source).map(Source::Server),
+        "url" => fetch::Address::parse(source).map(Source::Address),
         "build" => build::Order::parse(source).map(Box::new).map(Source::Build),
         "instance" | "container" | "snapshot" => {
             publish::Order::parse(source, &post.compression_algorithm).map(Source::Publish)
         }
         other => Err(Error::Invalid(format!(
-            "images can't be made of a source of type `{other}` here: there are image, build, instance and snapshot"
+            "images can't be made of a source of type `{other}` here: there are image, url, build, instance and snapshot"
         ))),
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::places::Places;
 
 /// The files of an image in the store: the unified tarball, or metadata and root file system.
-pub fn files(places: &Places, fingerprint: &str, split: bool) -> ImageFiles {
+pub(super) fn files(places: &Places, fingerprint: &str, split: bool) -> ImageFiles {
     let meta = places.images().join(fingerprint);
     ImageFiles {
         rootfs: split.then(|| rootfs(&meta)),

@@ -49,6 +49,8 @@ pub struct Draft {
     pub properties: Config,
     /// Names and descriptions.
     pub aliases: Vec<(String, String)>,
+    /// Of instances that name none; `default` unless set.
+    pub profiles: Option<Vec<String>>,
     /// Whether aliases that are there already move to it.
     pub take_aliases: bool,
     /// Where it came from.
@@ -140,6 +142,10 @@ fn describe(
         last_used_at: None,
         properties,
         aliases: draft.aliases.clone(),
+        profiles: draft
+            .profiles
+            .clone()
+            .unwrap_or_else(|| vec!["default".to_owned()]),
         source: draft.origin.clone(),
     })
 }
@@ -192,6 +198,12 @@ fn insert(
             error.into()
         }
     })?;
+    if let Some(missing) = images::replace_profiles(tx, image.id, &image.profiles)?
+        // A project may be without profiles of its own.
+        && draft.profiles.is_some()
+    {
+        return Err(Error::not_found("profile", missing));
+    }
     for (name, description) in &draft.aliases {
         if draft.take_aliases {
             images::point_alias(tx, project, image.id, name, description)?;

@@ -92,7 +92,7 @@ enum Piece {
 
 /// An upload under way: a thread writes and hashes what arrives.
 #[derive(Debug)]
-pub struct Upload {
+pub(super) struct Upload {
     pieces: mpsc::Sender<Piece>,
     writer: JoinHandle<Result<(String, u64), FileError>>,
     scratch: Scratch,
@@ -101,7 +101,7 @@ pub struct Upload {
 
 impl Upload {
     /// Begins with the unified tarball, or the metadata of a split image.
-    pub fn begin(app: &App) -> Result<Self> {
+    pub(super) fn begin(app: &App) -> Result<Self> {
         let scratch = Scratch::create(app)?;
         let paths = [scratch.path.join("metadata"), scratch.path.join("rootfs")];
         let (pieces, queue) = mpsc::channel(CHUNKS_AHEAD);
@@ -115,12 +115,12 @@ impl Upload {
     }
 
     /// Takes what arrived; waits for the disk.
-    pub async fn write(&mut self, data: Bytes) -> Result<()> {
+    pub(super) async fn write(&mut self, data: Bytes) -> Result<()> {
         self.send(Piece::Data(data)).await
     }
 
     /// What follows is the root of a split image.
-    pub async fn begin_root(&mut self) -> Result<()> {
+    pub(super) async fn begin_root(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.split, true) {
             return Err(Error::Invalid(
                 "the upload has more than one part `rootfs`".to_owned(),
@@ -142,7 +142,7 @@ impl Upload {
     }
 
     /// Everything arrived.
-    pub async fn finish(self) -> Result<Incoming> {
+    pub(super) async fn finish(self) -> Result<Incoming> {
         drop(self.pieces);
         let written = self.writer.await.map_err(Error::internal)?;
         let (fingerprint, size) =

@@ -14,19 +14,27 @@ mod files;
 mod import;
 mod incoming;
 mod on_pool;
+mod outgoing;
 mod publish;
+mod push;
+mod receive;
 mod refresh;
 mod resolve;
+pub mod secret;
+pub mod upkeep;
 mod view;
 
-pub use create::{create, upload};
+pub use create::{Announcement, create, upload};
 pub use delete::{delete, sweep_pools};
 pub use fetch::Checks;
-pub use files::{files, remove_files_unless_known};
+pub use files::remove_files_unless_known;
 pub use import::Draft;
-pub use incoming::{Incoming, Upload};
+pub use incoming::Incoming;
 pub use on_pool::ensure_on_pool;
+pub use outgoing::{Outgoing, open};
 pub use publish::parse_compression;
+pub use push::push;
+pub use receive::receive_upload;
 pub use refresh::refresh;
 pub use resolve::{find, resolve};
 pub use view::{get, list, list_all, update};
@@ -37,6 +45,7 @@ use rlxc_api::Requestor;
 
 use crate::context::App;
 use crate::events::Lifecycle;
+use crate::peer::escape;
 
 /// The URL of an image.
 pub fn url(fingerprint: &str) -> String {
@@ -45,17 +54,7 @@ pub fn url(fingerprint: &str) -> String {
 
 /// The URL of an alias; `/` in it is escaped.
 pub fn alias_url(name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut url = "/1.0/images/aliases/".to_owned();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            // Writing to a string can't fail.
-            let _ok = write!(url, "%{byte:02X}");
-        }
-    }
-    url
+    format!("/1.0/images/aliases/{}", escape(name))
 }
 
 fn event(app: &App, action: &str, project: &str, fingerprint: &str, who: Option<Requestor>) {

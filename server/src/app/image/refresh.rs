@@ -10,6 +10,7 @@ use super::delete::delete_now;
 use super::import::Draft;
 use super::{build, event, fetch, resolve::find, url};
 use crate::context::App;
+use crate::db::{images, pools};
 use crate::error::{Error, Result};
 use crate::model::Image;
 use crate::operation::{Handle, OperationSpec};
@@ -37,6 +38,7 @@ pub async fn refresh(
         let refreshed = made.image.fingerprint != image.fingerprint;
         if refreshed {
             created(&app2, &operation, who.clone(), &made.image);
+            take_over(&app2, &operation, &image, &made.image).await?;
             delete_now(&app2, operation.id(), &image).await?;
             let project = operation.project();
             event(
@@ -52,6 +54,20 @@ pub async fn refresh(
             ("fingerprint".to_owned(), made.image.fingerprint.into()),
         ]))
     }))
+}
+
+/// What was known and made of the old one: when it was used, and that it lies unpacked on pools.
+async fn take_over(app: &App, operation: &Handle, old: &Image, new: &Image) -> Result<()> {
+    for pool in app.db.read(pools::list).await? {
+        let driver = app.pools.get(&pool.name);
+        if driver.is_ok_and(|driver| driver.has_image(&old.fingerprint)) {
+            super::ensure_on_pool(app, &pool.name, new, operation).await?;
+        }
+    }
+    let (id, used) = (new.id, old.last_used_at.clone());
+    let note = move |tx: &rusqlite::Transaction<'_>| images::set_last_used(tx, id, used.as_deref());
+    app.db.post(note);
+    Ok(())
 }
 
 enum Source {
@@ -79,6 +95,7 @@ impl Source {
             auto_update: old.auto_update,
             cached: old.cached,
             aliases: old.aliases.clone(),
+            profiles: Some(old.profiles.clone()),
             ..Draft::default()
         };
         match self {

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod instances;
+mod upkeep;
 
 use std::io::Write as _;
 
@@ -227,7 +228,7 @@ async fn a_row_that_is_refused_takes_the_files_along() {
     let fingerprint = upload(&daemon, image("a")).await;
     let alias = json!({"name": "taken", "target": fingerprint});
     daemon.ok(Method::POST, "/1.0/images/aliases", alias).await;
-    let mut incoming = super::Upload::begin(&daemon.app).unwrap();
+    let mut incoming = super::incoming::Upload::begin(&daemon.app).unwrap();
     incoming.write(image("b").into()).await.unwrap();
     let incoming = incoming.finish().await.unwrap();
     let draft = super::Draft {
@@ -367,8 +368,8 @@ async fn sources_that_make_no_sense_are_refused_at_once() {
         (json!({"source": {"type": "oracle"}}), "`oracle`"),
         (json!({"source": {"type": "image"}}), "names no server"),
         (
-            json!({"source": {"type": "image", "server": "https://x", "protocol": "lxd", "alias": "a"}}),
-            "simplestreams is possible",
+            json!({"source": {"type": "image", "server": "https://x", "protocol": "oci", "alias": "a"}}),
+            "simplestreams, lxd and incus",
         ),
         (
             json!({"source": {"type": "build", "distribution": "debian", "release": "99"}}),

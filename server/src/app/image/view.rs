@@ -48,7 +48,7 @@ fn render(project: &str, image: Image) -> View {
             properties: image.properties,
             public: image.public,
             expires_at: time(image.expires_at),
-            profiles: vec!["default".to_owned()],
+            profiles: Some(image.profiles),
         },
         aliases: aliases
             .map(|(name, description)| ImageAlias { name, description })
@@ -62,8 +62,8 @@ fn render(project: &str, image: Image) -> View {
             alias: origin.alias,
             protocol: origin.protocol,
             server: origin.server,
+            certificate: origin.certificate,
             image_type: "container".to_owned(),
-            ..ImageSource::default()
         }),
         kind: "container".to_owned(),
         created_at: Timestamp(image.created_at),
@@ -89,7 +89,16 @@ pub async fn update(
     image.properties.retain(|_, value| !value.is_empty());
     let name = image.fingerprint.clone();
     app.db
-        .write(move |tx| images::update(tx, &image).map_err(Error::from))
+        .write(move |tx| {
+            images::update(tx, &image)?;
+            let Some(profiles) = put.profiles else {
+                return Ok(());
+            };
+            match images::replace_profiles(tx, image.id, &profiles)? {
+                Some(missing) => Err(Error::not_found("profile", missing)),
+                None => Ok(()),
+            }
+        })
         .await?;
     event(app, "image-updated", project, &name, Some(who.clone()));
     Ok(())

@@ -19,7 +19,7 @@ use crate::db::{self, Durability, instances, profiles, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
 use crate::keys;
-use crate::model::{Image, Instance};
+use crate::model::{Image, Instance, Profile};
 use crate::operation::{Class, Handle, OperationSpec};
 use crate::plan::{expand, idmap, nic};
 use crate::saga::{self, JournalEntry, Saga, instance_volume};
@@ -264,13 +264,7 @@ async fn record(
         .db
         .note(move |tx| {
             let known = profiles::list(tx, project)?;
-            if let Some(missing) = explicit
-                .iter()
-                .flatten()
-                .find(|name| !known.iter().any(|profile| profile.name == **name))
-            {
-                return Err(Error::not_found("profile", missing));
-            }
+            settle_profiles(&mut instance, &known, explicit.as_deref())?;
             let expanded = expand::expand(&instance, &known);
             let pool = find_pool(tx, &instance.name, &expanded)?;
             volume::check_devices(tx, &instance.project, &expanded.devices)?;
@@ -304,13 +298,30 @@ async fn record(
                 .into_iter()
                 .map(|entry| Ok((saga::append(tx, &operation, &entry)?, entry)))
                 .collect::<Result<Vec<_>>>()?;
-            Ok((instance, quota::size(&expanded)?, entries))
+            Ok::<_, Error>((instance, quota::size(&expanded)?, entries))
         })
         .await?;
     for (id, entry) in entries {
         saga.recorded(id, entry);
     }
     Ok((instance, size))
+}
+
+/// Profiles that a request names must be there; those of an image may be of a project whose profiles are others.
+fn settle_profiles(
+    instance: &mut Instance,
+    known: &[Profile],
+    explicit: Option<&[String]>,
+) -> Result<()> {
+    let is_known = |name: &&String| known.iter().any(|profile| profile.name == **name);
+    let mut named = explicit.into_iter().flatten();
+    if let Some(missing) = named.find(|name| !is_known(name)) {
+        return Err(Error::not_found("profile", missing));
+    }
+    if explicit.is_none() && !instance.profiles.iter().all(|name| is_known(&name)) {
+        instance.profiles = vec!["default".to_owned()];
+    }
+    Ok(())
 }
 
 fn no_ids() -> Error {
@@ -338,6 +349,9 @@ fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
                 .iter()
                 .map(|(key, value)| (format!("image.{key}"), value.clone()));
             instance.config.extend(properties);
+            if put.profiles.is_none() {
+                instance.profiles.clone_from(&image.profiles);
+            }
         }
         Origin::Empty => std::env::consts::ARCH.clone_into(&mut instance.architecture),
         Origin::Copy(copy) => copy.inherit(&mut instance, put),

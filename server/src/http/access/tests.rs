@@ -15,6 +15,7 @@ use crate::testing::TestDaemon;
 use crate::trust::{ClientCertificate, Kind, ServerCertificate, Trusted};
 
 mod projects;
+mod secrets;
 
 /// All paths of all routers, with something in place of each variable.
 fn paths() -> BTreeSet<String> {

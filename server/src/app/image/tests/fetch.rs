@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
 use bytes::Bytes;
@@ -18,41 +19,68 @@ use crate::simplestreams::architecture;
 use crate::testing::TestDaemon;
 
 /// A server with one image, `test/1`, until it is told to go.
-struct ImageServer {
+pub(super) struct ImageServer {
     url: String,
-    fingerprint: String,
+    pub(super) fingerprint: String,
+    files: Shared,
+    asked: Arc<AtomicUsize>,
     end: CancellationToken,
 }
 
+type Shared = Arc<Mutex<Files>>;
+
 impl ImageServer {
-    async fn start() -> Self {
-        let meta = tarball(&[("metadata.yaml", METADATA)]);
-        let root = tarball(&[("etc/name", "served")]);
-        let (fingerprint, files) = tree(meta, root);
+    pub(super) async fn start() -> Self {
+        let (fingerprint, files) = content("served");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let end = CancellationToken::new();
-        let stop = end.clone();
-        tokio::spawn(stop.run_until_cancelled_owned(serve(listener, Arc::new(files))));
+        let (files, asked) = (Arc::new(Mutex::new(files)), Arc::default());
+        let serving = serve(listener, Arc::clone(&files), Arc::clone(&asked));
+        tokio::spawn(end.clone().run_until_cancelled_owned(serving));
         Self {
             url,
             fingerprint,
+            files,
+            asked,
             end,
         }
     }
 
-    fn source(&self, alias: &str) -> Value {
+    pub(super) fn source(&self, alias: &str) -> Value {
         json!({"type": "image", "server": self.url, "protocol": "simplestreams", "alias": alias})
     }
+
+    /// Puts another image in its place; gives back its fingerprint.
+    pub(super) fn publish(&self, text: &str) -> String {
+        let (fingerprint, files) = content(text);
+        *self.files.lock().unwrap() = files;
+        fingerprint
+    }
+
+    /// How many requests there were.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stop(&self) {
+        self.end.cancel();
+    }
+}
+
+fn content(text: &str) -> (String, Files) {
+    let meta = tarball(&[("metadata.yaml", METADATA)]);
+    tree(meta, tarball(&[("etc/name", text)]))
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-async fn serve(listener: tokio::net::TcpListener, files: Arc<Files>) {
+async fn serve(listener: tokio::net::TcpListener, files: Shared, asked: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
+        asked.fetch_add(1, Ordering::Relaxed);
         let files = Arc::clone(&files);
         let service = hyper::service::service_fn(move |request: Request<_>| {
-            let found = files.get(request.uri().path()).cloned();
+            let found = files.lock().unwrap().get(request.uri().path()).cloned();
             let status = if found.is_some() { 200 } else { 404 };
             let body: Full<Bytes> = Full::from(found.unwrap_or_default());
             drop::<Request<hyper::body::Incoming>>(request);

@@ -1,29 +1,29 @@
-//! Images from image servers: copied on request, or kept as a cache of what instances are made of.
+//! Images from other servers: copied on request, or kept as a cache of what instances are made of.
+
+mod address;
+mod peer;
+mod streams;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rlxc_api::{ImagesPostSource, InstanceSource, Requestor};
-use rlxc_storage::image::ImageFiles;
 use rlxc_sys::chain::chain;
 
+pub(super) use address::Address;
+
 use super::create::{Made, created, server_config};
-use super::import::{Draft, Trust, import};
-use super::incoming::{Incoming, Scratch};
+use super::import::{Draft, import};
+use super::incoming::Incoming;
 use crate::app::project::gate;
 use crate::context::App;
 use crate::db::images;
 use crate::error::{Error, Result};
 use crate::model::{Config, Image, ImageOrigin};
 use crate::operation::Handle;
-use crate::simplestreams::{
-    DownloadProgress, ImageServer, ProxySettings, RemoteImage, SimplestreamsError,
-};
+use crate::web::ProxySettings;
 
-/// The protocol that all image servers speak.
-pub(super) const PROTOCOL: &str = "simplestreams";
 /// How long what a server said is believed before an instance is made of a cached image.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
 
@@ -55,27 +55,83 @@ impl Checks {
     }
 }
 
+/// What servers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// Indexes and files.
+    Simplestreams,
+    /// This API, under either name.
+    Lxd,
+    Incus,
+}
+
+impl Protocol {
+    fn parse(name: &str) -> Result<Self> {
+        match name {
+            "simplestreams" => Ok(Self::Simplestreams),
+            // Nothing is LXD's own: its clients leave it out.
+            "" | "lxd" => Ok(Self::Lxd),
+            "incus" => Ok(Self::Incus),
+            other => Err(Error::Invalid(format!(
+                "images can't be fetched by the protocol `{other}` here: simplestreams, lxd and incus are possible"
+            ))),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Simplestreams => "simplestreams",
+            Self::Lxd => "lxd",
+            Self::Incus => "incus",
+        }
+    }
+}
+
 /// An image on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
+    protocol: Protocol,
     server: String,
     /// Alias, or the beginning of a fingerprint.
     name: String,
+    /// The server's certificate, PEM; empty where an authority has signed it.
+    certificate: String,
+    /// Opens one that is not public, once.
+    secret: String,
+    /// The project there.
+    project: String,
 }
 
 impl Wanted {
     pub(super) fn parse(source: &ImagesPostSource) -> Result<Self> {
         let names = [source.alias.as_str(), &source.fingerprint];
-        Self::new(&source.protocol, &source.server, names)
+        Ok(Self {
+            certificate: source.certificate.clone(),
+            secret: source.secret.clone(),
+            project: source.project.clone(),
+            ..Self::new(&source.protocol, &source.server, names)?
+        })
     }
 
     /// Where an image came from, to look there again.
     pub(super) fn again(origin: &ImageOrigin) -> Result<Self> {
-        Self::new(
-            &origin.protocol,
-            &origin.server,
-            [origin.alias.as_str(), ""],
-        )
+        let names = [origin.alias.as_str(), ""];
+        Ok(Self {
+            certificate: origin.certificate.clone(),
+            project: origin.project.clone(),
+            ..Self::new(&origin.protocol, &origin.server, names)?
+        })
+    }
+
+    /// The image that an instance is to be made of.
+    fn of_instance(source: &InstanceSource) -> Result<Self> {
+        let names = [source.alias.as_str(), &source.fingerprint];
+        Ok(Self {
+            certificate: source.certificate.clone(),
+            secret: source.secret.clone(),
+            project: source.project.clone(),
+            ..Self::new(&source.protocol, &source.server, names)?
+        })
     }
 
     fn new(protocol: &str, server: &str, names: [&str; 2]) -> Result<Self> {
@@ -84,12 +140,6 @@ impl Wanted {
                 "the source names no server to copy the image from".to_owned(),
             ));
         }
-        if protocol != PROTOCOL {
-            return Err(Error::Invalid(format!(
-                "images can't be fetched by the protocol `{protocol}` here: simplestreams is possible, \
-                 and `rlxc image export` there with `rlxc image import` here"
-            )));
-        }
         let name = names.into_iter().find(|name| !name.is_empty());
         let Some(name) = name else {
             return Err(Error::Invalid(
@@ -97,20 +147,29 @@ impl Wanted {
             ));
         };
         Ok(Self {
+            protocol: Protocol::parse(protocol)?,
             server: server.trim_end_matches('/').to_owned(),
             name: name.to_owned(),
+            certificate: String::new(),
+            secret: String::new(),
+            project: String::new(),
         })
     }
 
     fn key(&self) -> (String, String) {
-        (self.server.clone(), self.name.clone())
+        (
+            self.server.clone(),
+            format!("{}/{}", self.project, self.name),
+        )
     }
 
     fn origin(&self) -> ImageOrigin {
         ImageOrigin {
-            protocol: PROTOCOL.to_owned(),
+            protocol: self.protocol.name().to_owned(),
             server: self.server.clone(),
             alias: self.name.clone(),
+            certificate: self.certificate.clone(),
+            project: self.project.clone(),
         }
     }
 }
@@ -123,11 +182,7 @@ pub(super) async fn from_server(
     source: &InstanceSource,
     operation: &Handle,
 ) -> Result<Image> {
-    let wanted = Wanted::new(
-        &source.protocol,
-        &source.server,
-        [source.alias.as_str(), &source.fingerprint],
-    )?;
+    let wanted = Wanted::of_instance(source)?;
     gate::check_image_server(app, project, &wanted.server).await?;
     let cached = cached(app, project, &wanted).await?;
     if app.image_checks.is_fresh(&wanted)
@@ -172,21 +227,20 @@ pub(super) async fn copy(
     wanted: &Wanted,
     mut draft: Draft,
 ) -> Result<Made> {
+    gate::check_image_server(app, operation.project(), &wanted.server).await?;
     let key = format!("fetch/{}/{}", wanted.server, wanted.name);
     let _turn = app.image_locks.lock(&key).await;
     let config = server_config(app).await?;
-    let failed = |error| refuse(wanted, error);
-    let server = ImageServer::new(&wanted.server, proxies(&config)).map_err(failed)?;
     operation.set("download_progress", "Asking the image server");
-    let remote = tokio::select! {
-        found = server.find(&wanted.name) => found.map_err(failed)?,
+    let found = tokio::select! {
+        found = Found::look(wanted, &config) => found?,
         () = operation.cancellation().cancelled() => return Err(Error::Cancelled),
     };
     app.image_checks.note(wanted);
     draft.take_aliases = true;
     let (id, fingerprint) = (
         app.project(operation.project()).await?,
-        remote.files.fingerprint.clone(),
+        found.fingerprint().to_ascii_lowercase(),
     );
     let mut here = app
         .db
@@ -195,95 +249,67 @@ pub(super) async fn copy(
     if let Some(image) = here.pop() {
         return Made::known(app, operation.project(), image, &draft).await;
     }
-    let incoming =
-        download(app, operation, &server, &remote)
-            .await
-            .map_err(|error| match error {
-                Failure::Server(error) => failed(error),
-                Failure::Own(error) => error,
-            })?;
-    draft.origin = Some(wanted.origin());
-    draft.trust = Trust::Made;
-    let mut properties = remote.properties;
-    properties.extend(std::mem::take(&mut draft.properties));
-    draft.properties = properties;
+    let incoming = found.download(app, operation, wanted).await?;
+    // What was opened by a secret can't be looked at again.
+    draft.origin = Some(wanted.origin()).filter(|_| wanted.secret.is_empty());
+    found.describe(&mut draft);
     let (operation, project) = (operation.id(), operation.project());
     import(app, operation, project, incoming, draft)
         .await
         .map(Made::new)
 }
 
-enum Failure {
-    Server(SimplestreamsError),
-    Own(Error),
+/// An image that a server has.
+enum Found {
+    Streams(Box<streams::Found>),
+    Peer(Box<peer::Found>),
 }
 
-async fn download(
-    app: &App,
-    operation: &Handle,
-    server: &ImageServer,
-    remote: &RemoteImage,
-) -> Result<Incoming, Failure> {
-    let scratch = Scratch::create(app).map_err(Failure::Own)?;
-    let told = AtomicU64::new(u64::MAX);
-    let progress = |progress: DownloadProgress| {
-        let percent = progress.done.saturating_mul(100) / progress.total.max(1);
-        if told.swap(percent, Ordering::Relaxed) != percent {
-            operation.set("download_progress", format!("rootfs: {percent}%"));
+impl Found {
+    async fn look(wanted: &Wanted, config: &Config) -> Result<Self> {
+        match wanted.protocol {
+            Protocol::Simplestreams => {
+                let found = streams::find(wanted, config).await?;
+                Ok(Self::Streams(Box::new(found)))
+            }
+            Protocol::Lxd | Protocol::Incus => {
+                let found = peer::find(wanted, config).await?;
+                Ok(Self::Peer(Box::new(found)))
+            }
         }
-    };
-    let cancel = operation.cancellation().clone();
-    let downloaded = server
-        .download(remote, scratch.path(), progress, cancel)
-        .await
-        .map_err(Failure::Server)?;
-    let files = &remote.files;
-    Ok(Incoming {
-        scratch,
-        files: ImageFiles {
-            meta: downloaded.metadata,
-            rootfs: Some(downloaded.rootfs),
-        },
-        fingerprint: downloaded.fingerprint,
-        size: files.metadata.size.saturating_add(files.rootfs.size),
-    })
-}
+    }
 
-/// What a client can tell apart: nobody there, no such image, and all else.
-fn refuse(wanted: &Wanted, error: SimplestreamsError) -> Error {
-    match error {
-        SimplestreamsError::Unreachable { source, .. } => Error::Unavailable(format!(
-            "image server `{}` can't be reached: {source}",
-            wanted.server
-        )),
-        SimplestreamsError::NotFound {
-            name,
-            architecture,
-            nearest,
-        } => Error::NotFound {
-            kind: "image",
-            name,
-            hint: hint(wanted, &architecture, &nearest),
-        },
-        SimplestreamsError::Cancelled => Error::Cancelled,
-        error => Error::failed(
-            format!("get image `{}` from `{}`", wanted.name, wanted.server),
-            error,
-        ),
+    fn fingerprint(&self) -> &str {
+        match self {
+            Self::Streams(found) => found.fingerprint(),
+            Self::Peer(found) => found.fingerprint(),
+        }
+    }
+
+    fn describe(&self, draft: &mut Draft) {
+        match self {
+            Self::Streams(found) => found.describe(draft),
+            Self::Peer(found) => found.describe(draft),
+        }
+    }
+
+    async fn download(&self, app: &App, operation: &Handle, wanted: &Wanted) -> Result<Incoming> {
+        match self {
+            Self::Streams(found) => found.download(app, operation, wanted).await,
+            Self::Peer(found) => found.download(app, operation, wanted).await,
+        }
     }
 }
 
-fn hint(wanted: &Wanted, architecture: &str, nearest: &[String]) -> String {
-    let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
-    let near = if names.is_empty() {
-        String::new()
-    } else {
-        format!("; the nearest: {}", names.join(", "))
-    };
-    format!(" for {architecture} on `{}`{near}", wanted.server)
+/// Nobody is there: what is here may do.
+fn unreachable(wanted: &Wanted, source: &std::io::Error) -> Error {
+    Error::Unavailable(format!(
+        "image server `{}` can't be reached: {source}",
+        wanted.server
+    ))
 }
 
-fn proxies(config: &Config) -> ProxySettings {
+pub(super) fn proxies(config: &Config) -> ProxySettings {
     let key = |name: &str| config.get(name).cloned();
     let own = ProxySettings {
         http: key("core.proxy_http"),
@@ -301,40 +327,15 @@ fn proxies(config: &Config) -> ProxySettings {
 mod tests {
     use super::*;
 
-    fn source(protocol: &str) -> ImagesPostSource {
-        ImagesPostSource {
-            protocol: protocol.to_owned(),
+    #[test]
+    fn other_protocols_are_refused_with_what_is_possible() {
+        let source = ImagesPostSource {
+            protocol: "oci".to_owned(),
             server: "https://images.example/".to_owned(),
             alias: "debian/12".to_owned(),
             ..ImagesPostSource::default()
-        }
-    }
-
-    #[test]
-    fn other_protocols_are_refused_with_what_is_possible() {
-        let error = Wanted::parse(&source("lxd")).unwrap_err().to_string();
-        assert!(error.contains("simplestreams is possible"), "{error}");
-    }
-
-    #[test]
-    fn nobody_there_and_no_such_image_are_two_things() {
-        let wanted = Wanted::parse(&source(PROTOCOL)).unwrap();
-        let unreachable = SimplestreamsError::Unreachable {
-            server: "images.example:443".to_owned(),
-            source: std::io::ErrorKind::ConnectionRefused.into(),
         };
-        assert_eq!(
-            refuse(&wanted, unreachable).to_string(),
-            "image server `https://images.example` can't be reached: connection refused"
-        );
-        let missing = SimplestreamsError::NotFound {
-            name: "debain".to_owned(),
-            architecture: "amd64".to_owned(),
-            nearest: vec!["debian".to_owned()],
-        };
-        assert_eq!(
-            refuse(&wanted, missing).to_string(),
-            "image `debain` not found for amd64 on `https://images.example`; the nearest: `debian`"
-        );
+        let error = Wanted::parse(&source).unwrap_err().to_string();
+        assert!(error.contains("simplestreams, lxd and incus"), "{error}");
     }
 }

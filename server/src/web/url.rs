@@ -1,14 +1,14 @@
-//! The few URLs that image servers need: `http` and `https`, a host, a port, a path. Pure.
+//! The few URLs that requests need: `http` and `https`, a host, a port, a path. Pure.
 
 use std::fmt;
 
 use hyper::Uri;
 
-use super::error::SimplestreamsError;
+use super::error::WebError;
 
 /// An absolute address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Url {
+pub(crate) struct Url {
     /// Whether TLS is spoken.
     pub tls: bool,
     /// A name or an address; IPv6 without brackets.
@@ -23,8 +23,8 @@ pub(super) struct Url {
 
 impl Url {
     /// Parses `http://…` or `https://…`.
-    pub(super) fn parse(text: &str) -> Result<Self, SimplestreamsError> {
-        let bad = |reason| SimplestreamsError::BadUrl {
+    pub(crate) fn parse(text: &str) -> Result<Self, WebError> {
+        let bad = |reason| WebError::BadUrl {
             url: text.to_owned(),
             reason,
         };
@@ -53,7 +53,7 @@ impl Url {
     }
 
     /// A file below this address, which is taken as a directory.
-    pub(super) fn join(&self, path: &str) -> Self {
+    pub(crate) fn join(&self, path: &str) -> Self {
         let base = self.path.trim_end_matches('/');
         Self {
             path: format!("{base}/{}", path.trim_start_matches('/')),
@@ -62,7 +62,7 @@ impl Url {
     }
 
     /// Where a `Location` header points to, seen from here; see RFC 3986, section 5.
-    pub(super) fn resolve(&self, location: &str) -> Result<Self, SimplestreamsError> {
+    pub(crate) fn resolve(&self, location: &str) -> Result<Self, WebError> {
         if location.contains("://") {
             return Self::parse(location);
         }
@@ -84,12 +84,12 @@ impl Url {
     }
 
     /// `http` or `https`.
-    pub(super) fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }
 
     /// For the `Host` header and for CONNECT: the port is left out where it is the usual one.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::error::SimplestreamsError;
+use super::error::WebError;
 use super::http::{timed_out, unreachable};
 use super::proxy::ProxySettings;
 use super::url::Url;
@@ -34,34 +35,57 @@ pub(super) enum Route {
     },
 }
 
+/// How a server proves that it is the one that is meant.
+#[derive(Debug, Clone)]
+pub(crate) enum Proof {
+    /// An authority that the host trusts has signed its certificate for its name.
+    Authorities,
+    /// It has this very certificate.
+    Certificate(Box<X509>),
+}
+
 /// Opens connections.
 #[derive(Debug)]
 pub(super) struct Connector {
     tls: SslConnector,
+    /// The one certificate that is accepted, DER.
+    pinned: Option<Vec<u8>>,
     proxies: ProxySettings,
 }
 
 impl Connector {
-    /// Trusts the certificates that the host trusts.
-    pub(super) fn new(proxies: ProxySettings) -> io::Result<Self> {
+    /// Nothing is connected yet.
+    pub(super) fn new(proxies: ProxySettings, proof: &Proof) -> io::Result<Self> {
         let mut builder = SslConnector::builder(SslMethod::tls_client())?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        let pinned = match proof {
+            Proof::Authorities => None,
+            Proof::Certificate(certificate) => {
+                // A self-signed one proves nothing by its chain; it is compared as a whole.
+                builder.set_verify(SslVerifyMode::NONE);
+                Some(certificate.to_der()?)
+            }
+        };
         Ok(Self {
             tls: builder.build(),
+            pinned,
             proxies,
         })
     }
 
     /// Connects to the server of `url`.
-    pub(super) async fn connect(
-        &self,
-        url: &Url,
-    ) -> Result<(Box<dyn Stream>, Route), SimplestreamsError> {
+    pub(super) async fn connect(&self, url: &Url) -> Result<(Box<dyn Stream>, Route), WebError> {
         let proxy = self.proxies.find(url).map(Url::parse).transpose()?;
         let limited = tokio::time::timeout(CONNECT_LIMIT, self.open(url, proxy.as_ref())).await;
         limited
             .unwrap_or_else(|_| Err(timed_out("no connection within 5 s")))
-            .map_err(|source| unreachable(proxy.as_ref().unwrap_or(url), source))
+            .map_err(|source| {
+                if source.kind() == io::ErrorKind::PermissionDenied {
+                    let server = url.authority();
+                    return WebError::OtherCertificate { server };
+                }
+                unreachable(proxy.as_ref().unwrap_or(url), source)
+            })
     }
 
     async fn open(&self, url: &Url, proxy: Option<&Url>) -> io::Result<(Box<dyn Stream>, Route)> {
@@ -90,12 +114,23 @@ impl Connector {
         if !url.tls {
             return Ok(Box::new(stream));
         }
-        let session = self.tls.configure()?.into_ssl(&url.host)?;
+        let mut configuration = self.tls.configure()?;
+        if self.pinned.is_some() {
+            configuration.set_verify_hostname(false);
+        }
+        let session = configuration.into_ssl(&url.host)?;
         let mut stream = SslStream::new(session, stream)?;
         Pin::new(&mut stream)
             .connect()
             .await
             .map_err(io::Error::other)?;
+        if let Some(pinned) = &self.pinned {
+            let shown = stream.ssl().peer_certificate();
+            let shown = shown.map(|shown| shown.to_der()).transpose()?;
+            if shown.as_ref() != Some(pinned) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+        }
         Ok(Box::new(stream))
     }
 }
