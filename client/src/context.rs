@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::Format;
 use crate::printer::Printer;
 use crate::progress::Progress;
+use crate::remote::Remotes;
 use crate::render::{self, Table};
 
 /// What every command needs.
@@ -41,6 +42,17 @@ impl Context {
             printer,
             remote,
         }
+    }
+
+    /// The same about another remote, in the project that is worked in there unless one is given.
+    pub(crate) fn elsewhere(&self, remote: &str, project: Option<String>) -> Result<Self> {
+        let remotes = Remotes::load()?;
+        let endpoint = remotes.endpoint(remote)?;
+        let project = project
+            .or_else(|| remotes.project(remote).map(str::to_owned))
+            .or_else(|| endpoint.own_project());
+        let printer = self.printer.clone();
+        Ok(Self::new(remote.to_owned(), endpoint, project, printer))
     }
 
     /// Waits until what was asked is done, with its progress shown beside `label`. Ctrl-C cancels it.

@@ -83,7 +83,7 @@ async fn run(remotes: &Remotes, mut arguments: cli::Cli, printer: Printer) -> Ex
         remote,
         endpoint,
         project,
-    } = match choose(remotes, &mut arguments.verb) {
+    } = match choose(remotes, &mut arguments.verb, asked.as_deref()) {
         Ok(chosen) => chosen,
         Err(error) => {
             printer.error(&error, &[]);
@@ -111,11 +111,12 @@ struct Chosen {
 }
 
 /// The remote that a command is about; its name is taken off the words of the command.
-fn choose(remotes: &Remotes, verb: &mut cli::Verb) -> anyhow::Result<Chosen> {
+fn choose(remotes: &Remotes, verb: &mut cli::Verb, asked: Option<&str>) -> anyhow::Result<Chosen> {
     let chosen = std::env::var("RLXC_REMOTE")
         .ok()
         .filter(|name| !name.is_empty());
     let default = chosen.as_deref().unwrap_or_else(|| remotes.default_name());
+    verb.part_ways(default, asked);
     let remote = remote::take(verb.names(), default)?;
     // These are about the file itself, or about nothing: they work whatever the file says.
     let endpoint = match verb {

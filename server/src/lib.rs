@@ -22,6 +22,7 @@ pub mod keys;
 mod lock;
 pub mod log_layer;
 pub mod metrics;
+pub mod migration;
 pub mod model;
 mod notify;
 pub mod operation;
@@ -36,6 +37,7 @@ pub mod saga;
 mod service;
 pub mod session;
 pub mod simplestreams;
+mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod trust;

@@ -1,13 +1,13 @@
 //! Volumes that go from one pool to another, whatever the drivers of both.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use rlxc_sys::file::FileError;
 use rlxc_sys::path;
 
 use crate::copy::{CopyError, sync_tree};
-use crate::driver::shared::copy_metadata;
-use crate::driver::{Driver, Source};
+use crate::driver::{Driver, Source, shared};
 use crate::error::{Cause, Error};
 use crate::root::{self, RootError};
 use crate::volume::{SnapshotId, VolumeRef};
@@ -54,22 +54,25 @@ pub fn replace(
     let source_root = root::open(&source_root)?;
     let target_root = root::open(&to.root(target)?)?;
     sync_tree(&source_root, &target_root)?;
-    replace_metadata(from, source, (to, target))?;
     sync(&target_root)?;
-    Ok(())
+    adopt(to, target, &from.volume_dir(source)?)
 }
 
-fn replace_metadata(
-    from: &dyn Driver,
-    source: VolumeRef,
-    (to, target): (&dyn Driver, VolumeRef),
-) -> Result<(), TransferError> {
+/// Lets a volume have the metadata and templates of a directory, in place of its own.
+pub fn adopt(to: &dyn Driver, target: VolumeRef, from: &Path) -> Result<(), TransferError> {
     let target = to.volume_dir(target)?;
     let dir = path::open_dir(&target)?;
     for name in ["metadata.yaml", "templates"] {
         path::remove_tree(&dir, name.as_ref())?;
     }
-    copy_metadata(&from.volume_dir(source)?, &target).map_err(TransferError::Metadata)
+    copy_metadata(from, &target)?;
+    sync(&dir)?;
+    Ok(())
+}
+
+/// Copies metadata and templates of a volume's directory into another.
+pub fn copy_metadata(from: &Path, to: &Path) -> Result<(), TransferError> {
+    shared::copy_metadata(from, to).map_err(TransferError::Metadata)
 }
 
 /// Everything written to a mounted root to disk.

@@ -24,6 +24,9 @@ pub enum Uplink {
     Shared,
 }
 
+/// The link of [`World::connect`] in either world.
+const CABLE: &str = "cable0";
+
 /// The namespaces, alive as long as this value.
 #[derive(Debug)]
 pub struct World {
@@ -107,6 +110,26 @@ impl World {
             Ok(output) => output,
             Err(error) => panic!("{error:?}"),
         }
+    }
+
+    /// Puts a cable between two worlds, which takes nothing of the host; the addresses of both ends.
+    #[track_caller]
+    pub fn connect(&self, other: &Self) -> [&'static str; 2] {
+        let ends = [(self, "192.0.2.1"), (other, "192.0.2.2")];
+        let [near, far] = ends.map(|(world, _)| world.init.to_string());
+        let line = [
+            "link", "add", CABLE, "netns", &near, "type", "veth", "peer", "name", CABLE, "netns",
+            &far,
+        ];
+        if let Err(error) = ip(&line) {
+            panic!("{error:?}");
+        }
+        for (world, address) in ends {
+            let cidr = format!("{address}/24");
+            world.run(&["ip", "address", "add", &cidr, "dev", CABLE]);
+            world.run(&["ip", "link", "set", CABLE, "up"]);
+        }
+        ends.map(|(_, address)| address)
     }
 
     /// Hides a file behind an empty one: a missing tool, a host without subordinate ids. Only for this world.

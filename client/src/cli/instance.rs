@@ -162,6 +162,10 @@ pub(crate) struct RenameArgs {
 }
 
 /// `copy`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
@@ -192,6 +196,23 @@ pub(crate) struct CopyArgs {
     /// Project of the copy.
     #[arg(long, value_name = "PROJECT")]
     pub(crate) target_project: Option<String>,
+    /// To another server: the target dials the source (pull), the source the target (push), or we dial both (relay).
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<TravelMode>,
+    /// Leave what runs in memory, which is always so here.
+    #[arg(long, hide = true)]
+    pub(crate) stateless: bool,
+    /// The other remote that it goes to.
+    #[arg(skip)]
+    pub(crate) to: Option<String>,
+}
+
+/// Who connects to whom; the help of `--mode` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TravelMode {
+    Pull,
+    Push,
+    Relay,
 }
 
 /// `move`.
@@ -208,6 +229,18 @@ pub(crate) struct MoveArgs {
     /// Project to move it to.
     #[arg(long, value_name = "PROJECT")]
     pub(crate) target_project: Option<String>,
+    /// To another server: the target dials the source (pull), the source the target (push), or we dial both (relay).
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<TravelMode>,
+    /// Leave the snapshots (to another server).
+    #[arg(long)]
+    pub(crate) instance_only: bool,
+    /// Leave what runs in memory, which is always so here.
+    #[arg(long, hide = true)]
+    pub(crate) stateless: bool,
+    /// The other remote that it goes to.
+    #[arg(skip)]
+    pub(crate) to: Option<String>,
 }
 
 /// `rebuild`.

@@ -104,10 +104,10 @@ pub(crate) enum Verb {
     Delete(DeleteArgs),
     /// Rename an instance; it may be running.
     Rename(RenameArgs),
-    /// Copy an instance or a snapshot.
+    /// Copy an instance or a snapshot, also to another server.
     #[command(visible_alias = "cp")]
     Copy(CopyArgs),
-    /// Rename an instance, or move it to another pool.
+    /// Rename an instance, or move it to another pool or server.
     #[command(visible_alias = "mv")]
     Move(MoveArgs),
     /// Run a command in an instance; the exit code is the command's.

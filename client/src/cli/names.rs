@@ -52,8 +52,8 @@ impl Verb {
             | Self::Resume(args) => many(&mut args.names),
             Self::Delete(args) => many(&mut args.names),
             Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
-            Self::Copy(args) => both(&mut args.source, args.target.as_mut()),
-            Self::Move(args) => both(&mut args.source, args.target.as_mut()),
+            Self::Copy(args) => parted(&mut args.source, args.target.as_mut(), args.to.is_some()),
+            Self::Move(args) => parted(&mut args.source, args.target.as_mut(), args.to.is_some()),
             Self::Exec(args) => one(&mut args.name),
             Self::Shell(args) => one(&mut args.name),
             Self::Console(args) => one(&mut args.name),
@@ -83,6 +83,45 @@ impl Verb {
             | Self::Completion(_)
             | Self::Manpage(_) => Vec::new(),
         }
+    }
+}
+
+impl Verb {
+    /// Takes another remote off the name of what a copy becomes, and keeps it: the command is about both.
+    /// The project that is asked for is worked in on both.
+    pub(crate) fn part_ways(&mut self, default: &str, asked: Option<&str>) {
+        let (source, target, to, project) = match self {
+            Self::Copy(args) => (
+                &args.source,
+                &mut args.target,
+                &mut args.to,
+                &mut args.target_project,
+            ),
+            Self::Move(args) => (
+                &args.source,
+                &mut args.target,
+                &mut args.to,
+                &mut args.target_project,
+            ),
+            _ => return,
+        };
+        let Some(text) = target else { return };
+        let (remote, name) = crate::remote::split(text);
+        let remote = remote.unwrap_or(default);
+        if crate::remote::split(source).0.unwrap_or(default) != remote {
+            *to = Some(remote.to_owned());
+            *project = project.take().or_else(|| asked.map(str::to_owned));
+            *target = Some(name.to_owned()).filter(|name| !name.is_empty());
+        }
+    }
+}
+
+/// The name that something gets on another server has lost its remote already: see [`Verb::part_ways`].
+fn parted<'a>(source: &'a mut String, target: Option<&'a mut String>, ways: bool) -> Words<'a> {
+    if ways {
+        one(source)
+    } else {
+        both(source, target)
     }
 }
 

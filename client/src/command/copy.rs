@@ -3,32 +3,40 @@
 use anyhow::{Result, bail};
 use rlxc_api::{
     Instance, InstancePost, InstancePut, InstanceSnapshot, InstanceSource, InstancesPost,
+    Operation, StatusCode,
 };
 use rlxc_client::url;
 
 use super::create::apply_devices;
+use super::travel::{self, Order};
 use super::{instance_or_snapshot, keys, snapshot};
 use crate::cli::{CopyArgs, MoveArgs};
 use crate::context::Context;
 
 pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
     let mut put = put_of(context, &args.source).await?;
-    // What is of one instance only must not be of two.
-    put.config
-        .retain(|key, _| !key.starts_with("volatile.") || key == "volatile.base_image");
+    strip(&mut put);
     put.config.extend(keys::map(args.config));
     put.ephemeral = args.ephemeral;
     if !args.profiles.is_empty() {
         put.profiles = Some(args.profiles);
     }
-    if let Some(pool) = args.storage {
-        let root = put.devices.entry("root".to_owned()).or_default();
-        root.extend(
-            [("type", "disk"), ("path", "/"), ("pool", &pool)]
-                .map(|(key, value)| (key.to_owned(), value.to_owned())),
-        );
+    if let Some(pool) = &args.storage {
+        set_pool(&mut put, pool);
     }
     apply_devices(context, &mut put, &args.devices).await?;
+    if let Some(remote) = args.to {
+        let to = context.elsewhere(&remote, args.target_project)?;
+        let order = Order {
+            name: args.target.unwrap_or_else(|| own_name(&args.source)),
+            source: args.source,
+            put,
+            instance_only: args.instance_only,
+            refresh: args.refresh,
+            mode: args.mode,
+        };
+        return Box::pin(travel::copy(context, &to, &order)).await;
+    }
     let path = match &args.target_project {
         Some(project) => url::with_query("/1.0/instances", "project", project),
         None => "/1.0/instances".to_owned(),
@@ -59,16 +67,24 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
         .finish(reply, &format!("Copying {}", args.source))
         .await?;
     if body.name.is_empty() {
-        let name = operation
-            .iter()
-            .filter_map(|operation| operation.resources.get("instances"))
-            .flatten()
-            .next();
-        context
-            .printer
-            .line(&name.map_or_else(String::new, |url| url::last(url)))?;
+        print_name(context, operation.as_ref())?;
     }
     Ok(())
+}
+
+/// Prints the name that the server has chosen.
+fn print_name(context: &Context, operation: Option<&Operation>) -> Result<()> {
+    let name = operation
+        .and_then(|operation| operation.resources.get("instances"))
+        .and_then(|urls| urls.first());
+    context
+        .printer
+        .line(&name.map_or_else(String::new, |url| url::last(url)))
+}
+
+/// What a copy is called that nobody gave a name.
+fn own_name(source: &str) -> String {
+    source.split('/').next().unwrap_or(source).to_owned()
 }
 
 async fn put_of(context: &Context, source: &str) -> Result<InstancePut> {
@@ -121,7 +137,51 @@ async fn to_project(
     Ok(())
 }
 
-pub(crate) async fn relocate(context: &Context, args: MoveArgs) -> Result<()> {
+/// Copies to another server, and removes the source once the copy is there for good.
+async fn emigrate(context: &Context, args: MoveArgs, remote: &str) -> Result<()> {
+    let to = context.elsewhere(remote, args.target_project)?;
+    let instance: Instance = context.client.get(&url::instance(&args.source)).await?;
+    if instance.status_code != StatusCode::Stopped {
+        bail!(
+            "instance `{}` is running: stop it before it moves to another server",
+            args.source
+        );
+    }
+    let mut put = instance.put;
+    strip(&mut put);
+    if let Some(pool) = &args.storage {
+        set_pool(&mut put, pool);
+    }
+    let order = Order {
+        name: args.target.unwrap_or_else(|| args.source.clone()),
+        source: args.source,
+        put,
+        instance_only: args.instance_only,
+        refresh: false,
+        mode: args.mode,
+    };
+    Box::pin(travel::copy(context, &to, &order)).await?;
+    travel::remove(context, &order.source).await
+}
+
+/// What is of one instance only must not be of two.
+fn strip(put: &mut InstancePut) {
+    put.config
+        .retain(|key, _| !key.starts_with("volatile.") || key == "volatile.base_image");
+}
+
+fn set_pool(put: &mut InstancePut, pool: &str) {
+    let root = put.devices.entry("root".to_owned()).or_default();
+    root.extend(
+        [("type", "disk"), ("path", "/"), ("pool", pool)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+}
+
+pub(crate) async fn relocate(context: &Context, mut args: MoveArgs) -> Result<()> {
+    if let Some(remote) = args.to.take() {
+        return emigrate(context, args, &remote).await;
+    }
     if let Some(project) = args.target_project {
         return to_project(context, &args.source, args.target, (project, args.storage)).await;
     }

@@ -41,6 +41,7 @@ mod snapshot;
 mod state;
 mod storage;
 mod top;
+mod travel;
 mod trust;
 mod version;
 mod volume;

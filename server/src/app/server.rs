@@ -32,6 +32,8 @@ pub const EXTENSIONS: &[&str] = &[
     "container_exec_recording",
     "container_full",
     "container_incremental_copy",
+    "container_push",
+    "container_push_target",
     "container_only_migration",
     "console",
     "console_force",

@@ -173,9 +173,8 @@ async fn rename(
         return accepted(instance::move_to_pool(&app, &who, &params.project, &name, post).await?);
     }
     if post.migration {
-        return Err(
-            Error::Invalid("an instance can't go to another server this way".to_owned()).into(),
-        );
+        let instance = (params.project.as_str(), name.as_str());
+        return accepted(instance::migrate::send(&app, &who, instance, post).await?);
     }
     accepted(instance::rename(&app, &who, &params.project, &name, &post.name).await?)
 }

@@ -6,7 +6,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use rlxc_api::{
-    InstanceSnapshot, InstanceSnapshotPost, InstanceSnapshotPut, InstanceSnapshotsPost,
+    InstancePost, InstanceSnapshot, InstanceSnapshotPost, InstanceSnapshotPut,
+    InstanceSnapshotsPost,
 };
 
 use super::edit::Edit;
@@ -15,7 +16,6 @@ use super::identity::Identity;
 use super::render::{Reply, accepted, listing, tagged};
 use crate::app::instance;
 use crate::context::App;
-use crate::error::Error;
 
 type Daemon = State<Arc<App>>;
 
@@ -86,9 +86,15 @@ async fn rename(
     Body(post): Body<InstanceSnapshotPost>,
 ) -> Reply {
     if post.migration {
-        return Err(
-            Error::Invalid("a snapshot can't go to another server this way".to_owned()).into(),
-        );
+        let source = format!("{name}/{snapshot}");
+        let instance = (params.project.as_str(), source.as_str());
+        let post = InstancePost {
+            migration: true,
+            live: post.live,
+            target: post.target,
+            ..InstancePost::default()
+        };
+        return accepted(instance::migrate::send(&app, &who, instance, post).await?);
     }
     accepted(
         instance::rename_snapshot(&app, &who, &params.project, (&name, &snapshot), &post.name)

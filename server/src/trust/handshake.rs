@@ -108,9 +108,7 @@ async fn shake(
     context: &SslContext,
 ) -> Result<Accepted> {
     let failed = |error: Cause| Error::failed("shake hands", error);
-    stream
-        .set_nodelay(true)
-        .map_err(|error| failed(error.into()))?;
+    crate::tcp::tune(&stream).map_err(|error| failed(error.into()))?;
     let session = Ssl::new(context).map_err(|error| failed(error.into()))?;
     let mut stream = SslStream::new(session, stream).map_err(|error| failed(error.into()))?;
     Pin::new(&mut stream)

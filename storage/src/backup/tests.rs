@@ -119,7 +119,7 @@ fn furnish(dir: &Path) {
     file.set_xattr("security.capability".as_ref(), &capability)
         .unwrap();
     let holes = fs::File::create(dir.join("holes")).unwrap();
-    holes.set_len(1 << 30).unwrap();
+    holes.set_len(64 << 20).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&holes, b"middle", 1 << 20).unwrap();
     fs::File::create(dir.join("hole"))
         .unwrap()

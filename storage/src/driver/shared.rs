@@ -57,19 +57,27 @@ fn open_existing(path: &Path) -> Result<std::os::fd::OwnedFd, Cause> {
     }
 }
 
-/// Copies `metadata.yaml` and `templates/`, which a volume needs when its image is long gone.
+/// Copies `metadata.yaml` and `templates/`, which a volume needs when its image is long gone. Another server may have
+/// written them: links are left out, which could lead anywhere.
 pub(crate) fn copy_metadata(from: &Path, to: &Path) -> Result<(), Cause> {
     let metadata = from.join("metadata.yaml");
-    if metadata.is_file() {
+    if kind(&metadata).is_some_and(|kind| kind.is_file()) {
         let target = to.join("metadata.yaml");
         std::fs::copy(&metadata, &target)
             .map_err(|error| FileError::new("copy", &metadata, error))?;
     }
     let templates = from.join("templates");
-    if templates.is_dir() {
+    if kind(&templates).is_some_and(|kind| kind.is_dir()) {
         clone_tree(&templates, &to.join("templates"), Attributes::Content)?;
     }
     Ok(())
+}
+
+/// What is there itself; a link is a link.
+fn kind(path: &Path) -> Option<std::fs::FileType> {
+    std::fs::symlink_metadata(path)
+        .ok()
+        .map(|metadata| metadata.file_type())
 }
 
 /// The directory of a volume that must be there.

@@ -319,3 +319,22 @@ fn refuses_places_that_are_not_for_a_pool() {
     let missing = crate::open(&spec("dir", base.path().join("none"))).unwrap_err();
     assert!(missing.is_not_found());
 }
+
+#[test]
+fn metadata_that_are_links_are_left_out() {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    for dir in [&from, &to, &base.path().join("secrets")] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let secret = base.path().join("secrets/letter");
+    std::fs::write(&secret, "mine").unwrap();
+    std::os::unix::fs::symlink(&secret, from.join("metadata.yaml")).unwrap();
+    std::os::unix::fs::symlink(base.path().join("secrets"), from.join("templates")).unwrap();
+    shared::copy_metadata(&from, &to).unwrap();
+    assert!(files_below(&to).is_empty());
+    std::fs::remove_file(from.join("metadata.yaml")).unwrap();
+    std::fs::write(from.join("metadata.yaml"), "a: b").unwrap();
+    shared::copy_metadata(&from, &to).unwrap();
+    assert_eq!(files_below(&to).len(), 1);
+}

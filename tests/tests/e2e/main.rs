@@ -16,6 +16,8 @@ mod image_copy;
 mod images;
 mod kept;
 mod lifecycle;
+mod lxd;
+mod migrate;
 mod network;
 mod nic;
 mod observe;

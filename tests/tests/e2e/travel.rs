@@ -6,7 +6,7 @@ use super::daemon_with_c1;
 
 /// Writes what is to be found again, before a snapshot and after it.
 #[track_caller]
-fn furnish(cli: Cli<'_>) {
+pub(super) fn furnish(cli: Cli<'_>) {
     cli.exec(
         "c1",
         &[
@@ -29,7 +29,7 @@ fn furnish(cli: Cli<'_>) {
 
 /// Looks whether an instance that does not run is what [`furnish`] made, snapshot included.
 #[track_caller]
-fn check(cli: Cli<'_>, name: &str) {
+pub(super) fn check(cli: Cli<'_>, name: &str) {
     cli.ok(["start", name]);
     assert_eq!(cli.exec(name, &["cat", "/root/work"]), "two");
     assert_eq!(cli.exec(name, &["hostname"]), name);

@@ -6,14 +6,14 @@ use rlxc_api::{InstancePut, InstanceSource};
 use rlxc_storage::SnapshotId;
 
 use super::find;
-use super::snapshot::{capture, find_snapshot};
+use super::snapshot::{find_snapshot, hidden};
 use super::transfer::Transfer;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Config, Instance, Snapshot};
-use crate::saga::{JournalEntry, Saga, hidden_snapshot, snapshot_id};
+use crate::saga::{Saga, snapshot_id};
 
 /// What is copied. The source can't change while this is held.
 #[derive(Debug)]
@@ -71,11 +71,7 @@ impl CopySource {
         saga: &mut Saga<'_>,
         target: &Instance,
     ) -> Result<()> {
-        let main = if self.snapshot.is_none() && self.permit.before().state == State::Stopped {
-            None
-        } else {
-            Some(self.moment(app, saga, target).await?)
-        };
+        let main = self.now(app, saga, target.id).await?;
         let pairs: Vec<_> = std::iter::zip(&self.along, &target.snapshots)
             .map(|(of, snapshot)| (snapshot_id(of.id), snapshot_id(snapshot.id)))
             .collect();
@@ -91,26 +87,35 @@ impl CopySource {
             })
     }
 
-    /// The snapshot that is copied. Of an instance as it is now a hidden one is taken, which goes with the operation.
+    /// Whether it is an instance that runs, and not a snapshot.
+    pub(super) fn runs(&self) -> bool {
+        self.snapshot.is_none() && self.permit.before().state != State::Stopped
+    }
+
+    /// The snapshot that is to be copied; none if it is the instance itself, which stays as it is.
+    pub(super) async fn now(
+        &self,
+        app: &App,
+        saga: &mut Saga<'_>,
+        about: i64,
+    ) -> Result<Option<SnapshotId>> {
+        if self.snapshot.is_none() && !self.runs() {
+            return Ok(None);
+        }
+        self.moment(app, saga, about).await.map(Some)
+    }
+
+    /// The snapshot that is to be copied: of an instance one that is taken for this, and goes with the operation.
     pub(super) async fn moment(
         &self,
         app: &App,
         saga: &mut Saga<'_>,
-        target: &Instance,
+        about: i64,
     ) -> Result<SnapshotId> {
-        if let Some(snapshot) = &self.snapshot {
-            return Ok(snapshot_id(snapshot.id));
+        match &self.snapshot {
+            Some(snapshot) => Ok(snapshot_id(snapshot.id)),
+            None => hidden(app, saga, (&self.instance, &self.permit), about).await,
         }
-        let id = hidden_snapshot(target.id);
-        saga.intend_temporary(JournalEntry::Snapshot {
-            pool: self.instance.pool.clone(),
-            instance: self.instance.id,
-            id,
-        })
-        .await?;
-        let wanted = snapshot_id(id);
-        capture(app, saga, (&self.instance, &self.permit), wanted).await?;
-        Ok(wanted)
     }
 
     /// What the copy takes over from the source, under what the request says.

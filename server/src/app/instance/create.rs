@@ -33,6 +33,8 @@ pub(super) enum Origin {
     Empty,
     /// Another instance, or a snapshot of it.
     Copy(Box<super::copy::CopySource>),
+    /// An instance that another server sends.
+    Arrival(Box<super::migrate::Arrival>),
     /// A backup that comes in.
     Backup(Box<super::backup::BackupSource>),
 }
@@ -52,6 +54,9 @@ pub async fn create(
     project: &str,
     post: InstancesPost,
 ) -> Result<Operation> {
+    if post.source.kind == "migration" {
+        return super::migrate::receive(app, who, project, post).await;
+    }
     if post.source.refresh && !post.name.is_empty() {
         match super::find(app, project, &post.name).await {
             Ok(existing) => return super::refresh::begin(app, who, existing, post),
@@ -87,7 +92,18 @@ pub(super) fn begin(
     })
 }
 
-async fn parse(app: &App, project: &str, mut post: InstancesPost) -> Result<NewInstance> {
+async fn parse(app: &App, project: &str, post: InstancesPost) -> Result<NewInstance> {
+    keys::check_instance(&post.put.config).map_err(Error::Invalid)?;
+    keys::check_devices(&post.put.devices).map_err(Error::Invalid)?;
+    parse_foreign(app, project, post).await
+}
+
+/// The same for what another server has written: keys may be unknown here.
+pub(super) async fn parse_foreign(
+    app: &App,
+    project: &str,
+    mut post: InstancesPost,
+) -> Result<NewInstance> {
     if !post.kind.is_empty() && post.kind != "container" {
         return Err(Error::Invalid(format!(
             "instances of type `{}` can't be made here: rlxc runs containers",
@@ -100,8 +116,6 @@ async fn parse(app: &App, project: &str, mut post: InstancesPost) -> Result<NewI
         post.name.clone()
     };
     let name: InstanceName = name.parse()?;
-    keys::check_instance(&post.put.config).map_err(Error::Invalid)?;
-    keys::check_devices(&post.put.devices).map_err(Error::Invalid)?;
     check_free(app, project, &name).await?;
     post.name.clear();
     Ok(NewInstance {
@@ -157,7 +171,7 @@ async fn free_name(app: &App, project: &str) -> Result<String> {
     }
 }
 
-async fn execute(
+pub(super) async fn execute(
     app: &Arc<App>,
     who: &Requestor,
     new: NewInstance,
@@ -167,7 +181,17 @@ async fn execute(
     let start = new.post.start;
     let mut saga = Saga::new(app, operation.id());
     let result = make(app, &mut saga, &new, &mut origin, operation).await;
-    let instance = saga.settle(result).await?;
+    let settled = match result {
+        // The other server removes its own when it hears that this one is on disk.
+        Ok(instance) if matches!(origin, Origin::Arrival(_)) => {
+            saga.commit_with(|_| Ok(())).await.map(|()| instance)
+        }
+        result => saga.settle(result).await,
+    };
+    if let Origin::Arrival(arrival) = origin {
+        arrival.end(settled.as_ref().err()).await;
+    }
+    let instance = settled?;
     let handle = app.instances.add(instance.id, None);
     app.instance_event(
         "instance-created",
@@ -210,7 +234,11 @@ async fn make(
     origin: &mut Origin,
     operation: &Handle,
 ) -> Result<Instance> {
-    let draft = draft(app, new, origin);
+    let mut draft = draft(app, new, origin);
+    if let Origin::Arrival(arrival) = origin {
+        let snapshots = arrival.snapshots();
+        draft = super::migrate::complete(app, draft, snapshots).await?;
+    }
     let (instance, size) = record(app, saga, new, draft).await?;
     if operation.cancellation().is_cancelled() {
         return Err(Error::Cancelled);
@@ -222,12 +250,13 @@ async fn make(
         }
         Origin::Empty => create_volume(app, &instance, Source::Empty).await?,
         Origin::Copy(copy) => copy.fill(app, saga, &instance).await?,
+        Origin::Arrival(arrival) => arrival.fill(app, &instance, operation).await?,
         Origin::Backup(backup) => backup.fill(app, &instance, operation).await?,
     }
     quota::set(app, &instance, None, size).await?;
     let trigger = match origin {
         Origin::Image(_) => Trigger::Create,
-        Origin::Copy(_) => Trigger::Copy,
+        Origin::Copy(_) | Origin::Arrival(_) => Trigger::Copy,
         // What a backup holds is what was there.
         Origin::Empty | Origin::Backup(_) => return Ok(instance),
     };
@@ -355,6 +384,7 @@ fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
         }
         Origin::Empty => std::env::consts::ARCH.clone_into(&mut instance.architecture),
         Origin::Copy(copy) => copy.inherit(&mut instance, put),
+        Origin::Arrival(_) => instance.architecture.clone_from(&put.architecture),
         Origin::Backup(_) => {}
     }
     instance

@@ -8,6 +8,7 @@ mod delete;
 mod devices;
 mod exits;
 mod host;
+pub mod migrate;
 mod pool_move;
 mod profile;
 mod quota;

@@ -61,7 +61,7 @@ pub(super) async fn hold(app: &App, target: &Instance, operation: &str) -> Resul
 }
 
 /// Whether two rows are one snapshot, on either side.
-pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
+fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
     // Other servers count in whole seconds.
     let seconds = |time: &str| time.split(['.', 'Z', '+']).next().map(str::to_owned);
     one.name == other.name && seconds(&one.created_at) == seconds(&other.created_at)
@@ -80,6 +80,18 @@ pub(super) async fn drop_extra(
         }
     }
     Ok(())
+}
+
+/// Snapshots that the target does not have yet, the oldest first.
+pub(super) fn missing<'a>(
+    target: &'a Instance,
+    wanted: &'a [Snapshot],
+) -> impl Iterator<Item = &'a Snapshot> {
+    let is_new = |snapshot: &&Snapshot| {
+        let mut there = target.snapshots.iter();
+        !there.any(|other| is_same(snapshot, other))
+    };
+    wanted.iter().filter(is_new)
 }
 
 /// What can be undone from here on: the root goes back to what it is now.
@@ -111,18 +123,14 @@ async fn bring(
 ) -> Result<()> {
     let transfer = Transfer::between(app, &source.instance, target)?;
     remember(app, saga, target).await?;
-    let known = |snapshot: &&Snapshot| {
-        let mut there = target.snapshots.iter();
-        !there.any(|other| is_same(snapshot, other))
-    };
-    for snapshot in source.along.iter().filter(known) {
+    for snapshot in missing(target, &source.along) {
         let id = record(app, saga, target, &portable_snapshot(snapshot)).await?;
         let (transfer, of, id) = (transfer.clone(), snapshot_id(snapshot.id), snapshot_id(id));
         blocking(move || transfer.add_snapshot(of, id))
             .await
             .map_err(|error| failed(target, error))?;
     }
-    let main = source.moment(app, saga, target).await?;
+    let main = source.moment(app, saga, target.id).await?;
     let hidden = hidden_snapshot(source.instance.id);
     saga.intend_temporary(JournalEntry::Snapshot {
         pool: target.pool.clone(),

@@ -18,7 +18,7 @@ use crate::instance::state::{State, Verb};
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::plan;
-use crate::saga::{self, JournalEntry, Saga, instance_volume, snapshot_id};
+use crate::saga::{self, JournalEntry, Saga, hidden_snapshot, instance_volume, snapshot_id};
 
 /// Begins to take a snapshot. A running instance is frozen while what changed is taken.
 pub async fn create_snapshot(
@@ -108,7 +108,7 @@ async fn take(
 }
 
 /// Takes what an instance is now as the snapshot `wanted` of its volume. One that runs is frozen for the moment.
-pub(super) async fn capture(
+async fn capture(
     app: &App,
     saga: &mut Saga<'_>,
     (instance, permit): (&Instance, &Permit),
@@ -141,6 +141,25 @@ pub(super) async fn capture(
     blocking(move || settling.settle_snapshot(volume, wanted))
         .await
         .map_err(failed)
+}
+
+/// What an instance is now, as a snapshot that nobody sees and that goes with the operation; see [`hidden_snapshot`].
+pub(super) async fn hidden(
+    app: &App,
+    saga: &mut Saga<'_>,
+    (instance, permit): (&Instance, &Permit),
+    about: i64,
+) -> Result<SnapshotId> {
+    let id = hidden_snapshot(about);
+    saga.intend_temporary(JournalEntry::Snapshot {
+        pool: instance.pool.clone(),
+        instance: instance.id,
+        id,
+    })
+    .await?;
+    let wanted = snapshot_id(id);
+    capture(app, saga, (instance, permit), wanted).await?;
+    Ok(wanted)
 }
 
 /// Writes the row of a snapshot, and with it how it is undone; returns its id.

@@ -70,7 +70,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
             id,
             &[
                 ("volatile.last_state.power", "RUNNING".to_owned()),
-                (guest::READY, "false".to_owned()),
+                (guest::READY, String::new()),
                 (template::PENDING, String::new()),
             ],
         )

@@ -12,18 +12,19 @@ use rlxc_storage::image::Compression;
 use rlxc_storage::{Driver, SnapshotId};
 use tokio::sync::mpsc;
 
-use crate::app::instance::snapshot::capture;
+use crate::app::instance::snapshot::hidden;
 use crate::app::instance::{find, find_by_id, handle, view};
 use crate::app::project::gate::{self, Action};
 use crate::app::{image, pool, profile};
 use crate::context::{App, blocking, instance_url};
 use crate::db::{config, profiles};
 use crate::error::{Cause, Error, Result};
+use crate::guest;
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::Instance;
 use crate::operation::{Handle, OperationSpec};
-use crate::saga::{JournalEntry, Saga, hidden_snapshot, instance_volume, snapshot_id};
+use crate::saga::{Saga, instance_volume, snapshot_id};
 
 /// Between two messages about the progress.
 const PROGRESS_STEP: u64 = 8 << 20;
@@ -123,15 +124,7 @@ impl Held {
         if self.permit.before().state == State::Stopped {
             return Ok(None);
         }
-        let id = hidden_snapshot(0);
-        saga.intend_temporary(JournalEntry::Snapshot {
-            pool: self.instance.pool.clone(),
-            instance: self.instance.id,
-            id,
-        })
-        .await?;
-        let wanted = snapshot_id(id);
-        capture(app, saga, (&self.instance, &self.permit), wanted).await?;
+        let wanted = hidden(app, saga, (&self.instance, &self.permit), 0).await?;
         Ok(Some(wanted))
     }
 
@@ -196,9 +189,13 @@ impl Held {
             created_at: snapshot.created_at.clone(),
             ..StorageVolumeSnapshot::default()
         });
+        let mut container = view::plain(row, &known, &status);
+        // Older servers refuse a backup that has keys which they don't know.
+        container.put.config.remove(guest::READY);
+        container.expanded_config.remove(guest::READY);
         let config = BackupConfig {
             volume_snapshots: volume_snapshots.collect(),
-            container: Some(view::plain(row, &known, &status)),
+            container: Some(container),
             pool: Some(pool::get(app, &row.pool).await?),
             profiles: own,
             volume: Some(StorageVolume {

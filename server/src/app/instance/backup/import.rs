@@ -104,7 +104,7 @@ pub async fn import(
     let name: InstanceName = name.parse()?;
     check_free(app, project, &name).await?;
     let draft = draft(app, project, &name, &index)?;
-    let draft = on_pool(app, draft, &index, &order.pool).await?;
+    let draft = on_pool(app, draft, &order.pool, &index.pool).await?;
     let new = NewInstance {
         project: project.to_owned(),
         name: name.to_string(),
@@ -209,11 +209,12 @@ pub(in crate::app::instance) fn known_devices(name: &str, devices: Devices) -> D
 }
 
 /// Sees to it that the root disk names a pool of this server, and that all profiles are there.
-async fn on_pool(
+/// `wanted` must be there if it is named; `before` is what the pool was called where it comes from.
+pub(in crate::app::instance) async fn on_pool(
     app: &App,
     mut draft: Instance,
-    index: &BackupIndex,
     wanted: &str,
+    before: &str,
 ) -> Result<Instance> {
     let project = app.project(&draft.project).await?;
     let (known, all) = app
@@ -241,15 +242,14 @@ async fn on_pool(
         .filter(|profile| profile.name == "default" || draft.profiles.contains(&profile.name))
         .find_map(|profile| root_disk(&profile.devices)?.1.get("pool"));
     let told = root.get("pool").cloned().unwrap_or_default();
-    let candidates = [wanted, &told, &index.pool].map(str::to_owned);
+    let candidates = [wanted, &told, before].map(str::to_owned);
     let chosen = candidates
         .into_iter()
         .chain(default.cloned())
         .find(|name| is_there(name));
     let Some(chosen) = chosen else {
         return Err(Error::Invalid(format!(
-            "there is no storage pool `{}` here: name one with `--storage`",
-            index.pool
+            "there is no storage pool `{before}` here: name one with `--storage`"
         )));
     };
     if chosen != told {

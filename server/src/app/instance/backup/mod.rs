@@ -9,6 +9,6 @@ mod stored;
 mod tests;
 
 pub use export::{ExportOrder, stream};
-pub(super) use import::BackupSource;
+pub(super) use import::{BackupSource, known_config, known_devices, on_pool};
 pub use import::{ImportOrder, Upload, import};
 pub use stored::{create, delete, expire, get, list, open, remove, remove_all, rename};

@@ -1,0 +1,255 @@
+//! Copies and moves from one server to another.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use rlxc_api::{
+    InstancePost, InstancePut, InstanceSnapshotPost, InstanceSource, InstancesPost, Operation,
+    Server,
+};
+use rlxc_client::{ClientError, Reply};
+use serde_json::{Value, json};
+
+use super::instance_or_snapshot;
+use crate::cli::TravelMode;
+use crate::context::Context;
+
+/// What goes where.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// `INSTANCE` or `INSTANCE/SNAPSHOT`.
+    pub(crate) source: String,
+    /// What it is called there.
+    pub(crate) name: String,
+    pub(crate) put: InstancePut,
+    pub(crate) instance_only: bool,
+    pub(crate) refresh: bool,
+    pub(crate) mode: Option<TravelMode>,
+}
+
+/// Copies from the server of one context to that of another.
+pub(crate) async fn copy(from: &Context, to: &Context, order: &Order) -> Result<()> {
+    let (here, there): (Server, Server) =
+        tokio::try_join!(from.client.get("/1.0"), to.client.get("/1.0"))?;
+    let is_open = |server: &Server| !server.environment.addresses.is_empty();
+    let mode = order.mode.unwrap_or_else(|| {
+        if is_open(&here) {
+            TravelMode::Pull
+        } else if is_open(&there) {
+            TravelMode::Push
+        } else {
+            TravelMode::Relay
+        }
+    });
+    match mode {
+        TravelMode::Pull if !is_open(&here) => closed(&from.remote),
+        TravelMode::Push if !is_open(&there) => closed(&to.remote),
+        TravelMode::Pull => pull(from, to, order, &here).await,
+        TravelMode::Push => push(from, to, order, &there).await,
+        TravelMode::Relay => relay(from, to, order).await,
+    }
+}
+
+fn closed(remote: &str) -> Result<()> {
+    bail!(
+        "`{remote}` does not listen on the network: set core.https_address there, or pass `--mode relay`"
+    )
+}
+
+/// The target dials the source.
+async fn pull(from: &Context, to: &Context, order: &Order, here: &Server) -> Result<()> {
+    let source = begin_source(from, order, None).await?;
+    let mut failure = None;
+    for address in &here.environment.addresses {
+        let place = InstanceSource {
+            mode: "pull".to_owned(),
+            operation: format!("https://{address}{}", source.url()),
+            certificate: here.environment.certificate.clone(),
+            secrets: secrets(&source)?,
+            ..migration(order)
+        };
+        let reply = to.client.post("/1.0/instances", &body(order, place)).await;
+        let done = match reply {
+            Ok(reply) => to.finish(reply, &label(order)).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(_) => return end(from, source, order).await,
+            Err(error) => failure = Some(error),
+        }
+        let state: Operation = from.client.get(&source.url()).await?;
+        if state.is_final() {
+            break;
+        }
+    }
+    give_up(from, &source).await;
+    Err(failure.map_or_else(|| anyhow::anyhow!("the source has no address"), Into::into))
+}
+
+/// The source dials the target.
+async fn push(from: &Context, to: &Context, order: &Order, there: &Server) -> Result<()> {
+    let target = begin_target(to, order).await?;
+    let mut failure = None;
+    for address in &there.environment.addresses {
+        let place = json!({
+            "operation": format!("https://{address}{}", target.url()),
+            "certificate": there.environment.certificate,
+            "secrets": secrets(&target)?,
+        });
+        let done = match begin_source(from, order, Some(place)).await {
+            Ok(source) => end(from, source, order).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => return end(to, target, order).await,
+            Err(error) => failure = Some(error),
+        }
+        let state: Operation = to.client.get(&target.url()).await?;
+        if state.is_final() {
+            break;
+        }
+    }
+    give_up(to, &target).await;
+    Err(failure.unwrap_or_else(|| anyhow::anyhow!("the target has no address")))
+}
+
+/// We dial both, and carry between them.
+async fn relay(from: &Context, to: &Context, order: &Order) -> Result<()> {
+    let target = begin_target(to, order).await?;
+    let source = match begin_source(from, order, None).await {
+        Ok(source) => source,
+        Err(error) => {
+            give_up(to, &target).await;
+            return Err(error);
+        }
+    };
+    let (ours, theirs) = (secrets(&source)?, secrets(&target)?);
+    let carried = rlxc_client::relay(
+        (&from.client, &source, &ours),
+        (&to.client, &target, &theirs),
+    );
+    let ended = async {
+        end(to, target.clone(), order).await?;
+        end(from, source.clone(), order).await
+    };
+    tokio::pin!(carried, ended);
+    tokio::select! {
+        done = &mut ended => done,
+        // When it is over, both say how it went; when it broke, they say so too.
+        broken = &mut carried => {
+            let done = ended.await;
+            done.and(broken.map_err(Into::into))
+        }
+    }
+}
+
+fn label(order: &Order) -> String {
+    format!("Copying {}", order.source)
+}
+
+async fn begin_source(
+    context: &Context,
+    order: &Order,
+    target: Option<Value>,
+) -> Result<Operation> {
+    let path = instance_or_snapshot(&order.source);
+    let reply = if order.source.contains('/') {
+        let post = InstanceSnapshotPost {
+            migration: true,
+            target,
+            ..InstanceSnapshotPost::default()
+        };
+        context.client.post(&path, &post).await?
+    } else {
+        let post = InstancePost {
+            name: order.source.clone(),
+            migration: true,
+            instance_only: order.instance_only,
+            container_only: order.instance_only,
+            target,
+            ..InstancePost::default()
+        };
+        context.client.post(&path, &post).await?
+    };
+    begun(reply)
+}
+
+async fn begin_target(context: &Context, order: &Order) -> Result<Operation> {
+    let place = InstanceSource {
+        mode: "push".to_owned(),
+        ..migration(order)
+    };
+    begun(
+        context
+            .client
+            .post("/1.0/instances", &body(order, place))
+            .await?,
+    )
+}
+
+fn begun(reply: Reply) -> Result<Operation> {
+    match reply {
+        Reply::Begun(operation) => Ok(*operation),
+        Reply::Done(_) => bail!("the server began nothing"),
+    }
+}
+
+fn migration(order: &Order) -> InstanceSource {
+    InstanceSource {
+        kind: "migration".to_owned(),
+        base_image: order
+            .put
+            .config
+            .get("volatile.base_image")
+            .cloned()
+            .unwrap_or_default(),
+        instance_only: order.instance_only,
+        container_only: order.instance_only,
+        refresh: order.refresh,
+        ..InstanceSource::default()
+    }
+}
+
+fn body(order: &Order, source: InstanceSource) -> InstancesPost {
+    InstancesPost {
+        put: order.put.clone(),
+        name: order.name.clone(),
+        source,
+        ..InstancesPost::default()
+    }
+}
+
+fn secrets(operation: &Operation) -> Result<BTreeMap<String, String>> {
+    let metadata = operation.metadata.iter().flatten();
+    let secrets: BTreeMap<_, _> = metadata
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .filter(|(key, _)| key == "control" || key == "fs")
+        .collect();
+    if secrets.len() == 2 {
+        return Ok(secrets);
+    }
+    bail!("the server does not tell the secrets of the migration")
+}
+
+async fn end(context: &Context, operation: Operation, order: &Order) -> Result<()> {
+    let reply = Reply::Begun(Box::new(operation));
+    context.finish(reply, &label(order)).await?;
+    Ok(())
+}
+
+/// The other side has failed, which is what is told: what is left of this one ends.
+async fn give_up(context: &Context, operation: &Operation) {
+    let ended: Result<(), ClientError> = context.client.cancel(operation).await;
+    drop(ended);
+}
+
+/// Removes the source of a move, which is on the other server for good.
+pub(crate) async fn remove(context: &Context, name: &str) -> Result<()> {
+    let reply = context
+        .client
+        .delete(&instance_or_snapshot(name))
+        .await
+        .context("the instance was copied, but its source stays")?;
+    context.finish(reply, &format!("Deleting {name}")).await?;
+    Ok(())
+}
