@@ -18,6 +18,7 @@ mod kept;
 mod lifecycle;
 mod lxd;
 mod migrate;
+mod lxc_verbs;
 mod network;
 mod nic;
 mod observe;
