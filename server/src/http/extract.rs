@@ -8,6 +8,7 @@ use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::ApiError;
 use super::filter::Filter;
@@ -44,8 +45,28 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             "the body is not what it should be: a list instead of an object".to_owned(),
         ));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::Invalid(format!("the body is not what it should be: {error}")))
+    let wrong = |error| Error::Invalid(format!("the body is not what it should be: {error}"));
+    let mut value = serde_json::from_slice(bytes).map_err(wrong)?;
+    without_nulls(&mut value);
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// Takes nulls for what clients mean by them: a field that is left out, and among keys an empty value. Go's decoder does the same, and
+/// clients in other languages rely on it.
+fn without_nulls(value: &mut Value) {
+    let Value::Object(fields) = value else {
+        return;
+    };
+    fields.retain(|_, field| !field.is_null());
+    for (name, field) in fields {
+        match (name.as_str(), field) {
+            ("config" | "devices" | "properties", Value::Object(keys)) => {
+                let nulls = keys.values_mut().filter(|key| key.is_null());
+                nulls.for_each(|key| *key = Value::String(String::new()));
+            }
+            (_, field) => without_nulls(field),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -178,4 +199,20 @@ pub(super) fn check_match(params: &Params, what: &'static str, current: &str) ->
         return Ok(());
     }
     Err(Error::Changed(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_a_field_that_is_left_out_and_a_key_without_a_value() {
+        let body = br#"{"command":["ls"],"user":null,"cwd":null,"environment":null}"#;
+        let post: rlxc_api::InstanceExecPost = parse(body).unwrap();
+        assert_eq!((post.user, post.cwd.as_str()), (0, ""));
+        let body = br#"{"profiles":null,"config":{"user.a":null,"user.b":"c"}}"#;
+        let put: rlxc_api::InstancePut = parse(body).unwrap();
+        assert_eq!(put.config["user.a"], "");
+        assert_eq!(put.profiles, None);
+    }
 }

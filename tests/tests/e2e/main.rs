@@ -24,6 +24,7 @@ mod nic;
 mod observe;
 mod projects;
 mod proxy;
+mod pylxd;
 mod remote;
 mod restart;
 mod storage;
