@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod files;
 mod firewall;
+mod fuzz;
 mod guest_api;
 mod hostile_image;
 mod image_copy;
