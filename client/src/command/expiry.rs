@@ -39,7 +39,15 @@ mod tests {
 
     #[test]
     fn counts_from_now_or_takes_a_time() {
-        let now: Zoned = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC).with().year(2026).month(1).day(31).hour(10).build().unwrap();
+        let now: Zoned = Timestamp::UNIX_EPOCH
+            .to_zoned(TimeZone::UTC)
+            .with()
+            .year(2026)
+            .month(1)
+            .day(31)
+            .hour(10)
+            .build()
+            .unwrap();
         let at = |text: &str| after(&now, text).unwrap().to_string();
         assert_eq!(at("2w 1H"), "2026-02-14T11:00:00Z");
         assert_eq!(at("1m"), "2026-02-28T10:00:00Z");

@@ -18,29 +18,7 @@ fn pylxd_works_unchanged() {
     let cli = daemon.cli();
     rlxc_tests::image::import_busybox(&daemon);
     cli.ok(["config", "set", "core.https_address=127.0.0.1:8443"]);
-    let (certificate, key) = (
-        daemon.dir().with_file_name("py.crt"),
-        daemon.dir().with_file_name("py.key"),
-    );
-    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
-    daemon.world().run(&[
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:secp384r1",
-        "-nodes",
-        "-days",
-        "30",
-        "-subj",
-        "/CN=py",
-        "-out",
-        &certificate,
-        "-keyout",
-        &key,
-    ]);
+    let (certificate, key) = certificate(&daemon);
     cli.ok([
         "config",
         "trust",
@@ -73,4 +51,32 @@ fn pylxd_works_unchanged() {
         "{output}\n{}",
         daemon.log_tail()
     );
+}
+
+/// The paths of a new certificate and its key.
+fn certificate(daemon: &Daemon) -> (String, String) {
+    let (certificate, key) = (
+        daemon.dir().with_file_name("py.crt"),
+        daemon.dir().with_file_name("py.key"),
+    );
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    daemon.world().run(&[
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:secp384r1",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=py",
+        "-out",
+        &certificate,
+        "-keyout",
+        &key,
+    ]);
+    (certificate, key)
 }
