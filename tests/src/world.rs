@@ -4,7 +4,8 @@
 //! goes, and the kernel ends everything else in there. Nothing of a test can stay behind on the host but cgroups.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
@@ -173,7 +174,7 @@ pub fn only_child(pid: u32) -> anyhow::Result<u32> {
 #[derive(Debug)]
 struct Nat {
     table: String,
-    forwarding: Option<String>,
+    _forwarding: Forwarding,
 }
 
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -186,10 +187,9 @@ impl Nat {
         let (high, low) = (block / 256, block % 256);
         let near = format!("198.18.{high}.{}/30", low + 1);
         let far = format!("198.18.{high}.{}/30", low + 2);
-        let before = std::fs::read_to_string(FORWARD)?;
         let nat = Self {
             table,
-            forwarding: (before.trim() == "0").then_some(before),
+            _forwarding: Forwarding::on()?,
         };
         let netns = init.to_string();
         ip(&[
@@ -212,7 +212,6 @@ impl Nat {
             nat.table
         );
         Run::new(["nft", "-f", "-"]).stdin(rules).ok()?;
-        std::fs::write(FORWARD, "1")?;
         Ok(nat)
     }
 }
@@ -223,8 +222,47 @@ impl Drop for Nat {
         let _gone = Run::new(["nft", "delete", "table", "ip", &self.table])
             .ok()
             .is_ok();
-        if let Some(before) = &self.forwarding {
-            let _restored = std::fs::write(FORWARD, before).is_ok();
+    }
+}
+
+/// The host forwards packets as long as any test, in whatever process, has one of these: each shares the lock on a file, which keeps
+/// what was set before the first. The last puts that back.
+#[derive(Debug)]
+struct Forwarding {
+    before: File,
+}
+
+impl Forwarding {
+    fn on() -> anyhow::Result<Self> {
+        let directory = crate::cache_dir();
+        std::fs::create_dir_all(&directory)?;
+        let path = directory.join("ip_forward");
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut before = options.open(path)?;
+        before.lock()?;
+        if before.metadata()?.len() == 0 {
+            before.write_all(std::fs::read_to_string(FORWARD)?.as_bytes())?;
+        }
+        std::fs::write(FORWARD, "1")?;
+        before.lock_shared()?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        if self.before.try_lock().is_err() {
+            return;
+        }
+        let mut value = String::new();
+        let read = self
+            .before
+            .rewind()
+            .and_then(|()| self.before.read_to_string(&mut value));
+        if read.is_ok_and(|length| length > 0) {
+            let _restored = std::fs::write(FORWARD, value).is_ok();
+            let _emptied = self.before.set_len(0).is_ok();
         }
     }
 }
