@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // At a fixed address (decision 6): otherwise the loader writes to a hundred pages of pointers before each command.
+    println!("cargo:rustc-link-arg-bins=-no-pie");
     println!("cargo:rerun-if-env-changed=RLXC_OPENSSL_SHARED");
     if std::env::var_os("RLXC_OPENSSL_SHARED").is_none()
         && let Some(directory) = libraries()

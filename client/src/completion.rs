@@ -55,11 +55,14 @@ pub(crate) fn script(shell: &str) -> Result<Vec<u8>> {
 
 /// The command line, with completers at all arguments that name something.
 fn command() -> Command {
-    let verbs: Vec<String> = Cli::command()
+    let mut command = Cli::command();
+    // Arguments of verbs exist only once they are needed.
+    command.build();
+    let verbs: Vec<String> = command
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
         .collect();
-    let command = Cli::command().mut_args(|arg| complete(arg, None));
+    let command = command.mut_args(|arg| complete(arg, None));
     verbs.iter().fold(command, |command, verb| {
         command.mut_subcommand(verb, |sub| of_verb(sub, subject(verb)))
     })

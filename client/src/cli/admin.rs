@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::Format;
 
-/// `admin`.
+// `admin`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AdminVerb {
     /// Give the daemon a storage pool, a bridge and a default profile.
     #[command(
@@ -21,12 +22,12 @@ pub(crate) enum AdminVerb {
     /// Stop the daemon and all instances.
     Shutdown(ShutdownArgs),
     /// Look at the daemon's own certificate, or give it another.
-    #[command(subcommand)]
     Certificate(CertificateVerb),
 }
 
-/// `admin certificate`.
+// `admin certificate`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum CertificateVerb {
     /// Print it as YAML: fingerprint, times, PEM.
     Show,
@@ -37,7 +38,7 @@ pub(crate) enum CertificateVerb {
     Renew(CertificateRenewArgs),
 }
 
-/// `admin certificate renew`.
+// `admin certificate renew`.
 #[derive(Debug, Args)]
 pub(crate) struct CertificateRenewArgs {
     /// A certificate of yours, PEM.
@@ -48,7 +49,7 @@ pub(crate) struct CertificateRenewArgs {
     pub(crate) key: Option<PathBuf>,
 }
 
-/// `admin init`.
+// `admin init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// Ask nothing, take what is best here.
@@ -68,7 +69,7 @@ pub(crate) struct InitArgs {
     pub(crate) storage_source: Option<String>,
 }
 
-/// `admin doctor`.
+// `admin doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Print what is well too.
@@ -79,7 +80,7 @@ pub(crate) struct DoctorArgs {
     pub(crate) format: Format,
 }
 
-/// `admin waitready`.
+// `admin waitready`.
 #[derive(Debug, Args)]
 pub(crate) struct WaitreadyArgs {
     /// Seconds to wait, 0 for ever.
@@ -87,7 +88,7 @@ pub(crate) struct WaitreadyArgs {
     pub(crate) timeout: u64,
 }
 
-/// `admin shutdown`.
+// `admin shutdown`.
 #[derive(Debug, Args)]
 pub(crate) struct ShutdownArgs {
     /// Do not wait for clean shutdowns of instances.

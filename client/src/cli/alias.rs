@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{FormatArg, NamesArgs};
 
-/// `alias`.
+// `alias`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AliasVerb {
     /// List aliases.
     #[command(visible_alias = "ls")]
@@ -28,7 +29,7 @@ Examples:
   rlxc alias add login 'exec @ARGS@ -- su -l'
   rlxc alias add as 'exec @ARG1@ --user @ARG2@ -- @ARGS@'";
 
-/// `alias add`.
+// `alias add`.
 #[derive(Debug, Args)]
 pub(crate) struct AliasAddArgs {
     /// Word or words.
@@ -37,7 +38,7 @@ pub(crate) struct AliasAddArgs {
     pub(crate) target: String,
 }
 
-/// `alias rename`.
+// `alias rename`.
 #[derive(Debug, Args)]
 pub(crate) struct AliasRenameArgs {
     /// Alias.

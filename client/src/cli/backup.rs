@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `export`.
+// `export`.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     /// Instance.
@@ -22,7 +22,7 @@ pub(crate) struct ExportArgs {
     pub(crate) compression: Option<String>,
 }
 
-/// `import`.
+// `import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// File that `export` has made.

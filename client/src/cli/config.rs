@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{MetadataVerb, Pair, TemplateVerb, TrustVerb};
 
-/// `config`.
+// `config`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ConfigVerb {
     /// Print the value of a key.
     #[command(
@@ -24,20 +25,16 @@ pub(crate) enum ConfigVerb {
     /// Edit the whole configuration as YAML; from stdin where that is no terminal.
     Edit(ConfigEditArgs),
     /// Manage the devices of an instance.
-    #[command(subcommand)]
     Device(DeviceVerb),
     /// Manage what the image of an instance says of itself.
-    #[command(subcommand)]
     Metadata(MetadataVerb),
     /// Manage the templates that files of an instance are made of.
-    #[command(subcommand)]
     Template(TemplateVerb),
     /// Manage who may use the daemon from other hosts.
-    #[command(subcommand)]
     Trust(TrustVerb),
 }
 
-/// `config get` and `unset`.
+// `config get` and `unset`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigGetArgs {
     /// [INSTANCE] KEY.
@@ -48,7 +45,7 @@ pub(crate) struct ConfigGetArgs {
     pub(crate) expanded: bool,
 }
 
-/// `config set`.
+// `config set`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigSetArgs {
     /// [INSTANCE] KEY=VALUE…, or [INSTANCE] KEY VALUE.
@@ -60,7 +57,7 @@ pub(crate) struct ConfigSetArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `config show`.
+// `config show`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigShowArgs {
     /// Instance or INSTANCE/SNAPSHOT; the server if none is named.
@@ -70,15 +67,16 @@ pub(crate) struct ConfigShowArgs {
     pub(crate) expanded: bool,
 }
 
-/// `config edit`.
+// `config edit`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigEditArgs {
     /// Instance; the server if none is named.
     pub(crate) name: Option<String>,
 }
 
-/// `config device` and `profile device`.
+// `config device` and `profile device`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DeviceVerb {
     /// Add a device.
     #[command(
@@ -103,7 +101,7 @@ pub(crate) enum DeviceVerb {
     Override(DeviceOverrideArgs),
 }
 
-/// `device add`.
+// `device add`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceAddArgs {
     /// Whose.
@@ -118,7 +116,7 @@ pub(crate) struct DeviceAddArgs {
     pub(crate) keys: Vec<Pair>,
 }
 
-/// `device remove`.
+// `device remove`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceRemoveArgs {
     /// Whose.
@@ -128,14 +126,14 @@ pub(crate) struct DeviceRemoveArgs {
     pub(crate) devices: Vec<String>,
 }
 
-/// `device list` and `show`.
+// `device list` and `show`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceOwnerArgs {
     /// Whose.
     pub(crate) owner: String,
 }
 
-/// `device get` and `unset`.
+// `device get` and `unset`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceKeyArgs {
     /// Whose.
@@ -146,7 +144,7 @@ pub(crate) struct DeviceKeyArgs {
     pub(crate) key: String,
 }
 
-/// `device set`.
+// `device set`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceSetArgs {
     /// Whose.
@@ -158,7 +156,7 @@ pub(crate) struct DeviceSetArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `device override`.
+// `device override`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceOverrideArgs {
     /// Instance.
@@ -170,7 +168,7 @@ pub(crate) struct DeviceOverrideArgs {
     pub(crate) keys: Vec<Pair>,
 }
 
-/// `set` of networks, pools, profiles and projects.
+// `set` of networks, pools, profiles and projects.
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     /// Of which one.
@@ -180,7 +178,7 @@ pub(crate) struct SetArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `get` and `unset` of networks, pools, profiles and projects.
+// `get` and `unset` of networks, pools, profiles and projects.
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {
     /// Of which one.
@@ -189,14 +187,14 @@ pub(crate) struct KeyArgs {
     pub(crate) key: String,
 }
 
-/// One object by its name.
+// One object by its name.
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// Name.
     pub(crate) name: String,
 }
 
-/// Objects by their names.
+// Objects by their names.
 #[derive(Debug, Args)]
 pub(crate) struct NamesArgs {
     /// Names.
@@ -204,7 +202,7 @@ pub(crate) struct NamesArgs {
     pub(crate) names: Vec<String>,
 }
 
-/// An object and its new name.
+// An object and its new name.
 #[derive(Debug, Args)]
 pub(crate) struct RenameToArgs {
     /// Name.

@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::{FormatArg, ListOfArgs, NameArgs};
 
-/// `image`.
+// `image`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ImageVerb {
     /// List images.
     #[command(visible_alias = "ls")]
@@ -48,11 +49,10 @@ pub(crate) enum ImageVerb {
     /// Edit the properties of an image as YAML; from stdin where that is no terminal.
     Edit(NameArgs),
     /// Manage aliases.
-    #[command(subcommand)]
     Alias(ImageAliasVerb),
 }
 
-/// `image list`.
+// `image list`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageListArgs {
     /// Which ones: a part of an alias, the beginning of a fingerprint, or key=value of properties; a remote before them.
@@ -68,7 +68,7 @@ pub(crate) struct ImageListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `image import`.
+// `image import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageImportArgs {
     /// The image, its metadata, a directory with both, or a URL.
@@ -100,7 +100,7 @@ pub(crate) enum CopyMode {
     Relay,
 }
 
-/// `image copy`.
+// `image copy`.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -139,7 +139,7 @@ pub(crate) struct ImageCopyArgs {
     pub(crate) mode: CopyMode,
 }
 
-/// A property of an image.
+// A property of an image.
 #[derive(Debug, Args)]
 pub(crate) struct ImagePropertyArgs {
     /// Alias or fingerprint.
@@ -148,7 +148,7 @@ pub(crate) struct ImagePropertyArgs {
     pub(crate) key: String,
 }
 
-/// `image set-property`.
+// `image set-property`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageSetPropertyArgs {
     /// Alias or fingerprint.
@@ -159,7 +159,7 @@ pub(crate) struct ImageSetPropertyArgs {
     pub(crate) value: String,
 }
 
-/// `image export`.
+// `image export`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageExportArgs {
     /// Alias or fingerprint.
@@ -168,7 +168,7 @@ pub(crate) struct ImageExportArgs {
     pub(crate) target: Option<PathBuf>,
 }
 
-/// `image build`.
+// `image build`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageBuildArgs {
     /// Distribution and release.
@@ -194,7 +194,7 @@ pub(crate) struct ImageBuildArgs {
     pub(crate) reuse: bool,
 }
 
-/// Images.
+// Images.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArgs {
     /// Aliases or fingerprints.
@@ -202,8 +202,9 @@ pub(crate) struct ImagesArgs {
     pub(crate) names: Vec<String>,
 }
 
-/// `image alias`.
+// `image alias`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ImageAliasVerb {
     /// List aliases.
     #[command(visible_alias = "ls")]
@@ -217,7 +218,7 @@ pub(crate) enum ImageAliasVerb {
     Rename(ImageAliasRenameArgs),
 }
 
-/// `image alias create`.
+// `image alias create`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageAliasCreateArgs {
     /// Alias.
@@ -229,7 +230,7 @@ pub(crate) struct ImageAliasCreateArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `image alias rename`.
+// `image alias rename`.
 #[derive(Debug, Args)]
 pub(crate) struct ImageAliasRenameArgs {
     /// Alias.

@@ -15,7 +15,7 @@ Examples:
   rlxc launch debian/12 db1 -d root,size=20GiB
   rlxc launch images:alpine/3.20 edge1 -p default -p web --ephemeral";
 
-/// What `launch` and `create` share.
+// What `launch` and `create` share.
 #[derive(Debug, Args)]
 #[command(after_help = IMAGES)]
 pub(crate) struct CreateArgs {
@@ -56,7 +56,7 @@ pub(crate) struct CreateArgs {
     pub(crate) empty: bool,
 }
 
-/// `launch`.
+// `launch`.
 #[derive(Debug, Args)]
 #[command(after_help = IMAGES)]
 pub(crate) struct LaunchArgs {
@@ -86,7 +86,7 @@ Examples:
   rlxc list -c ns4,limits.memory:MEM,devices:eth0.network
   rlxc list user.owner=ann --format json";
 
-/// `list`.
+// `list`.
 #[derive(Debug, Args)]
 #[command(after_help = COLUMNS)]
 pub(crate) struct ListArgs {
@@ -105,7 +105,7 @@ pub(crate) struct ListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `info`.
+// `info`.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     /// Instance; the server if none is named.
@@ -118,7 +118,7 @@ pub(crate) struct InfoArgs {
     pub(crate) resources: bool,
 }
 
-/// `start`, `stop`, `restart`, `pause`, `resume`.
+// `start`, `stop`, `restart`, `pause`, `resume`.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
     /// Instances.
@@ -138,7 +138,7 @@ pub(crate) struct StateArgs {
     pub(crate) console: bool,
 }
 
-/// `delete`.
+// `delete`.
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     /// Instances, or snapshots as INSTANCE/SNAPSHOT.
@@ -152,7 +152,7 @@ pub(crate) struct DeleteArgs {
     pub(crate) interactive: bool,
 }
 
-/// `rename`.
+// `rename`.
 #[derive(Debug, Args)]
 pub(crate) struct RenameArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
@@ -161,7 +161,7 @@ pub(crate) struct RenameArgs {
     pub(crate) new_name: String,
 }
 
-/// `copy`.
+// `copy`.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of the command line"
@@ -215,7 +215,7 @@ pub(crate) enum TravelMode {
     Relay,
 }
 
-/// `move`.
+// `move`.
 #[derive(Debug, Args)]
 pub(crate) struct MoveArgs {
     /// Instance, or INSTANCE/SNAPSHOT.
@@ -243,7 +243,7 @@ pub(crate) struct MoveArgs {
     pub(crate) to: Option<String>,
 }
 
-/// `rebuild`.
+// `rebuild`.
 #[derive(Debug, Args)]
 pub(crate) struct RebuildArgs {
     /// Instance.
@@ -260,7 +260,7 @@ pub(crate) struct RebuildArgs {
     pub(crate) force: bool,
 }
 
-/// `publish`.
+// `publish`.
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
     /// Instance, or INSTANCE/SNAPSHOT.

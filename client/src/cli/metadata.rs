@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{FormatArg, NameArgs};
 
-/// `config metadata`.
+// `config metadata`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum MetadataVerb {
     /// Print what the image of an instance says of itself, as YAML.
     Show(NameArgs),
@@ -13,8 +14,9 @@ pub(crate) enum MetadataVerb {
     Edit(NameArgs),
 }
 
-/// `config template`.
+// `config template`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TemplateVerb {
     /// List the templates of an instance.
     #[command(visible_alias = "ls")]
@@ -30,7 +32,7 @@ pub(crate) enum TemplateVerb {
     Delete(TemplateArgs),
 }
 
-/// `config template list`.
+// `config template list`.
 #[derive(Debug, Args)]
 pub(crate) struct TemplateListArgs {
     /// Instance.
@@ -39,7 +41,7 @@ pub(crate) struct TemplateListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// One template.
+// One template.
 #[derive(Debug, Args)]
 pub(crate) struct TemplateArgs {
     /// Instance.

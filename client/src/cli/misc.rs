@@ -4,8 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{FormatArg, NameArgs};
 
-/// `operation`.
+// `operation`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum OperationVerb {
     /// List operations.
     #[command(visible_alias = "ls")]
@@ -19,7 +20,7 @@ pub(crate) enum OperationVerb {
     Wait(NameArgs),
 }
 
-/// `operation list`.
+// `operation list`.
 #[derive(Debug, Args)]
 pub(crate) struct OperationListArgs {
     /// Remote, with a colon.
@@ -35,7 +36,7 @@ pub(crate) struct OperationListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `history`.
+// `history`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "What is listed is what the daemon remembers: 90 days and 20000 operations. An instance that was renamed has its\nearlier names too, and one that was deleted is found by its name.\n\nExample:\n  rlxc history dev1"
@@ -47,8 +48,9 @@ pub(crate) struct HistoryArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `warning`.
+// `warning`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum WarningVerb {
     /// List warnings.
     #[command(visible_alias = "ls")]
@@ -63,7 +65,7 @@ pub(crate) enum WarningVerb {
     Delete(WarningDeleteArgs),
 }
 
-/// `warning delete`.
+// `warning delete`.
 #[derive(Debug, Args)]
 pub(crate) struct WarningDeleteArgs {
     /// Which, by their UUIDs; with --all nothing, or a remote with a colon.
@@ -74,7 +76,7 @@ pub(crate) struct WarningDeleteArgs {
     pub(crate) all: bool,
 }
 
-/// `warning list`.
+// `warning list`.
 #[derive(Debug, Args)]
 pub(crate) struct WarningListArgs {
     /// Remote, with a colon.
@@ -87,7 +89,7 @@ pub(crate) struct WarningListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `monitor`.
+// `monitor`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  rlxc monitor --pretty\n  rlxc monitor --type=lifecycle\n  rlxc monitor --type=logging --pretty --loglevel=debug"
@@ -125,7 +127,7 @@ pub(crate) enum EventFormat {
     Pretty,
 }
 
-/// `query`.
+// `query`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  rlxc query /1.0\n  rlxc query -X PATCH -d '{\"config\":{\"user.a\":\"b\"}}' /1.0/instances/dev1"
@@ -152,7 +154,7 @@ pub(crate) struct QueryArgs {
     pub(crate) raw: bool,
 }
 
-/// `top`.
+// `top`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "On a terminal: q ends it, c m d n sort by processor, memory, disk and name. Elsewhere it prints one table."
@@ -186,14 +188,14 @@ pub(crate) enum TopOrder {
     Name,
 }
 
-/// `manpage`.
+// `manpage`.
 #[derive(Debug, Args)]
 pub(crate) struct ManpageArgs {
     /// Directory; made if it is missing.
     pub(crate) directory: std::path::PathBuf,
 }
 
-/// `completion`.
+// `completion`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Names of instances, profiles and so on are asked of the daemon.\n\nExamples:\n  rlxc completion bash > /etc/bash_completion.d/rlxc\n  rlxc completion zsh > \"${fpath[1]}/_rlxc\"\n  rlxc completion fish > ~/.config/fish/completions/rlxc.fish"

@@ -4,6 +4,7 @@ mod admin;
 mod alias;
 mod backup;
 mod config;
+mod group;
 mod image;
 mod instance;
 mod metadata;
@@ -75,8 +76,9 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// The commands, in the order of the help.
+// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     /// Create an instance from an image and start it.
     Launch(LaunchArgs),
@@ -117,10 +119,8 @@ pub(crate) enum Verb {
     /// Attach to the console of an instance, Ctrl-a q detaches.
     Console(ConsoleArgs),
     /// Push, pull, edit and delete files of instances.
-    #[command(subcommand)]
     File(FileVerb),
     /// Create, list, restore and delete snapshots.
-    #[command(subcommand)]
     Snapshot(SnapshotVerb),
     /// Go back to a snapshot (short for `snapshot restore`).
     #[command(hide = true)]
@@ -137,45 +137,34 @@ pub(crate) enum Verb {
     )]
     Rebuild(RebuildArgs),
     /// Read and change the configuration of instances and of the server.
-    #[command(subcommand)]
     Config(ConfigVerb),
     /// Manage profiles.
-    #[command(subcommand)]
     Profile(ProfileVerb),
     /// Manage projects.
-    #[command(subcommand)]
     Project(ProjectVerb),
     /// Manage images: list, import, export, build, aliases.
-    #[command(subcommand)]
     Image(ImageVerb),
     /// Manage networks.
-    #[command(subcommand)]
     Network(NetworkVerb),
     /// Manage storage pools and volumes.
-    #[command(subcommand)]
     Storage(StorageVerb),
     /// Image servers and daemons that are known by name.
-    #[command(subcommand)]
     Remote(RemoteVerb),
     /// Words of your own that stand for others.
-    #[command(subcommand)]
     Alias(AliasVerb),
     /// What instances use now, the busiest first.
     Top(TopArgs),
     /// List, show and cancel what goes on in the background.
-    #[command(subcommand)]
     Operation(OperationVerb),
     /// What was done to an instance: when, by whom, and how it ended.
     History(HistoryArgs),
     /// What an administrator should know.
-    #[command(subcommand)]
     Warning(WarningVerb),
     /// Print events as they happen.
     Monitor(MonitorArgs),
     /// Send a request to the API as it is.
     Query(QueryArgs),
     /// Set up the daemon and look after it.
-    #[command(subcommand)]
     Admin(AdminVerb),
     /// Print the versions of client and server.
     Version,
@@ -202,7 +191,7 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// The option that lists have.
+// The option that lists have.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct FormatArg {
     /// How to print it.

@@ -7,8 +7,9 @@ use super::{
     SetArgs,
 };
 
-/// `network`.
+// `network`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum NetworkVerb {
     /// List networks.
     #[command(visible_alias = "ls")]
@@ -49,14 +50,12 @@ pub(crate) enum NetworkVerb {
     /// List the addresses that are in use, and by whom.
     ListAllocations(ListOfArgs),
     /// Manage network ACLs.
-    #[command(subcommand)]
     Acl(AclVerb),
     /// Manage forwards.
-    #[command(subcommand)]
     Forward(ForwardVerb),
 }
 
-/// `network attach` and `attach-profile`.
+// `network attach` and `attach-profile`.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkAttachArgs {
     /// Network, or a bridge of the host.
@@ -69,7 +68,7 @@ pub(crate) struct NetworkAttachArgs {
     pub(crate) interface: Option<String>,
 }
 
-/// `network detach` and `detach-profile`.
+// `network detach` and `detach-profile`.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkDetachArgs {
     /// Network, or a bridge of the host.
@@ -80,7 +79,7 @@ pub(crate) struct NetworkDetachArgs {
     pub(crate) device: Option<String>,
 }
 
-/// `network list-leases`.
+// `network list-leases`.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkLeasesArgs {
     /// Network.
@@ -89,7 +88,7 @@ pub(crate) struct NetworkLeasesArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `network create`.
+// `network create`.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkCreateArgs {
     /// Name; its interface has it too.

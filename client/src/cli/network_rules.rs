@@ -4,8 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
-/// `network acl`.
+// `network acl`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AclVerb {
     /// List network ACLs.
     #[command(visible_alias = "ls")]
@@ -28,11 +29,10 @@ pub(crate) enum AclVerb {
     /// Edit an ACL as YAML; from stdin where that is no terminal.
     Edit(NameArgs),
     /// Add and remove rules.
-    #[command(subcommand)]
     Rule(AclRuleVerb),
 }
 
-/// `network acl create`.
+// `network acl create`.
 #[derive(Debug, Args)]
 pub(crate) struct AclCreateArgs {
     /// Name.
@@ -45,8 +45,9 @@ pub(crate) struct AclCreateArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `network acl rule`.
+// `network acl rule`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AclRuleVerb {
     /// Add a rule.
     #[command(
@@ -67,7 +68,7 @@ pub(crate) enum Direction {
     Egress,
 }
 
-/// `network acl rule add`.
+// `network acl rule add`.
 #[derive(Debug, Args)]
 pub(crate) struct AclRuleArgs {
     /// ACL.
@@ -80,7 +81,7 @@ pub(crate) struct AclRuleArgs {
     pub(crate) keys: Vec<Pair>,
 }
 
-/// `network acl rule remove`.
+// `network acl rule remove`.
 #[derive(Debug, Args)]
 pub(crate) struct AclRuleRemoveArgs {
     #[command(flatten)]
@@ -90,8 +91,9 @@ pub(crate) struct AclRuleRemoveArgs {
     pub(crate) force: bool,
 }
 
-/// `network forward`.
+// `network forward`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ForwardVerb {
     /// List the forwards of a network.
     #[command(visible_alias = "ls")]
@@ -115,11 +117,10 @@ pub(crate) enum ForwardVerb {
     /// Edit a forward as YAML; from stdin where that is no terminal.
     Edit(ForwardArgs),
     /// Add and remove ports.
-    #[command(subcommand)]
     Port(ForwardPortVerb),
 }
 
-/// `network forward list`.
+// `network forward list`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardListArgs {
     /// Network.
@@ -128,7 +129,7 @@ pub(crate) struct ForwardListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// A forward.
+// A forward.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardArgs {
     /// Network.
@@ -137,7 +138,7 @@ pub(crate) struct ForwardArgs {
     pub(crate) listen_address: String,
 }
 
-/// `network forward create`.
+// `network forward create`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardCreateArgs {
     #[command(flatten)]
@@ -150,7 +151,7 @@ pub(crate) struct ForwardCreateArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `network forward get` and `unset`.
+// `network forward get` and `unset`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardKeyArgs {
     #[command(flatten)]
@@ -159,7 +160,7 @@ pub(crate) struct ForwardKeyArgs {
     pub(crate) key: String,
 }
 
-/// `network forward set`.
+// `network forward set`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardSetArgs {
     #[command(flatten)]
@@ -169,8 +170,9 @@ pub(crate) struct ForwardSetArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `network forward port`.
+// `network forward port`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ForwardPortVerb {
     /// Add ports.
     Add(ForwardPortAddArgs),
@@ -179,7 +181,7 @@ pub(crate) enum ForwardPortVerb {
     Remove(ForwardPortRemoveArgs),
 }
 
-/// `network forward port add`.
+// `network forward port add`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardPortAddArgs {
     #[command(flatten)]
@@ -197,7 +199,7 @@ pub(crate) struct ForwardPortAddArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `network forward port remove`.
+// `network forward port remove`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardPortRemoveArgs {
     #[command(flatten)]

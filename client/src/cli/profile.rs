@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{DeviceVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
-/// `profile`.
+// `profile`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ProfileVerb {
     /// List profiles.
     #[command(visible_alias = "ls")]
@@ -36,11 +37,10 @@ pub(crate) enum ProfileVerb {
     /// Give an instance these profiles, in this order.
     Assign(ProfileAssignArgs),
     /// Manage the devices of a profile.
-    #[command(subcommand)]
     Device(DeviceVerb),
 }
 
-/// `profile create`.
+// `profile create`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileCreateArgs {
     /// Name.
@@ -53,7 +53,7 @@ pub(crate) struct ProfileCreateArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `profile add` and `remove`.
+// `profile add` and `remove`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileAddArgs {
     /// Instance.
@@ -62,7 +62,7 @@ pub(crate) struct ProfileAddArgs {
     pub(crate) profile: String,
 }
 
-/// `profile assign`.
+// `profile assign`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileAssignArgs {
     /// Instance.

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
-/// `project`.
+// `project`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ProjectVerb {
     /// List projects.
     #[command(visible_alias = "ls")]
@@ -40,7 +41,7 @@ pub(crate) enum ProjectVerb {
     Edit(NameArgs),
 }
 
-/// `project create`.
+// `project create`.
 #[derive(Debug, Args)]
 pub(crate) struct ProjectCreateArgs {
     /// Name.
@@ -56,7 +57,7 @@ pub(crate) struct ProjectCreateArgs {
     pub(crate) description: Option<String>,
 }
 
-/// `project info`.
+// `project info`.
 #[derive(Debug, Args)]
 pub(crate) struct ProjectInfoArgs {
     /// Name.
@@ -65,7 +66,7 @@ pub(crate) struct ProjectInfoArgs {
     pub(crate) format: FormatArg,
 }
 
-/// A remote, or the usual one.
+// A remote, or the usual one.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArg {
     /// Remote, with a colon.

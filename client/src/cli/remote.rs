@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::{Format, FormatArg, NameArgs, NamesArgs};
 
-/// `remote`.
+// `remote`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum RemoteVerb {
     /// List remotes.
     #[command(visible_alias = "ls")]
@@ -39,7 +40,7 @@ Examples:
   rlxc remote add images-of-box 10.0.0.5 --public
   rlxc remote add ours https://images.example.org --protocol simplestreams";
 
-/// `remote add`.
+// `remote add`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteAddArgs {
     /// Name.
@@ -74,7 +75,7 @@ impl RemoteAddArgs {
     }
 }
 
-/// `remote rename`.
+// `remote rename`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteRenameArgs {
     /// Name.
@@ -83,7 +84,7 @@ pub(crate) struct RemoteRenameArgs {
     pub(crate) new_name: String,
 }
 
-/// `remote set-url`.
+// `remote set-url`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteUrlArgs {
     /// Name.
@@ -92,7 +93,7 @@ pub(crate) struct RemoteUrlArgs {
     pub(crate) address: String,
 }
 
-/// A list of things of a remote.
+// A list of things of a remote.
 #[derive(Debug, Args)]
 pub(crate) struct ListOfArgs {
     /// Remote, with a colon.
@@ -103,8 +104,9 @@ pub(crate) struct ListOfArgs {
     pub(crate) format: Format,
 }
 
-/// `config trust`.
+// `config trust`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TrustVerb {
     /// Make a token that lets one client in.
     #[command(
@@ -129,7 +131,7 @@ pub(crate) enum TrustVerb {
     RevokeToken(NameArgs),
 }
 
-/// How far a client reaches.
+// How far a client reaches.
 #[derive(Debug, Args)]
 pub(crate) struct ReachArgs {
     /// It reaches only its projects.
@@ -143,7 +145,7 @@ pub(crate) struct ReachArgs {
     pub(crate) kind: String,
 }
 
-/// `config trust add`.
+// `config trust add`.
 #[derive(Debug, Args)]
 pub(crate) struct TrustAddArgs {
     /// Name of the client.
@@ -152,7 +154,7 @@ pub(crate) struct TrustAddArgs {
     pub(crate) reach: ReachArgs,
 }
 
-/// `config trust add-certificate`.
+// `config trust add-certificate`.
 #[derive(Debug, Args)]
 pub(crate) struct TrustAddCertificateArgs {
     /// The certificate.

@@ -15,7 +15,7 @@ Examples:
   tar c . | rlxc exec dev1 -- tar x -C /srv
   rlxc exec dev1 --user 1000 --group 1000 -- id";
 
-/// `exec`.
+// `exec`.
 #[derive(Debug, Args)]
 #[command(after_help = EXEC)]
 pub(crate) struct ExecArgs {
@@ -28,7 +28,7 @@ pub(crate) struct ExecArgs {
     pub(crate) options: ExecOptions,
 }
 
-/// Options of `exec` and `shell`.
+// Options of `exec` and `shell`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ExecOptions {
     /// Variable of its environment, may be given more than once.
@@ -69,7 +69,7 @@ pub(crate) enum Mode {
     NonInteractive,
 }
 
-/// `shell`.
+// `shell`.
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
     /// Instance.
@@ -82,7 +82,7 @@ pub(crate) struct ShellArgs {
     pub(crate) environment: Vec<Pair>,
 }
 
-/// `console`.
+// `console`.
 #[derive(Debug, Args)]
 pub(crate) struct ConsoleArgs {
     /// Instance.
@@ -95,8 +95,9 @@ pub(crate) struct ConsoleArgs {
     pub(crate) force: bool,
 }
 
-/// `file`.
+// `file`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum FileVerb {
     /// Copy files from here into an instance.
     Push(FilePushArgs),
@@ -116,7 +117,7 @@ pub(crate) enum FileVerb {
     Sftp(FileSftpArgs),
 }
 
-/// `file push`.
+// `file push`.
 #[derive(Debug, Args)]
 pub(crate) struct FilePushArgs {
     /// Files, `-` for stdin, then INSTANCE/PATH.
@@ -139,7 +140,7 @@ pub(crate) struct FilePushArgs {
     pub(crate) mode: Option<String>,
 }
 
-/// `file pull`.
+// `file pull`.
 #[derive(Debug, Args)]
 pub(crate) struct FilePullArgs {
     /// INSTANCE/PATH.
@@ -152,7 +153,7 @@ pub(crate) struct FilePullArgs {
     pub(crate) recursive: bool,
 }
 
-/// `file mount`.
+// `file mount`.
 #[derive(Debug, Args)]
 pub(crate) struct FileMountArgs {
     /// Instance, or INSTANCE/PATH.
@@ -162,14 +163,14 @@ pub(crate) struct FileMountArgs {
     pub(crate) target: PathBuf,
 }
 
-/// `file sftp`.
+// `file sftp`.
 #[derive(Debug, Args)]
 pub(crate) struct FileSftpArgs {
     /// Instance.
     pub(crate) instance: String,
 }
 
-/// One path in an instance.
+// One path in an instance.
 #[derive(Debug, Args)]
 pub(crate) struct FilePathArgs {
     /// INSTANCE/PATH.
@@ -177,7 +178,7 @@ pub(crate) struct FilePathArgs {
     pub(crate) path: String,
 }
 
-/// Paths in instances.
+// Paths in instances.
 #[derive(Debug, Args)]
 pub(crate) struct FilePathsArgs {
     /// INSTANCE/PATH.
@@ -188,7 +189,7 @@ pub(crate) struct FilePathsArgs {
     pub(crate) recursive: bool,
 }
 
-/// `file create`.
+// `file create`.
 #[derive(Debug, Args)]
 pub(crate) struct FileCreateArgs {
     /// INSTANCE/PATH.

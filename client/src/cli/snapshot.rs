@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::FormatArg;
 
-/// `snapshot`.
+// `snapshot`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SnapshotVerb {
     /// Keep the state of an instance, while it runs or not.
     Create(SnapshotCreateArgs),
@@ -23,7 +24,7 @@ pub(crate) enum SnapshotVerb {
     Show(SnapshotArgs),
 }
 
-/// `snapshot create`.
+// `snapshot create`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotCreateArgs {
     /// Instance.
@@ -41,7 +42,7 @@ pub(crate) struct SnapshotCreateArgs {
     pub(crate) no_expiry: bool,
 }
 
-/// `snapshot list`.
+// `snapshot list`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotListArgs {
     /// Instance.
@@ -50,7 +51,7 @@ pub(crate) struct SnapshotListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// `snapshot restore`.
+// `snapshot restore`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotRestoreArgs {
     /// Instance.
@@ -62,7 +63,7 @@ pub(crate) struct SnapshotRestoreArgs {
     pub(crate) stateful: bool,
 }
 
-/// `snapshot delete`.
+// `snapshot delete`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotDeleteArgs {
     /// Instance.
@@ -72,7 +73,7 @@ pub(crate) struct SnapshotDeleteArgs {
     pub(crate) names: Vec<String>,
 }
 
-/// `snapshot rename`.
+// `snapshot rename`.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotRenameArgs {
     /// Instance.
@@ -83,7 +84,7 @@ pub(crate) struct SnapshotRenameArgs {
     pub(crate) new_name: String,
 }
 
-/// One snapshot.
+// One snapshot.
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotArgs {
     /// Instance.

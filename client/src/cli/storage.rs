@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs, VolumeVerb};
 
-/// `storage`.
+// `storage`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum StorageVerb {
     /// List pools.
     #[command(visible_alias = "ls")]
@@ -31,11 +32,10 @@ pub(crate) enum StorageVerb {
     /// Edit a pool as YAML; from stdin where that is no terminal.
     Edit(NameArgs),
     /// Manage volumes.
-    #[command(subcommand)]
     Volume(VolumeVerb),
 }
 
-/// `storage create`.
+// `storage create`.
 #[derive(Debug, Args)]
 pub(crate) struct StorageCreateArgs {
     /// Name.

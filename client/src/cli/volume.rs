@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 
 use super::{FormatArg, Pair};
 
-/// `storage volume`.
+// `storage volume`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum VolumeVerb {
     /// List the volumes of a pool.
     #[command(visible_alias = "ls")]
@@ -47,13 +48,12 @@ pub(crate) enum VolumeVerb {
     /// Show it no longer.
     DetachProfile(VolumeDetachArgs),
     /// Manage snapshots of custom volumes.
-    #[command(subcommand)]
     Snapshot(VolumeSnapshotVerb),
     /// Go back to a snapshot; what changed since then is lost.
     Restore(VolumeSnapshotArgs),
 }
 
-/// `storage volume list`.
+// `storage volume list`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeListArgs {
     /// Pool.
@@ -62,7 +62,7 @@ pub(crate) struct VolumeListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// One volume.
+// One volume.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeArgs {
     /// Pool.
@@ -71,7 +71,7 @@ pub(crate) struct VolumeArgs {
     pub(crate) volume: String,
 }
 
-/// `storage volume create`.
+// `storage volume create`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeCreateArgs {
     /// Pool.
@@ -86,7 +86,7 @@ pub(crate) struct VolumeCreateArgs {
     pub(crate) content_type: String,
 }
 
-/// `storage volume get` and `unset`.
+// `storage volume get` and `unset`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeKeyArgs {
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub(crate) struct VolumeKeyArgs {
     pub(crate) key: String,
 }
 
-/// `storage volume set`.
+// `storage volume set`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeSetArgs {
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub(crate) struct VolumeSetArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `storage volume rename`.
+// `storage volume rename`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeRenameArgs {
     /// Pool.
@@ -116,7 +116,7 @@ pub(crate) struct VolumeRenameArgs {
     pub(crate) new_name: String,
 }
 
-/// `storage volume copy`.
+// `storage volume copy`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeCopyArgs {
     /// POOL/VOLUME, or POOL/VOLUME/SNAPSHOT.
@@ -128,7 +128,7 @@ pub(crate) struct VolumeCopyArgs {
     pub(crate) volume_only: bool,
 }
 
-/// `storage volume move`.
+// `storage volume move`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeMoveArgs {
     /// POOL/VOLUME.
@@ -137,7 +137,7 @@ pub(crate) struct VolumeMoveArgs {
     pub(crate) target: String,
 }
 
-/// `storage volume attach` and `attach-profile`.
+// `storage volume attach` and `attach-profile`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeAttachArgs {
     /// Pool.
@@ -151,7 +151,7 @@ pub(crate) struct VolumeAttachArgs {
     pub(crate) words: Vec<String>,
 }
 
-/// `storage volume detach` and `detach-profile`.
+// `storage volume detach` and `detach-profile`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeDetachArgs {
     /// Pool.
@@ -164,8 +164,9 @@ pub(crate) struct VolumeDetachArgs {
     pub(crate) device: Option<String>,
 }
 
-/// `storage volume snapshot`.
+// `storage volume snapshot`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum VolumeSnapshotVerb {
     /// Keep the content of a volume.
     Create(VolumeSnapshotCreateArgs),
@@ -183,7 +184,7 @@ pub(crate) enum VolumeSnapshotVerb {
     Restore(VolumeSnapshotArgs),
 }
 
-/// `storage volume snapshot create`.
+// `storage volume snapshot create`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeSnapshotCreateArgs {
     /// Pool.
@@ -203,7 +204,7 @@ pub(crate) struct VolumeSnapshotCreateArgs {
     pub(crate) no_expiry: bool,
 }
 
-/// `storage volume snapshot list`.
+// `storage volume snapshot list`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeSnapshotListArgs {
     /// Pool.
@@ -214,7 +215,7 @@ pub(crate) struct VolumeSnapshotListArgs {
     pub(crate) format: FormatArg,
 }
 
-/// One snapshot of a volume.
+// One snapshot of a volume.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeSnapshotArgs {
     /// Pool.
@@ -225,7 +226,7 @@ pub(crate) struct VolumeSnapshotArgs {
     pub(crate) name: String,
 }
 
-/// `storage volume snapshot rename`.
+// `storage volume snapshot rename`.
 #[derive(Debug, Args)]
 pub(crate) struct VolumeSnapshotRenameArgs {
     /// Pool.

@@ -96,7 +96,8 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), ClientError> {
 }
 
 fn make(common_name: &str) -> Result<(X509, PKey<Private>), ErrorStack> {
-    let mut group = EcGroup::from_curve_name(Nid::SECP384R1)?;
+    // Signs and is verified twenty times as fast as P-384, and each command of a remote does both.
+    let mut group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
     group.set_asn1_flag(Asn1Flag::NAMED_CURVE);
     let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
     let mut name = X509NameBuilder::new()?;
