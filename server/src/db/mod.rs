@@ -1,4 +1,4 @@
-//! The inventory: SQLite behind one thread. Rows stop here: functions take and return domain values.
+//! The inventory: SQLite behind one thread that writes. Rows stop here: functions take and return domain values.
 //!
 //! One file a table family; SQL stands as literal text beside the function that runs it.
 
@@ -17,6 +17,7 @@ pub mod operations;
 pub mod pools;
 pub mod profiles;
 pub mod projects;
+mod reader;
 pub mod scheduled;
 pub mod snapshots;
 mod thread;

@@ -1,15 +1,22 @@
-//! The thread that owns the only connection to the inventory.
+//! The thread that owns the only connection to the inventory that writes.
 //!
 //! One closure is one transaction. Closures hold SQL only: no files, no netlink, no waiting.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rlxc_sys::chain::chain;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::reader::{Reader, Unwritten};
 use super::{DbError, migrate};
+
+/// What is relaxed is brought to disk once nothing else has been asked for this long,
+const QUIET: Duration = Duration::from_millis(200);
+/// or this long after it was written.
+const LATEST: Duration = Duration::from_secs(2);
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
@@ -18,7 +25,7 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 pub enum Durability {
     /// Before the call returns: what is reported as done survives power loss, and all that was written before it.
     Synced,
-    /// Some time later: survives the death of the daemon, not that of the machine.
+    /// At most two seconds later: survives the death of the daemon, and that of the machine if it is not the next thing to happen.
     Relaxed,
 }
 
@@ -26,11 +33,16 @@ pub enum Durability {
 #[derive(Debug, Clone)]
 pub struct Db {
     jobs: mpsc::Sender<Job>,
+    unwritten: Unwritten,
+    /// None for a database in memory.
+    reader: Option<Reader>,
 }
 
 struct Writer {
     connection: Connection,
     durability: Durability,
+    /// Since when something relaxed may be in memory only.
+    relaxed_since: Option<Instant>,
     #[cfg(test)]
     gate: Option<Gate>,
 }
@@ -57,7 +69,8 @@ impl Db {
         })?;
         configure(&connection)?;
         migrate::migrate(&mut connection, path)?;
-        Self::start(connection)
+        let reader = Reader::open(path)?;
+        Self::start(connection, Some(reader))
     }
 
     /// A database in memory, for tests.
@@ -65,22 +78,27 @@ impl Db {
         let mut connection = Connection::open_in_memory()?;
         configure(&connection)?;
         migrate::migrate(&mut connection, Path::new(":memory:"))?;
-        Self::start(connection)
+        Self::start(connection, None)
     }
 
-    fn start(connection: Connection) -> Result<Self, DbError> {
+    fn start(connection: Connection, reader: Option<Reader>) -> Result<Self, DbError> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        let mut writer = Writer {
+        let writer = Writer {
             connection,
             durability: Durability::Relaxed,
+            relaxed_since: None,
             #[cfg(test)]
             gate: None,
         };
         std::thread::Builder::new()
             .name("rlxc-db".to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job(&mut writer)))
+            .spawn(move || writer.serve(&queue))
             .map_err(DbError::Thread)?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            unwritten: Unwritten::default(),
+            reader,
+        })
     }
 
     /// Runs a transaction that changes rows and reports it as done only when it is on disk.
@@ -103,13 +121,21 @@ impl Db {
         self.transact(Durability::Relaxed, change).await
     }
 
-    /// Runs a transaction that only reads.
+    /// Runs a transaction that only reads, and sees all that was queued before it. Where nothing is, it runs at once, here: to
+    /// wake the thread, and to be woken by it, would take longer than most queries.
     pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
+        let query = match &self.reader {
+            Some(reader) if self.unwritten.is_none() => match reader.try_read(query) {
+                Ok(answer) => return answer,
+                Err(busy) => busy,
+            },
+            _ => query,
+        };
         self.submit(move |writer| {
             #[cfg(test)]
             if !asked(&mut writer.gate, Access::Read) {
@@ -126,10 +152,12 @@ impl Db {
     where
         F: FnOnce(&Transaction<'_>) -> Result<(), DbError> + Send + 'static,
     {
+        let queued = self.unwritten.queue();
         let job: Job = Box::new(move |writer| {
             if let Err(error) = writer.transact(Durability::Relaxed, change) {
                 tracing::error!(error = %chain(&error), "a note to the database is lost");
             }
+            drop(queued);
         });
         if self.jobs.send(job).is_err() {
             tracing::error!("a note to the database is lost: it is closed");
@@ -149,8 +177,13 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.submit(move |writer| writer.transact(durability, change))
-            .await
+        let queued = self.unwritten.queue();
+        self.submit(move |writer| {
+            let done = writer.transact(durability, change);
+            drop(queued);
+            done
+        })
+        .await
     }
 
     async fn submit<T, E, F>(&self, job: F) -> Result<T, E>
@@ -170,6 +203,41 @@ impl Db {
 }
 
 impl Writer {
+    fn serve(mut self, queue: &mpsc::Receiver<Job>) {
+        loop {
+            let job = match self.relaxed_since {
+                None => queue.recv().ok(),
+                Some(since) if since.elapsed() > LATEST => {
+                    self.sync();
+                    continue;
+                }
+                Some(_) => match queue.recv_timeout(QUIET) {
+                    Ok(job) => Some(job),
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.sync();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => None,
+                },
+            };
+            match job {
+                Some(job) => job(&mut self),
+                None => return,
+            }
+        }
+    }
+
+    /// Brings to disk what is in memory only.
+    fn sync(&mut self) {
+        self.relaxed_since = None;
+        let synced = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = synced {
+            tracing::warn!(error = %chain(&error), "the database is not brought to disk; the next change tries again");
+        }
+    }
+
     fn transact<T, E, F>(&mut self, durability: Durability, change: F) -> Result<T, E>
     where
         E: From<DbError>,
@@ -186,6 +254,10 @@ impl Writer {
             return Err(DbError::Closed.into());
         }
         tx.commit().map_err(DbError::from)?;
+        self.relaxed_since = match durability {
+            Durability::Synced => None,
+            Durability::Relaxed => self.relaxed_since.or_else(|| Some(Instant::now())),
+        };
         Ok(value)
     }
 

@@ -102,6 +102,13 @@ impl OperationSpec {
         self
     }
 
+    /// The same, of which a power cut right after its end may leave no trace.
+    #[must_use]
+    pub fn relaxed(mut self) -> Self {
+        self.durability = Durability::Relaxed;
+        self
+    }
+
     /// The same, and `DELETE` may end it.
     #[must_use]
     pub fn cancellable(mut self) -> Self {

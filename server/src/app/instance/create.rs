@@ -15,12 +15,12 @@ use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
 use crate::app::volume;
 use crate::context::{App, blocking, instance_url};
-use crate::db::{self, Durability, instances, profiles, snapshots};
+use crate::db::{self, instances, profiles, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
 use crate::keys;
 use crate::model::{Image, Instance, Profile};
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Handle, OperationSpec};
 use crate::plan::{expand, idmap, nic};
 use crate::saga::{self, JournalEntry, Saga, instance_volume};
 
@@ -76,12 +76,10 @@ pub(super) fn begin(
     description: &'static str,
     origin: Option<Origin>,
 ) -> Operation {
-    let durability = Durability::Synced;
     let url = instance_url(&new.project, &new.name);
-    let mut spec = OperationSpec::task(description, &new.project, "instances", &url)
+    let spec = OperationSpec::task(description, &new.project, "instances", &url)
         .requested_by(who)
         .cancellable();
-    (spec.class, spec.durability) = (Class::Task, durability);
     let (app2, who) = (Arc::clone(app), who.clone());
     app.operations.spawn(spec, move |operation| async move {
         let origin = match origin {

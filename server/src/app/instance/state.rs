@@ -57,7 +57,8 @@ pub async fn change_state(
         "instances",
         &instance_url(project, name),
     )
-    .requested_by(who);
+    .requested_by(who)
+    .relaxed();
     let change = Change {
         verb,
         instance,
@@ -88,8 +89,9 @@ pub async fn change_all(
         .db
         .read(move |tx| crate::db::instances::list(tx, Some(id)))
         .await?;
-    let spec =
-        OperationSpec::task(description, project, "instances", "/1.0/instances").requested_by(who);
+    let spec = OperationSpec::task(description, project, "instances", "/1.0/instances")
+        .requested_by(who)
+        .relaxed();
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| async move {
         let mut failures = Vec::new();
