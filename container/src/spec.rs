@@ -137,15 +137,21 @@ impl DeviceSpec {
     }
 }
 
-/// System calls by name that are refused with "function not implemented". What no container may do is refused anyway.
+/// Which system calls are refused, by name; see `security.syscalls.*` of LXD. A name that is unknown is an error, never ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", default)]
 pub struct SeccompPolicy {
-    /// Names; one that is unknown is an error, never ignored.
-    #[serde(default)]
+    /// Refused with "function not implemented", besides what is refused in each container.
     pub deny: Vec<String>,
-    /// No filter at all (`security.syscalls.deny_default=false` and nothing denied).
-    #[serde(default)]
+    /// Refused with an error of the caller's choice, see errno(3).
+    pub deny_with: Vec<(String, u16)>,
+    /// Only these are not refused, if there are any.
+    pub allow: Vec<String>,
+    /// Whether programs of other architectures are refused as a whole: 32-bit ones on a 64-bit kernel.
+    pub deny_compat: bool,
+    /// Whether what each container is refused is allowed.
+    pub without_default: bool,
+    /// No filter at all.
     pub off: bool,
 }
 

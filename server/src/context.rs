@@ -19,6 +19,7 @@ use crate::instance::Registry;
 use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::idmap::Span;
 use crate::plan::project::Feature;
 use crate::plan::start::HostFacts;
 use crate::runtime::Runtime;
@@ -50,7 +51,7 @@ pub struct App {
     /// What the host has.
     pub host: HostFacts,
     /// Subordinate ids that instances may get.
-    pub id_ranges: Vec<(u32, u32)>,
+    pub id_ranges: Vec<Span>,
     /// One unpacking or download of an image at a time.
     pub image_locks: KeyedMutex,
     /// One change of a custom volume at a time.

@@ -35,6 +35,7 @@ use crate::lock::DirectoryLock;
 use crate::notify::notify;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::idmap::Span;
 use crate::plan::start::HostFacts;
 use crate::runtime::MonitorRuntime;
 use crate::trust::Trust;
@@ -287,7 +288,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
 }
 
 /// The host ids that instances may have.
-fn id_ranges() -> Result<Vec<(u32, u32)>> {
+fn id_ranges() -> Result<Vec<Span>> {
     // A file that is not there gives nobody anything, as useradd(8) reads it.
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let ranges = subid::choose_ranges(&read("/etc/subuid"), &read("/etc/subgid"));
@@ -299,7 +300,10 @@ fn id_ranges() -> Result<Vec<(u32, u32)>> {
     }
     Ok(ranges
         .into_iter()
-        .map(|range| (range.base, range.count))
+        .map(|range| Span {
+            first: range.base,
+            count: range.count,
+        })
         .collect())
 }
 

@@ -26,6 +26,8 @@ pub struct Instance {
     pub pool: String,
     /// The first host id of its own range.
     pub idmap_base: Option<u32>,
+    /// How many ids that range has.
+    pub idmap_size: u32,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339, of its last start.

@@ -33,6 +33,7 @@ use crate::instance::{Exit, Registry};
 use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::idmap::Span;
 use crate::plan::start::HostFacts;
 use crate::reconcile;
 
@@ -306,7 +307,10 @@ fn build(
             memory: 8 << 30,
             cpus: 4,
         },
-        id_ranges: vec![(1_000_000, 65_536 * 100)],
+        id_ranges: vec![Span {
+            first: 1_000_000,
+            count: 65_536 * 100,
+        }],
         instances: Registry::new(exits),
         pools: Pools::new(Arc::new(FaultyOpener(Arc::clone(&faults)))),
         image_locks: KeyedMutex::default(),

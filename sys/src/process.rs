@@ -88,10 +88,21 @@ pub fn set_stdio(fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
 
 /// Gives every signal its default action and blocks none: both outlive exec.
 pub fn reset_signals() -> io::Result<()> {
+    // What rt_sigaction(2) takes, at its largest: SIG_DFL, no flags, no restorer, an empty mask.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is no handler of ours, so nothing can be called at a bad moment; numbers that can't be
-        // changed (SIGKILL, the C library's own) are refused, which is as good.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // By the system call: the C library keeps two signals for itself, and its posix_spawn(3) leaves them ignored.
+        // SAFETY: SIG_DFL is no handler of ours, so nothing can be called at a bad moment; the kernel reads `default`
+        // and writes nothing; SIGKILL and SIGSTOP are refused, which is as good.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     nix::sys::signal::SigSet::empty().thread_set_mask()?;
     Ok(())

@@ -13,7 +13,7 @@ use rlxc_sys::seccomp::Instruction;
 use crate::spec::SeccompPolicy;
 use program::{Architecture, Rule, Verdict};
 
-/// Refused in each container that has a filter.
+/// Refused unless the policy is without its default.
 const DENIED: [&str; 6] = [
     "delete_module",
     "finit_module",
@@ -35,57 +35,89 @@ pub enum SeccompError {
     UnknownCall(String),
 }
 
+/// Whether there is a system call of this name on any architecture that we know.
+pub fn is_call(name: &str) -> bool {
+    table::number(name, 1) != table::Number::NoSuchCall
+}
+
 /// Renders a policy for the machine that this runs on; empty if there is to be no filter.
 pub fn render(policy: &SeccompPolicy) -> Result<Vec<Instruction>, SeccompError> {
     if policy.off {
         return Ok(Vec::new());
     }
     let machine = table::machine(std::env::consts::ARCH);
+    Ok(program::assemble(&architectures(policy, machine)?))
+}
+
+fn architectures(
+    policy: &SeccompPolicy,
+    mut machine: Vec<table::Numbers>,
+) -> Result<Vec<Architecture>, SeccompError> {
+    if policy.deny_compat {
+        // What is not listed is refused.
+        machine.truncate(1);
+    }
     let mut architectures = Vec::new();
-    for description in &machine {
-        let rules = rules(policy, description.column)?;
+    for description in machine {
         // A foreign architecture on which not all can be refused is refused itself.
-        if let Some(rules) = rules {
+        if let Some(rules) = rules(policy, description.column)? {
             architectures.push(Architecture {
                 audit: description.audit,
                 first_foreign: description.first_foreign,
                 rules,
+                others: if policy.allow.is_empty() {
+                    Verdict::Allow
+                } else {
+                    Verdict::Errno(ENOSYS)
+                },
             });
         }
     }
-    Ok(program::assemble(&architectures))
+    Ok(architectures)
 }
 
 /// The rules of one architecture; `None` if a call of the policy exists but its number here is not known.
 fn rules(policy: &SeccompPolicy, column: usize) -> Result<Option<Vec<Rule>>, SeccompError> {
-    let names = DENIED
-        .iter()
-        .copied()
-        .chain(policy.deny.iter().map(String::as_str));
     let mut rules = Vec::new();
-    for name in names {
+    for (name, verdict) in verdicts(policy) {
         match table::number(name, column) {
-            table::Number::Known(number) => rules.push(Rule {
-                number,
-                verdict: Verdict::Errno(ENOSYS),
-            }),
+            table::Number::Known(number) => rules.push(Rule { number, verdict }),
             table::Number::Absent => {}
+            // What is not known can't be allowed, and is refused with all others.
+            table::Number::Unlisted if !policy.allow.is_empty() => {}
             table::Number::Unlisted => return Ok(None),
             table::Number::NoSuchCall => return Err(SeccompError::UnknownCall(name.to_owned())),
         }
     }
-    if let table::Number::Known(number) = table::number("umount2", column) {
-        rules.push(Rule {
-            number,
-            verdict: Verdict::ErrnoIfSecondHas {
-                bits: MNT_FORCE,
-                errno: EACCES,
-            },
-        });
-    }
+    // Of two rules for one call the first counts: the caller's.
     rules.sort_by_key(|rule| rule.number);
     rules.dedup_by_key(|rule| rule.number);
     Ok(Some(rules))
+}
+
+/// What happens to which call, the caller's wishes first.
+fn verdicts(policy: &SeccompPolicy) -> Vec<(&str, Verdict)> {
+    if !policy.allow.is_empty() {
+        let allowed = policy.allow.iter();
+        return allowed
+            .map(|name| (name.as_str(), Verdict::Allow))
+            .collect();
+    }
+    let refused = policy.deny_with.iter();
+    let mut verdicts: Vec<_> = refused
+        .map(|(name, errno)| (name.as_str(), Verdict::Errno(*errno)))
+        .collect();
+    let missing = policy.deny.iter().map(String::as_str);
+    verdicts.extend(missing.map(|name| (name, Verdict::Errno(ENOSYS))));
+    if !policy.without_default {
+        verdicts.extend(DENIED.map(|name| (name, Verdict::Errno(ENOSYS))));
+        let forced = Verdict::ErrnoIfSecondHas {
+            bits: MNT_FORCE,
+            errno: EACCES,
+        };
+        verdicts.push(("umount2", forced));
+    }
+    verdicts
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ pub(super) struct Rule {
     pub(super) verdict: Verdict,
 }
 
+#[derive(Clone, Copy)]
 pub(super) enum Verdict {
+    Allow,
     Errno(u16),
     ErrnoIfSecondHas { bits: u32, errno: u16 },
 }
@@ -40,6 +42,8 @@ pub(super) struct Architecture {
     pub(super) audit: u32,
     pub(super) first_foreign: Option<u32>,
     pub(super) rules: Vec<Rule>,
+    /// What happens to the others: allowed or refused whatever their arguments are.
+    pub(super) others: Verdict,
 }
 
 /// The whole program; a call of an architecture that is not listed is not implemented.
@@ -51,7 +55,7 @@ pub(super) fn assemble(architectures: &[Architecture]) -> Vec<Instruction> {
             body.push(branch(IF_AT_LEAST, first, 0, 1));
             body.push(statement(RETURN, ERRNO | ENOSYS));
         }
-        body.extend(search(&architecture.rules));
+        body.extend(search(&architecture.rules, architecture.others));
         program.push(branch(IF_EQUAL, architecture.audit, 1, 0));
         program.push(jump_over(&body));
         program.extend(body);
@@ -61,28 +65,35 @@ pub(super) fn assemble(architectures: &[Architecture]) -> Vec<Instruction> {
 }
 
 /// A binary search that always returns.
-fn search(rules: &[Rule]) -> Vec<Instruction> {
+fn search(rules: &[Rule], others: Verdict) -> Vec<Instruction> {
     if rules.len() <= LEAF {
         let mut program: Vec<_> = rules.iter().flat_map(test).collect();
-        program.push(statement(RETURN, ALLOW));
+        program.extend(verdict(others));
         return program;
     }
     let (low, high) = rules.split_at(rules.len() / 2);
-    let below = search(low);
+    let below = search(low, others);
     let mut program = vec![branch(IF_AT_LEAST, high[0].number, 0, 1), jump_over(&below)];
     program.extend(below);
-    program.extend(search(high));
+    program.extend(search(high, others));
     program
 }
 
 fn test(rule: &Rule) -> Vec<Instruction> {
-    match rule.verdict {
-        Verdict::Errno(errno) => vec![
-            branch(IF_EQUAL, rule.number, 0, 1),
-            statement(RETURN, ERRNO | u32::from(errno)),
-        ],
+    let then = verdict(rule.verdict);
+    // At most four instructions.
+    let over = u8::try_from(then.len()).unwrap_or(u8::MAX);
+    let mut program = vec![branch(IF_EQUAL, rule.number, 0, over)];
+    program.extend(then);
+    program
+}
+
+/// What always returns.
+fn verdict(verdict: Verdict) -> Vec<Instruction> {
+    match verdict {
+        Verdict::Allow => vec![statement(RETURN, ALLOW)],
+        Verdict::Errno(errno) => vec![statement(RETURN, ERRNO | u32::from(errno))],
         Verdict::ErrnoIfSecondHas { bits, errno } => vec![
-            branch(IF_EQUAL, rule.number, 0, 4),
             statement(LOAD, SECOND_ARGUMENT),
             branch(IF_ANY_BIT, bits, 0, 1),
             statement(RETURN, ERRNO | u32::from(errno)),

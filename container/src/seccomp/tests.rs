@@ -46,15 +46,15 @@ fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, us
 }
 
 fn x86(policy: &SeccompPolicy) -> Vec<Instruction> {
-    let architectures: Vec<_> = table::machine("x86_64")
-        .into_iter()
-        .map(|numbers| Architecture {
-            audit: numbers.audit,
-            first_foreign: numbers.first_foreign,
-            rules: rules(policy, numbers.column).unwrap().unwrap(),
-        })
-        .collect();
-    program::assemble(&architectures)
+    let machine = table::machine("x86_64");
+    program::assemble(&architectures(policy, machine).unwrap())
+}
+
+fn deny(name: &str) -> SeccompPolicy {
+    SeccompPolicy {
+        deny: vec![name.to_owned()],
+        ..SeccompPolicy::default()
+    }
 }
 
 #[test]
@@ -97,12 +97,8 @@ fn common_calls_cost_few_instructions() {
 
 #[test]
 fn names_a_call_that_does_not_exist() {
-    let policy = SeccompPolicy {
-        deny: vec!["fly".to_owned()],
-        off: false,
-    };
     assert_eq!(
-        render(&policy).unwrap_err(),
+        render(&deny("fly")).unwrap_err(),
         SeccompError::UnknownCall("fly".to_owned())
     );
 }
@@ -119,11 +115,56 @@ fn off_is_no_program() {
 #[test]
 fn arm_programs_run_unless_a_refusal_is_unknown_there() {
     assert!(rules(&SeccompPolicy::default(), 4).unwrap().is_some());
+    assert!(rules(&deny("keyctl"), 4).unwrap().is_none());
+}
+
+#[test]
+fn errors_are_the_callers_choice() {
     let policy = SeccompPolicy {
-        deny: vec!["keyctl".to_owned()],
-        off: false,
+        deny_with: vec![("mkdir".to_owned(), 1), ("kexec_load".to_owned(), 13)],
+        ..SeccompPolicy::default()
     };
-    assert!(rules(&policy, 4).unwrap().is_none());
+    let program = x86(&policy);
+    assert_eq!(run(&program, X86_64, 83, 0).0, 0x0005_0001);
+    assert_eq!(run(&program, X86_64, 246, 0).0, DENIED_ACCESS);
+}
+
+#[test]
+fn what_is_not_on_a_list_of_allowed_calls_is_refused() {
+    let policy = SeccompPolicy {
+        allow: vec!["read".to_owned(), "write".to_owned()],
+        ..SeccompPolicy::default()
+    };
+    let program = x86(&policy);
+    for number in 0..470 {
+        let allowed = run(&program, X86_64, number, 0).0 == ALLOW;
+        assert_eq!(allowed, number < 2, "call {number}");
+    }
+    assert_eq!(run(&program, I386, 3, 0).0, ALLOW);
+    assert_eq!(run(&program, I386, 5, 0).0, NOT_IMPLEMENTED);
+}
+
+#[test]
+fn programs_of_32_bits_can_be_refused_as_a_whole() {
+    let policy = SeccompPolicy {
+        deny_compat: true,
+        ..SeccompPolicy::default()
+    };
+    let program = x86(&policy);
+    assert_eq!(run(&program, X86_64, 0, 0).0, ALLOW);
+    assert_eq!(run(&program, I386, 3, 0).0, NOT_IMPLEMENTED);
+}
+
+#[test]
+fn the_default_can_be_left_out() {
+    let policy = SeccompPolicy {
+        without_default: true,
+        ..deny("mkdir")
+    };
+    let program = x86(&policy);
+    assert_eq!(run(&program, X86_64, 246, 0).0, ALLOW);
+    assert_eq!(run(&program, X86_64, 166, 3).0, ALLOW);
+    assert_eq!(run(&program, X86_64, 83, 0).0, NOT_IMPLEMENTED);
 }
 
 proptest! {
@@ -139,7 +180,7 @@ proptest! {
             })
             .filter_map(|line| line.split('\t').next().map(str::to_owned))
             .collect();
-        let policy = SeccompPolicy { deny: names.clone(), off: false };
+        let policy = SeccompPolicy { deny: names.clone(), ..SeccompPolicy::default() };
         let program = x86(&policy);
         let listed: Vec<_> = names
             .iter()

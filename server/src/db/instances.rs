@@ -4,9 +4,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{DbError, keys, projects, snapshots};
 use crate::model::Instance;
+use crate::plan::idmap::Span;
 use crate::plan::project::Feature;
 
-const SELECT: &str = "SELECT i.id, p.name AS project, i.name, i.architecture, i.description, i.ephemeral, s.name AS pool, i.idmap_base,
+const SELECT: &str = "SELECT i.id, p.name AS project, i.name, i.architecture, i.description, i.ephemeral, s.name AS pool, i.idmap_base, i.idmap_size,
     i.created_at, i.last_used_at,
     (SELECT json_group_object(key, value) FROM instance_config WHERE instance_id = i.id) AS config,
     (SELECT json_group_array(json_array(device, key, value)) FROM instance_devices WHERE instance_id = i.id) AS devices,
@@ -27,6 +28,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Instance> {
         ephemeral: row.get("ephemeral")?,
         pool: row.get("pool")?,
         idmap_base: row.get("idmap_base")?,
+        idmap_size: row.get("idmap_size")?,
         created_at: row.get("created_at")?,
         last_used_at: row.get("last_used_at")?,
         config: keys::json_column(row, "config")?,
@@ -77,8 +79,8 @@ pub fn insert(
     instance: &Instance,
 ) -> Result<i64, DbError> {
     tx.prepare_cached(
-        "INSERT INTO instances (project_id, name, architecture, description, ephemeral, pool_id, idmap_base, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO instances (project_id, name, architecture, description, ephemeral, pool_id, idmap_base, idmap_size, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         project,
@@ -88,6 +90,7 @@ pub fn insert(
         instance.ephemeral,
         pool,
         instance.idmap_base,
+        instance.idmap_size,
         instance.created_at,
     ])?;
     let id = tx.last_insert_rowid();
@@ -189,13 +192,25 @@ pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The bases of all ID ranges that are taken.
-pub fn idmap_bases(tx: &Transaction<'_>) -> Result<Vec<u32>, DbError> {
+/// The ranges of host ids that instances have, but for that of `but`.
+pub fn id_spans(tx: &Transaction<'_>, but: Option<i64>) -> Result<Vec<Span>, DbError> {
     let mut statement = tx.prepare_cached(
-        "SELECT idmap_base FROM instances WHERE idmap_base IS NOT NULL ORDER BY 1",
+        "SELECT idmap_base, idmap_size FROM instances WHERE idmap_base IS NOT NULL AND id IS NOT ?1 ORDER BY 1",
     )?;
-    let rows = statement.query_map([], |row| row.get(0))?;
+    let rows = statement.query_map([but], |row| {
+        Ok(Span {
+            first: row.get(0)?,
+            count: row.get(1)?,
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Gives an instance another range.
+pub fn set_ids(tx: &Transaction<'_>, id: i64, ids: Span) -> Result<(), DbError> {
+    tx.prepare_cached("UPDATE instances SET idmap_base = ?2, idmap_size = ?3 WHERE id = ?1")?
+        .execute(params![id, ids.first, ids.count])?;
+    Ok(())
 }
 
 /// Which of the names is taken, for names that the server chooses.

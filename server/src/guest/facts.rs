@@ -178,6 +178,7 @@ mod tests {
             ephemeral: false,
             pool: "default".into(),
             idmap_base: None,
+            idmap_size: 65_536,
             created_at: String::new(),
             last_used_at: None,
             config: config(&[

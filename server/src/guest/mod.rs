@@ -27,6 +27,7 @@ use crate::db::instances;
 use crate::error::{Error, Result};
 use crate::model::Instance;
 use crate::plan::expand::Expanded;
+use crate::plan::idmap;
 
 /// A listener that is this many events behind loses the oldest.
 const BACKLOG: usize = 64;
@@ -156,8 +157,9 @@ pub async fn open(app: &Arc<App>, instance: &Instance, expanded: &Expanded) -> R
         guest.learn(app, &facts);
         return Ok(());
     }
+    let ids = idmap::map(instance, &expanded.config).map_err(Error::Invalid)?;
     // Root of a privileged instance is the host's.
-    let uid = instance.idmap_base.unwrap_or(0);
+    let uid = ids.and_then(|ids| ids.host_uid(0)).unwrap_or(0);
     let listener = blocking(move || {
         socket::make_directory(&directory)?;
         socket::listen(&directory, uid)

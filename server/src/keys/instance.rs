@@ -2,6 +2,7 @@
 
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
+use crate::plan::{idmap, syscalls};
 
 /// Keys of instances and profiles.
 pub const SCOPE: Scope = Scope {
@@ -67,7 +68,9 @@ const SNAPSHOTS: &[Key] = &[
 const MISCELLANEOUS: &[Key] = &[
     Key::new("environment.*", Kind::Text, "A variable in the environment of init and of commands"),
     Key::new("image.*", Kind::Text, "Properties of the image that it was made from"),
+    Key::new("linux.kernel_modules", Kind::Form(is_modules, "names of modules, joined by commas"), "Modules of the kernel that are loaded before it starts"),
     Key::new("linux.sysctl.*", Kind::Text, "A sysctl of the instance's namespaces, see sysctl(8)"),
+    Key::new("raw.idmap", Kind::Form(idmap::is_raw, "lines such as `both 1000 1000`"), "Ids that it shares with the host: users, groups or both, the host's, its own").when("it is not privileged"),
     Key::new("user.*", Kind::Text, "Free for users; seen by templates and searchable").live(),
 ];
 
@@ -89,13 +92,39 @@ const SECURITY: &[Key] = &[
     Key::new("security.devlxd.images", Kind::Bool, "Whether it may fetch images by the guest API").or("false").live(),
     Key::new("security.guestapi", Kind::Bool, "The same as `security.devlxd`, as Incus calls it").or("true").live(),
     Key::new("security.guestapi.images", Kind::Bool, "The same as `security.devlxd.images`, as Incus calls it").or("false").live(),
+    Key::new("security.idmap.base", Kind::Int(1, 0xffff_fffe), "First host id of its range").or("chosen").when("it is not privileged"),
+    Key::new("security.idmap.isolated", Kind::Bool, "Whether no other instance has its host ids: none ever has").or("true"),
+    Key::new("security.idmap.size", Kind::Int(65_536, 0xffff_fffe), "How many ids it has").or("65536").when("it is not privileged"),
     Key::new("security.nesting", Kind::Bool, "Whether containers may run inside").or("false"),
     Key::new("security.privileged", Kind::Bool, "Whether its root is the host's root").or("false"),
     Key::new("security.protection.delete", Kind::Bool, "Whether it is kept from being deleted").or("false").live(),
+    Key::new("security.protection.shift", Kind::Bool, "Whether owners of its files are kept from being shifted on disk: they never are").or("true").live(),
+    Key::new("security.protection.start", Kind::Bool, "Whether it is kept from being started").or("false").live(),
+    Key::new("security.syscalls.allow", CALLS, "The only system calls that it may use, one a line"),
+    Key::new("security.syscalls.blacklist", CALLS, "The former name of `security.syscalls.deny`"),
+    Key::new("security.syscalls.blacklist_compat", Kind::Bool, "The former name of `security.syscalls.deny_compat`").or("false"),
+    Key::new("security.syscalls.blacklist_default", Kind::Bool, "The former name of `security.syscalls.deny_default`").or("true"),
+    Key::new("security.syscalls.deny", CALLS, "System calls that it is refused, one a line: not implemented, or `NAME errno N`"),
+    Key::new("security.syscalls.deny_compat", Kind::Bool, "Whether 32-bit programs are refused").or("false"),
+    Key::new("security.syscalls.deny_default", Kind::Bool, "Whether it is refused what reaches the host past namespaces").or("true"),
+    Key::new("security.syscalls.whitelist", CALLS, "The former name of `security.syscalls.allow`"),
 ];
+
+/// System calls by name.
+const CALLS: Kind = Kind::Form(
+    syscalls::is_calls,
+    "system calls, one a line, each alone or with `errno` and a number",
+);
 
 #[rustfmt::skip]
 const VOLATILE: &[Key] = &[Key::new("volatile.*", Kind::Text, "Notes of the daemon: addresses of NICs, ids, its last state")];
+
+fn is_modules(text: &str) -> bool {
+    text.split(',').all(|name| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        !name.is_empty() && !name.starts_with('-') && name.bytes().all(fits)
+    })
+}
 
 fn is_cpus(text: &str) -> bool {
     let number = |text: &str| text.parse::<u32>().ok();

@@ -11,5 +11,6 @@ pub mod project;
 pub mod proxy;
 pub mod snapshots;
 pub mod start;
+pub mod syscalls;
 
 pub use crate::keys;

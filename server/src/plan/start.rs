@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use rlxc_api::size::ByteSize;
-use rlxc_container::spec::{ContainerSpec, CpuTime, DeviceSpec, Limits, MountSpec, SeccompPolicy};
-use rlxc_sys::idmap::{IDS_PER_CONTAINER, IdMap};
+use rlxc_container::spec::{ContainerSpec, CpuTime, DeviceSpec, Limits, MountSpec};
 use rlxc_sys::rootfs::RootSource;
 
 use super::expand::Expanded;
+use super::idmap;
 use super::nic::{Nic, plan_nics};
+use super::syscalls::plan_syscalls;
 use crate::keys::{is_true, parse_bool};
 use crate::model::{Config, Instance};
 use crate::places::Places;
@@ -69,13 +70,7 @@ pub fn plan_start(
         runtime_dir: places.instance_run(instance.id),
         console_log: places.instance_logs(instance.id).join("console.log"),
         cgroup: places.instance_cgroup(instance.id),
-        idmap: if privileged {
-            None
-        } else {
-            instance
-                .idmap_base
-                .map(|base| IdMap::contiguous(base, IDS_PER_CONTAINER))
-        },
+        idmap: idmap::map(instance, config)?,
         rootfs,
         mounts,
         devices: plan_char_devices(expanded),
@@ -84,7 +79,7 @@ pub fn plan_start(
         environment: prefixed(config, "environment."),
         rlimits: plan_rlimits(config)?,
         sysctls: prefixed(config, "linux.sysctl."),
-        seccomp: SeccompPolicy::default(),
+        seccomp: plan_syscalls(config)?,
         drop_capabilities,
         apparmor: None,
         nesting: is_true(config, "security.nesting"),
@@ -326,6 +321,7 @@ mod tests {
             ephemeral: false,
             pool: "default".into(),
             idmap_base: Some(1_000_000),
+            idmap_size: 65_536,
             created_at: "2026-01-01T00:00:00.000000Z".into(),
             last_used_at: None,
             config: Config::new(),

@@ -32,6 +32,7 @@ mod storage;
 mod templates;
 mod tls;
 mod travel;
+mod walls;
 
 use rlxc_tests::{Daemon, Leaks};
 

@@ -1,5 +1,6 @@
 //! Making an instance: from an image, empty, or as a copy.
 
+use rlxc_sys::idmap::IDS_PER_CONTAINER;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use rlxc_api::name::InstanceName;
 use rlxc_api::{InstanceSource, InstancesPost, Operation, Requestor};
 use rlxc_storage::Source;
 
-use super::quota;
 use super::start::Started;
+use super::{ids, quota};
 use crate::app::image;
 use crate::app::network;
 use crate::app::project::gate;
@@ -21,7 +22,7 @@ use crate::instance::state::Verb;
 use crate::keys;
 use crate::model::{Image, Instance, Profile};
 use crate::operation::{Handle, OperationSpec};
-use crate::plan::{expand, idmap, nic};
+use crate::plan::{expand, nic};
 use crate::saga::{self, JournalEntry, Saga, instance_volume};
 
 /// What the root of a new instance is made of.
@@ -296,11 +297,7 @@ async fn record(
             let pool = find_pool(tx, &instance.name, &expanded)?;
             volume::check_devices(tx, &instance.project, &expanded.devices)?;
             instance.pool.clone_from(&pool.name);
-            if !keys::is_true(&expanded.config, "security.privileged") {
-                let base =
-                    idmap::pick_base(&ranges, &instances::idmap_bases(tx)?).ok_or_else(no_ids)?;
-                instance.idmap_base = Some(base);
-            }
+            ids::settle(tx, &ranges, &mut instance, &expanded.config)?;
             add_hwaddrs(&mut instance, &expanded, random);
             network::check_devices(tx, &instance, &expanded)?;
             instance.id = instances::insert(tx, project, pool.id, &instance).map_err(|error| {
@@ -351,14 +348,6 @@ fn settle_profiles(
     Ok(())
 }
 
-fn no_ids() -> Error {
-    Error::Unavailable(
-        "no subordinate ids are left for another instance: give root a larger range in /etc/subuid and /etc/subgid \
-         (65536 ids an instance), then restart rlxcd"
-            .to_owned(),
-    )
-}
-
 fn draft(app: &App, new: &NewInstance, origin: &Origin) -> Instance {
     let put = &new.post.put;
     let mut instance = match origin {
@@ -402,6 +391,7 @@ fn empty_draft(app: &App, new: &NewInstance) -> Instance {
         ephemeral: put.ephemeral,
         pool: String::new(),
         idmap_base: None,
+        idmap_size: IDS_PER_CONTAINER,
         created_at: app.now(),
         last_used_at: None,
         config: put.config.clone(),

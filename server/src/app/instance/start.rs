@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlxc_api::Requestor;
 use rlxc_sys::rootfs::RootSource;
 
-use super::find_by_id;
+use super::{find_by_id, ids, modules};
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
@@ -16,6 +16,7 @@ use crate::db::{instances, profiles};
 use crate::error::{Error, Result};
 use crate::guest;
 use crate::instance::{Outcome, Permit};
+use crate::keys::is_true;
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::Nic;
@@ -49,10 +50,16 @@ impl Started {
 
 /// Starts an instance under a permit.
 pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Result<()> {
-    let (instance, mut expanded) = load(app, id).await?;
+    let (mut instance, mut expanded) = load(app, id).await?;
     // It said that it was ready in its last life.
     expanded.config.remove(guest::READY);
-    let running = match boot(app, &instance, &expanded).await {
+    let booted = async {
+        refuse_protected(&instance, &expanded)?;
+        ids::settle_again(app, &mut instance, &expanded.config).await?;
+        modules::load(&instance, &expanded.config).await?;
+        boot(app, &instance, &expanded).await
+    };
+    let running = match booted.await {
         Ok(running) => running,
         Err(error) => {
             // A restart that fails leaves it stopped.
@@ -88,6 +95,16 @@ pub async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
     let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
     let expanded = expand(&instance, &known);
     Ok((instance, expanded))
+}
+
+fn refuse_protected(instance: &Instance, expanded: &Expanded) -> Result<()> {
+    if is_true(&expanded.config, "security.protection.start") {
+        return Err(Error::Invalid(format!(
+            "instance `{}` is protected: unset security.protection.start first",
+            instance.name
+        )));
+    }
+    Ok(())
 }
 
 async fn boot(

@@ -1,5 +1,6 @@
 //! Making an instance of a backup, while it comes in: it is never on disk twice.
 
+use rlxc_sys::idmap::IDS_PER_CONTAINER;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -170,6 +171,7 @@ fn draft(app: &App, project: &str, name: &str, index: &BackupIndex) -> Result<In
         ephemeral: view.put.ephemeral,
         pool: String::new(),
         idmap_base: None,
+        idmap_size: IDS_PER_CONTAINER,
         created_at: time(&view.created_at.0).unwrap_or_else(|| app.now()),
         last_used_at: None,
         config: known_config(name, kept),

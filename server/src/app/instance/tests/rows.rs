@@ -34,6 +34,7 @@ fn instance() -> impl Strategy<Value = Instance> {
             ephemeral,
             pool: "p".to_owned(),
             idmap_base,
+            idmap_size: 65_536,
             created_at: "2026-01-01T00:00:00.000000Z".to_owned(),
             last_used_at: None,
             config,

@@ -163,7 +163,7 @@ async fn copies_have_ids_of_their_own() {
     let bases = daemon
         .app
         .db
-        .read(crate::db::instances::idmap_bases)
+        .read(|tx| crate::db::instances::id_spans(tx, None))
         .await
         .unwrap();
     assert_eq!(bases.len(), 2);

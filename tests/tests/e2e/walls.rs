@@ -1,0 +1,256 @@
+//! Attacks from inside: what root of a container tries against the host must fail, and the host must not notice. Real Debian,
+//! whose perl makes the system calls.
+
+use std::time::Duration;
+
+use rlxc_tests::process::eventually;
+use rlxc_tests::{Cli, Daemon, Uplink, require};
+
+/// Tries a list of attacks; prints a line for each that comes through.
+const ATTACKS: &str = include_str!("walls/attacks.pl");
+/// Tries what a command that `exec` has started could inherit.
+const INHERITED: &str = include_str!("walls/inherited.pl");
+
+fn debian(config: &[&str]) -> Daemon {
+    let daemon = Daemon::initialized_with(Uplink::Isolated);
+    rlxc_tests::image::import_debian(&daemon);
+    let config = config.iter().flat_map(|pair| ["-c", pair]);
+    let line = ["launch", "debian/12", "c1"].into_iter().chain(config);
+    daemon.cli().ok(line);
+    daemon
+}
+
+#[track_caller]
+fn perl(cli: Cli<'_>, script: &str) -> String {
+    let output = cli.feed(script.as_bytes(), ["exec", "c1", "--", "perl", "-"]);
+    assert_eq!(output.code, 0, "{output}");
+    output.stdout
+}
+
+#[test]
+fn root_of_a_container_reaches_nothing_of_the_host() {
+    require!(root);
+    let daemon = debian(&[]);
+    let cli = daemon.cli();
+    let before = host();
+    assert_eq!(
+        perl(cli, ATTACKS),
+        "50 tried\n",
+        "attacks that came through"
+    );
+    assert_eq!(perl(cli, INHERITED), "", "what a command inherits");
+    a_directory_of_the_daemon_is_none_of_a_commands(cli);
+    the_monitor_is_not_overwritten(&daemon);
+    assert_eq!(host(), before);
+}
+
+/// What an attack would leave on the host.
+fn host() -> Vec<String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sys/kernel/hostname",
+    ]
+    .map(read)
+    .into()
+}
+
+/// The class of CVE-2024-21626: a working directory by way of a descriptor that was left open.
+#[track_caller]
+fn a_directory_of_the_daemon_is_none_of_a_commands(cli: Cli<'_>) {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    for fd in 0..40 {
+        let cwd = format!("/proc/self/fd/{fd}");
+        let output = cli.run([
+            "exec",
+            "c1",
+            "--cwd",
+            &cwd,
+            "--",
+            "cat",
+            "../../../../etc/hostname",
+        ]);
+        let leaked = !host.trim().is_empty() && output.stdout.trim() == host.trim();
+        assert!(!leaked || output.stdout.trim() == "c1", "{cwd}: {output}");
+    }
+}
+
+/// The class of CVE-2019-5736: a command that makes the program that starts it run itself, and writes to it.
+#[track_caller]
+fn the_monitor_is_not_overwritten(daemon: &Daemon) {
+    let cli = daemon.cli();
+    let monitor = rlxc_tests::binaries().join("rlxc-monitor");
+    let before = std::fs::read(&monitor).unwrap();
+    cli.exec(
+        "c1",
+        &[
+            "sh",
+            "-c",
+            "printf '#!/proc/self/exe\\n' > /usr/local/bin/evil; chmod 755 /usr/local/bin/evil",
+        ],
+    );
+    let writer = "my @p; for (1..4000) { for my $p (glob '/proc/[0-9]*') { \
+                  if ((readlink(\"$p/exe\") // '') =~ /memfd|monitor/) { open(my $f, '+<', \"$p/exe\") and print \"written $p\\n\"; } } } ";
+    let writing = std::thread::scope(|scope| {
+        let writer =
+            scope.spawn(|| cli.run(["exec", "c1", "--", "timeout", "3", "perl", "-e", writer]));
+        for _ in 0..20 {
+            // It may fail in any way.
+            let _output = cli.run(["exec", "c1", "--", "/usr/local/bin/evil"]);
+        }
+        writer.join().unwrap()
+    });
+    assert_eq!(writing.stdout, "", "{writing}");
+    assert!(
+        std::fs::read(&monitor).unwrap() == before,
+        "the monitor's program is as it was"
+    );
+    assert_eq!(cli.exec("c1", &["echo", "fine"]), "fine");
+}
+
+#[test]
+fn bombs_stay_inside() {
+    require!(root);
+    let daemon = debian(&[
+        "limits.processes=120",
+        "limits.memory=200MiB",
+        "limits.memory.swap=false",
+    ]);
+    let cli = daemon.cli();
+    eventually("systemd is up", Duration::from_secs(60), || {
+        cli.run([
+            "exec",
+            "c1",
+            "--",
+            "systemctl",
+            "is-system-running",
+            "--wait",
+        ])
+        .stdout
+        .trim()
+            == "running"
+    });
+    let forks = "my @all; while (1) { my $p = fork; if (!defined $p) { last } if ($p == 0) { sleep 60; exit } push @all, $p } print scalar @all; kill 9, @all; 1 while wait > 0";
+    let count: u32 = cli.exec("c1", &["perl", "-e", forks]).parse().unwrap();
+    assert!((50..120).contains(&count), "{count} forks");
+    assert_eq!(
+        cli.run(["list", "-c", "n", "-f", "csv"]).stdout.trim(),
+        "c1"
+    );
+    let memory = "my $x = ''; while (1) { $x .= 'x' x 1_000_000 }";
+    let output = cli.run(["exec", "c1", "--", "perl", "-e", memory]);
+    assert_eq!(output.code, 137, "{output}");
+    let mounts = "for (1..2000) { system('mount', '-t', 'tmpfs', 'none', '/mnt') == 0 or last }";
+    let _mounted = cli.run(["exec", "c1", "--", "timeout", "20", "perl", "-e", mounts]);
+    cli.ok(["restart", "-f", "c1"]);
+    assert_eq!(cli.exec("c1", &["echo", "fine"]), "fine");
+    cli.ok(["delete", "-f", "c1"]);
+}
+
+#[test]
+fn calls_are_refused_as_the_keys_say() {
+    require!(root);
+    let (daemon, before) = super::daemon_with_c1();
+    let cli = daemon.cli();
+    let wrong = cli.fails(["config", "set", "c1", "security.syscalls.deny", "fly"]);
+    assert!(wrong.contains("security.syscalls.deny"), "{wrong}");
+    cli.ok([
+        "config",
+        "set",
+        "c1",
+        "security.syscalls.deny",
+        "mkdir errno 13\nmkdirat errno 13",
+    ]);
+    cli.ok(["restart", "-f", "c1"]);
+    let output = cli.run(["exec", "c1", "--", "mkdir", "/tmp/x"]);
+    assert!(output.stderr.contains("Permission denied"), "{output}");
+    cli.ok(["config", "set", "c1", "security.syscalls.allow", "read"]);
+    let wrong = cli.fails(["restart", "-f", "c1"]);
+    assert!(wrong.contains("goes without"), "{wrong}");
+    cli.ok(["config", "unset", "c1", "security.syscalls.allow"]);
+    cli.ok(["config", "set", "c1", "security.syscalls.deny", "# nothing"]);
+    cli.ok(["config", "set", "c1", "security.protection.start", "true"]);
+    let wrong = cli.fails(["start", "c1"]);
+    assert!(wrong.contains("security.protection.start"), "{wrong}");
+    cli.ok(["config", "unset", "c1", "security.protection.start"]);
+    cli.ok(["start", "c1"]);
+    cli.ok(["exec", "c1", "--", "mkdir", "/tmp/x"]);
+    cli.ok(["delete", "-f", "c1"]);
+    before.assert_none(&daemon);
+}
+
+#[test]
+fn ids_are_an_instances_own_and_what_it_is_given() {
+    require!(root);
+    let (daemon, before) = super::daemon_with_c1();
+    let cli = daemon.cli();
+    let words = |name: &str| user_map(cli, name);
+    let first = words("c1");
+    assert_eq!((first.len(), first[0][0], first[0][2]), (1, 0, 65_536));
+    let base = first[0][1];
+    cli.ok([
+        "exec",
+        "c1",
+        "--",
+        "sh",
+        "-c",
+        "touch /mine; chown 1000:1000 /mine",
+    ]);
+
+    cli.ok(["config", "set", "c1", "raw.idmap", "both 1234 1000"]);
+    cli.ok(["restart", "-f", "c1"]);
+    assert_eq!(
+        words("c1"),
+        [
+            [0, base, 1000],
+            [1000, 1234, 1],
+            [1001, base + 1001, 64_535]
+        ]
+    );
+    // On disk owners are the instance's: nothing has to be shifted.
+    assert_eq!(
+        cli.exec("c1", &["stat", "-c", "%u:%g", "/mine"]),
+        "1000:1000"
+    );
+
+    cli.ok(["config", "unset", "c1", "raw.idmap"]);
+    cli.ok(["config", "set", "c1", "security.idmap.size", "131072"]);
+    cli.ok(["restart", "-f", "c1"]);
+    assert_eq!(words("c1")[0][2], 131_072);
+    cli.ok(["launch", "busybox", "c2", "-c", "security.privileged=true"]);
+    assert_eq!(words("c2"), [[0, 0, u32::MAX]]);
+    // One that was privileged gets ids of its own when it is not any more.
+    cli.ok(["config", "set", "c2", "security.privileged", "false"]);
+    cli.ok(["restart", "-f", "c2"]);
+    let (one, two) = (words("c1")[0][1], words("c2")[0][1]);
+    assert!(
+        two >= one + 131_072 || two + 65_536 <= one,
+        "{one} and {two} meet"
+    );
+
+    cli.ok([
+        "config",
+        "set",
+        "c2",
+        "security.idmap.base",
+        &one.to_string(),
+    ]);
+    let wrong = cli.fails(["restart", "-f", "c2"]);
+    assert!(wrong.contains("another instance"), "{wrong}");
+    cli.ok(["delete", "-f", "c1", "c2"]);
+    before.assert_none(&daemon);
+}
+
+/// The lines of `/proc/self/uid_map` in an instance.
+#[track_caller]
+fn user_map(cli: Cli<'_>, name: &str) -> Vec<Vec<u32>> {
+    let text = cli.exec(name, &["cat", "/proc/self/uid_map"]);
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect()
+    };
+    text.lines().map(words).collect()
+}
