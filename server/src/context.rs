@@ -50,6 +50,8 @@ pub struct App {
     pub cgroups: rlxc_container::cgroup::Layout,
     /// What the host has.
     pub host: HostFacts,
+    /// Storage drivers for pools in the daemon's own directory, the best first.
+    pub storage_drivers: Vec<&'static str>,
     /// Subordinate ids that instances may get.
     pub id_ranges: Vec<Span>,
     /// One unpacking or download of an image at a time.

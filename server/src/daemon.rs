@@ -266,6 +266,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         ),
         cgroups,
         host: host_facts(),
+        storage_drivers: rlxc_storage::drivers_in(places.dir()),
         id_ranges: id_ranges()?,
         instances: Registry::new(exits),
         pools: pool::Pools::default(),

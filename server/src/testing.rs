@@ -307,6 +307,7 @@ fn build(
             memory: 8 << 30,
             cpus: 4,
         },
+        storage_drivers: rlxc_storage::DRIVERS.to_vec(),
         id_ranges: vec![Span {
             first: 1_000_000,
             count: 65_536 * 100,

@@ -33,6 +33,14 @@ use driver::overlay::OverlayDriver;
 /// Names of the drivers, the preferred one first.
 pub const DRIVERS: &[&str] = &["overlay", "btrfs", "dir"];
 
+/// The drivers for pools in `directory`, the best first. In a container, or on an overlay, `overlay` is none of them.
+pub fn drivers_in(directory: &Path) -> Vec<&'static str> {
+    if driver::overlay::probe(directory).is_ok() {
+        return DRIVERS.to_vec();
+    }
+    vec!["dir", "btrfs"]
+}
+
 /// Makes a pool in a directory that is empty or not there yet, and opens it.
 pub fn create(spec: &PoolSpec) -> Result<Arc<dyn Driver>, Error> {
     match spec.driver.as_str() {

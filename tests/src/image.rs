@@ -84,7 +84,13 @@ pub fn import_busybox(daemon: &Daemon) {
 /// Imports a real Debian 12 under the alias `debian/12`; the first test that needs it has it built by the product.
 #[track_caller]
 pub fn import_debian(daemon: &Daemon) {
-    match debian() {
+    import_debian_with(daemon, "");
+}
+
+/// The same with packages that the usual one does not have, joined by commas.
+#[track_caller]
+pub fn import_debian_with(daemon: &Daemon, packages: &str) {
+    match build_debian(packages) {
         Ok(files) => {
             let mut args = vec!["image".to_owned(), "import".to_owned()];
             args.extend(files.iter().map(|path| path.display().to_string()));
@@ -99,13 +105,18 @@ pub fn import_debian(daemon: &Daemon) {
 /// The files of the exported Debian image in their order; one for all tests of a source state, whoever comes first
 /// builds it.
 pub fn debian() -> anyhow::Result<Vec<PathBuf>> {
+    build_debian("")
+}
+
+fn build_debian(packages: &str) -> anyhow::Result<Vec<PathBuf>> {
     let cache = crate::cache_dir();
     std::fs::create_dir_all(&cache)?;
     let lock = File::create(cache.join("debian.lock"))?;
     let Ok(_lock) = Flock::lock(lock, FlockArg::LockExclusive) else {
         bail!("lock {}", cache.display());
     };
-    let done = cache.join(format!("debian-12-{}", recipe()?));
+    let name = ["debian-12", &recipe()?, packages].join("-");
+    let done = cache.join(name.replace(',', "-").trim_end_matches('-'));
     if !done.is_dir() {
         let partial = cache.join("partial");
         if partial.exists() {
@@ -116,10 +127,11 @@ pub fn debian() -> anyhow::Result<Vec<PathBuf>> {
         daemon.start();
         let limit = Duration::from_secs(900);
         let target = partial.join("image").display().to_string();
-        daemon.cli().ok_within(
-            limit,
-            &["image", "build", "debian/12", "--alias", "debian/12"],
-        );
+        let mut build = vec!["image", "build", "debian/12", "--alias", "debian/12"];
+        if !packages.is_empty() {
+            build.extend(["--packages", packages]);
+        }
+        daemon.cli().ok_within(limit, &build);
         daemon
             .cli()
             .ok_within(limit, &["image", "export", "debian/12", &target]);

@@ -188,6 +188,7 @@ pub async fn get(app: &App, who: &Requestor) -> Result<Server> {
             addresses: trust::reachable_addresses(&app.trust.listeners.addresses().await),
             certificate: certificate.pem().to_owned(),
             certificate_fingerprint: certificate.fingerprint().to_owned(),
+            storage_supported_drivers: supported(&app.storage_drivers),
             ..environment(&drivers.join(" | "))
         },
     })
@@ -229,16 +230,17 @@ fn environment(storage: &str) -> ServerEnvironment {
         server_version: version.clone(),
         storage: storage.to_owned(),
         storage_version: version.clone(),
-        storage_supported_drivers: rlxc_storage::DRIVERS
-            .iter()
-            .map(|name| ServerStorageDriverInfo {
-                name: (*name).to_owned(),
-                version: version.clone(),
-                remote: false,
-            })
-            .collect(),
         ..ServerEnvironment::default()
     }
+}
+
+fn supported(drivers: &[&str]) -> Vec<ServerStorageDriverInfo> {
+    let driver = |name: &&str| ServerStorageDriverInfo {
+        name: (*name).to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        remote: false,
+    };
+    drivers.iter().map(driver).collect()
 }
 
 /// NAME and `VERSION_ID` of os-release(5).

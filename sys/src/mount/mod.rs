@@ -41,6 +41,19 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
+    /// Owners can't be shifted there; see mount_setattr(2).
+    #[error(
+        "set an id map on the mount of `{}` (not every file system knows idmapped mounts, and none of the host's does inside a \
+         container, where instances must be privileged)",
+        path.display()
+    )]
+    IdMap {
+        /// What is mounted.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A new file system could not be set up.
     #[error("mount file system `{kind}` ({step})")]
     Create {
@@ -196,16 +209,14 @@ fn clone_at(
         path: path.to_owned(),
         source: errno.into(),
     })?;
-    let set = |what, attributes| {
-        set_attributes(&mount, attributes, depth).map_err(|source| MountError::Attribute {
-            what,
-            path: path.to_owned(),
-            source,
-        })
-    };
-    set("its propagation", Attributes::propagation(propagation))?;
+    let path = path.to_owned();
+    if let Err(source) = set_attributes(&mount, Attributes::propagation(propagation), depth) {
+        let what = "its propagation";
+        return Err(MountError::Attribute { what, path, source });
+    }
     if let Some(userns) = userns {
-        set("an id map", Attributes::idmap(userns))?;
+        set_attributes(&mount, Attributes::idmap(userns), depth)
+            .map_err(|source| MountError::IdMap { path, source })?;
     }
     Ok(mount)
 }

@@ -20,6 +20,7 @@ mod lifecycle;
 mod lxc_verbs;
 mod lxd;
 mod migrate;
+mod nesting;
 mod network;
 mod nic;
 mod observe;
