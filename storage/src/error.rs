@@ -212,6 +212,15 @@ pub enum Cause {
         /// Bytes.
         wanted: u64,
     },
+    /// A stream of a subvolume is not what it should be.
+    #[error("the stream of the subvolume: {problem}")]
+    Stream {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A stream that does not come.
+    #[error("read the stream of the subvolume")]
+    ReadStream(#[source] std::io::Error),
     /// The driver, or the file system below, has no such thing.
     #[error("{what}")]
     Unsupported {

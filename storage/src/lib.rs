@@ -14,11 +14,13 @@ pub mod driver;
 pub mod error;
 pub mod image;
 pub mod root;
+#[cfg(test)]
+mod specimen;
 pub mod transfer;
 pub mod volume;
 pub mod volume_copy;
 
-pub use driver::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
+pub use driver::{Capabilities, Contents, Driver, Piece, Source, State, Usage, VolumeContents};
 pub use error::{Cause, Error, FillError};
 pub use pool::PoolSpec;
 pub use volume::{SnapshotId, VolumeKind, VolumeRef};

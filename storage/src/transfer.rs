@@ -7,7 +7,7 @@ use rlxc_sys::file::FileError;
 use rlxc_sys::path;
 
 use crate::copy::{CopyError, sync_tree};
-use crate::driver::{Driver, Source, shared};
+use crate::driver::{Driver, Piece, Source, shared};
 use crate::error::{Cause, Error};
 use crate::root::{self, RootError};
 use crate::volume::{SnapshotId, VolumeRef};
@@ -27,6 +27,9 @@ pub enum TransferError {
     /// A file of ours.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A pipe between two threads.
+    #[error("make a pipe")]
+    Pipe(#[source] std::io::Error),
     /// What belongs to the volume beside its root.
     #[error("copy metadata and templates")]
     Metadata(#[source] Cause),
@@ -56,6 +59,38 @@ pub fn replace(
     sync_tree(&source_root, &target_root)?;
     sync(&target_root)?;
     adopt(to, target, &from.volume_dir(source)?)
+}
+
+/// Makes the volume `to`, with snapshots, of a volume of another pool, as streams: `pieces` of the one and what they are of
+/// the other. On disk when it returns.
+pub fn stream(
+    (from, source): (&dyn Driver, VolumeRef),
+    (to, target): (&dyn Driver, VolumeRef),
+    pieces: &[(Piece, Piece)],
+) -> Result<(), TransferError> {
+    for (of, piece) in pieces {
+        let (mut reader, writer) = std::io::pipe().map_err(TransferError::Pipe)?;
+        let (sent, received) = std::thread::scope(|scope| {
+            let sending = scope.spawn(move || from.send(source, *of, writer.as_fd()));
+            let received = to.receive(target, *piece, &mut reader);
+            // Whoever sends learns that nobody reads any more.
+            drop(reader);
+            let sent = sending.join();
+            (
+                sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                received,
+            )
+        });
+        // If the end that receives has given up, the other one only says that the pipe is broken.
+        received?;
+        sent?;
+    }
+    Ok(())
+}
+
+/// Waits until what was put into a volume is on disk.
+pub fn settle(to: &dyn Driver, target: VolumeRef) -> Result<(), TransferError> {
+    sync(root::open(&to.root(target)?)?).map_err(Into::into)
 }
 
 /// Lets a volume have the metadata and templates of a directory, in place of its own.

@@ -24,6 +24,7 @@ const SUBVOL_CREATE_V2: libc::Ioctl = write::<PAGE>(24);
 const SUBVOL_GETFLAGS: libc::Ioctl = read::<8>(25);
 const SUBVOL_SETFLAGS: libc::Ioctl = write::<8>(26);
 const FS_INFO: libc::Ioctl = read::<1024>(31);
+const SEND: libc::Ioctl = write::<72>(38);
 const QUOTA_CTL: libc::Ioctl = both::<16>(40);
 const QGROUP_LIMIT: libc::Ioctl = read::<48>(43);
 const GET_SUBVOL_ROOTREF: libc::Ioctl = both::<PAGE>(61);
@@ -154,6 +155,31 @@ pub fn set_read_only(subvolume: impl AsFd, read_only: bool) -> io::Result<()> {
     call(subvolume.as_fd(), SUBVOL_SETFLAGS, &mut [wanted])
 }
 
+/// Writes what a read-only subvolume holds to `out`, a pipe or a file, as a stream; with `since`, another read-only subvolume
+/// of the file system, only what is not the same there. Waits while nobody reads. See btrfs-send(8).
+pub fn send(
+    subvolume: impl AsFd,
+    since: Option<BorrowedFd<'_>>,
+    out: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let parent = since.map_or(Ok(0), subvolume_id)?;
+    let sources = [parent];
+    // send_fd, clone_sources_count, clone_sources, parent_root, flags, version and room for more
+    let mut args: [u64; 9] = [0; 9];
+    args[0] = descriptor(out);
+    args[1] = u64::from(since.is_some());
+    args[2] = u64::try_from(sources.as_ptr().expose_provenance()).unwrap_or(0);
+    args[3] = parent;
+    // SAFETY: `args` is live and 72 bytes large, as the opcode says; the kernel reads it, and as many of `sources`, which
+    // is live too, as the count says: one or none. It keeps neither, and writes to the descriptor only.
+    let result = unsafe { libc::ioctl(subvolume.as_fd().as_raw_fd(), SEND, args.as_mut_ptr()) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// The id of the subvolume that `file` is in; quota groups are called after it: `0/ID`.
 pub fn subvolume_id(file: impl AsFd) -> io::Result<u64> {
     let mut args = page();
@@ -250,6 +276,7 @@ mod tests {
         // As the C preprocessor makes them of linux/btrfs.h.
         assert_eq!(SNAP_CREATE_V2, 0x5000_9417);
         assert_eq!(SUBVOL_SETFLAGS, 0x4008_941a);
+        assert_eq!(SEND, 0x4048_9426);
         assert_eq!(QUOTA_CTL, 0xc010_9428);
         assert_eq!(QGROUP_LIMIT, 0x8030_942b);
     }

@@ -1,11 +1,13 @@
 //! Storage that breaks on order: a real driver, each of whose effects is a step.
 
+use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rlxc_storage::{
-    Capabilities, Cause, Contents, Driver, Error, FillError, PoolSpec, SnapshotId, Source, State,
-    Usage, VolumeRef,
+    Capabilities, Cause, Contents, Driver, Error, FillError, Piece, PoolSpec, SnapshotId, Source,
+    State, Usage, VolumeRef,
 };
 use rlxc_sys::rootfs::RootSource;
 
@@ -176,6 +178,20 @@ impl Driver for FaultyDriver {
     fn delete_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
         step(&self.faults, "delete snapshot", || {
             self.inner.delete_snapshot(volume, snapshot)
+        })
+    }
+
+    fn can_send(&self, volume: VolumeRef) -> Result<bool, Error> {
+        self.inner.can_send(volume)
+    }
+
+    fn send(&self, volume: VolumeRef, piece: Piece, out: BorrowedFd<'_>) -> Result<(), Error> {
+        self.inner.send(volume, piece, out)
+    }
+
+    fn receive(&self, volume: VolumeRef, piece: Piece, stream: &mut dyn Read) -> Result<(), Error> {
+        step(&self.faults, "receive stream", || {
+            self.inner.receive(volume, piece, stream)
         })
     }
 

@@ -44,6 +44,7 @@ impl Driver for DirDriver {
             optimized_snapshots: false,
             quota: false,
             overlay: false,
+            streams: false,
         }
     }
 

@@ -154,6 +154,7 @@ impl Driver for FakeDriver {
             optimized_snapshots: true,
             quota: false,
             overlay: false,
+            streams: false,
         }
     }
 

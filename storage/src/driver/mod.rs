@@ -9,6 +9,8 @@ pub(crate) mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rlxc_sys::rootfs::RootSource;
@@ -33,11 +35,16 @@ pub struct Capabilities {
     pub quota: bool,
     /// Roots are overlays.
     pub overlay: bool,
+    /// Volumes can go as streams of the driver's own from one pool to another.
+    pub streams: bool,
 }
 
 /// Why drivers without [`Capabilities::quota`] set none.
 pub const NO_QUOTA: &str =
     "this driver sets no limits: volumes may fill the pool (the driver btrfs has quotas)";
+
+/// Why drivers without [`Capabilities::streams`] take none.
+pub const NO_STREAMS: &str = "this driver has no format of its own (the driver btrfs has one)";
 
 /// How full a pool's file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +57,27 @@ pub struct Usage {
     pub inodes_total: u64,
     /// Inodes.
     pub inodes_used: u64,
+}
+
+/// What goes as one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// A snapshot of the volume; what the volume is now otherwise.
+    pub snapshot: Option<SnapshotId>,
+    /// Only what is not the same in this older snapshot, which is at both ends.
+    pub since: Option<SnapshotId>,
+}
+
+impl Piece {
+    /// The pieces of a volume, each but the first by what is new in it: snapshots, the oldest first, and then what `main`
+    /// is, or the volume.
+    pub fn all(snapshots: &[SnapshotId], main: Option<SnapshotId>) -> Vec<Self> {
+        let all = snapshots.iter().copied().map(Some).chain([main]);
+        let before = std::iter::once(None).chain(snapshots.iter().copied().map(Some));
+        all.zip(before)
+            .map(|(snapshot, since)| Self { snapshot, since })
+            .collect()
+    }
 }
 
 /// What a new volume begins with.
@@ -176,6 +204,28 @@ pub trait Driver: Send + Sync + Debug {
 
     /// Deletes a snapshot; the others and the volume stay as they are.
     fn delete_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error>;
+
+    /// Whether the volume, with its snapshots, can go as streams; see [`Capabilities::streams`].
+    fn can_send(&self, _volume: VolumeRef) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Writes a piece of the volume as a stream into a pipe or a file. The volume itself must not be in use.
+    fn send(&self, volume: VolumeRef, _piece: Piece, _out: BorrowedFd<'_>) -> Result<(), Error> {
+        let refused: Result<(), Cause> = Err(Cause::Unsupported { what: NO_STREAMS });
+        refused.volume("send", volume)
+    }
+
+    /// Makes the volume, or a snapshot of it, of a stream. Snapshots come before the volume. Nothing in the stream is trusted.
+    fn receive(
+        &self,
+        volume: VolumeRef,
+        _piece: Piece,
+        _stream: &mut dyn Read,
+    ) -> Result<(), Error> {
+        let refused: Result<(), Cause> = Err(Cause::Unsupported { what: NO_STREAMS });
+        refused.volume("receive", volume)
+    }
 
     /// Bytes that the volume and its snapshots take beyond the image.
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error>;

@@ -52,6 +52,11 @@ const HARMLESS: [(u32, u32); 8] = [
     (5, 2),
 ];
 
+/// Whether a character device is one that any container has.
+pub(crate) fn is_harmless(major: u32, minor: u32) -> bool {
+    HARMLESS.contains(&(major, minor))
+}
+
 /// The path of an entry as names; refuses what leads elsewhere.
 pub(crate) fn checked_path(bytes: &[u8]) -> Result<PathBuf, ImageError> {
     let refuse = |reason| {
@@ -170,7 +175,7 @@ impl TreeWriter {
     /// Device nodes that a container has no business with, and what links to them.
     fn leaves_out(&mut self, path: &Path, kind: &Kind, link: Option<&Path>) -> bool {
         if let Kind::Device(device) = kind {
-            let known = HARMLESS.contains(&(device.major, device.minor)) && !device.block;
+            let known = is_harmless(device.major, device.minor) && !device.block;
             if self.source == ArchiveOf::Image || !known {
                 self.left_out.insert(path.to_owned());
                 return true;

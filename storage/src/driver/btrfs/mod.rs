@@ -13,8 +13,13 @@
 
 mod backing;
 mod quota;
+mod receive;
+mod stream;
+mod streams;
 mod subvolumes;
 
+use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rlxc_sys::file::{self, FileError};
@@ -22,7 +27,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use self::subvolumes::{create_subvolume, remove, snapshot};
 use super::shared::{already_there, create_image, existing_volume, list_images};
-use super::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
+use super::{Capabilities, Contents, Driver, Piece, Source, State, Usage, VolumeContents};
 use crate::error::{Cause, Doing, Error, FillError};
 use crate::pool::{PoolDir, PoolSpec, Rules, disk_usage};
 use crate::trash::Scratch;
@@ -234,6 +239,7 @@ impl Driver for BtrfsDriver {
             optimized_snapshots: true,
             quota: true,
             overlay: false,
+            streams: true,
         }
     }
 
@@ -352,6 +358,19 @@ impl Driver for BtrfsDriver {
         }
         let taken = self.pool.trash.take(&path);
         taken.map(drop).snapshot("delete", volume, snapshot)
+    }
+
+    fn can_send(&self, volume: VolumeRef) -> Result<bool, Error> {
+        self.try_can_send(volume).volume("look at", volume)
+    }
+
+    fn send(&self, volume: VolumeRef, piece: Piece, out: BorrowedFd<'_>) -> Result<(), Error> {
+        self.try_send(volume, piece, out).volume("send", volume)
+    }
+
+    fn receive(&self, volume: VolumeRef, piece: Piece, stream: &mut dyn Read) -> Result<(), Error> {
+        self.try_receive(volume, piece, stream)
+            .volume("receive", volume)
     }
 
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error> {

@@ -165,6 +165,7 @@ impl Driver for OverlayDriver {
             optimized_snapshots: true,
             quota: false,
             overlay: true,
+            streams: false,
         }
     }
 
