@@ -49,7 +49,7 @@ macro_rules! all {
     };
 }
 
-static ALL: [fn() -> String; 102] = all!(
+static ALL: [fn() -> String; 105] = all!(
     Certificate,
     CertificateAddToken,
     CertificatePut,
@@ -140,6 +140,9 @@ static ALL: [fn() -> String; 102] = all!(
     StoragePoolPut,
     StoragePoolsPost,
     StorageVolume,
+    StorageVolumeBackup,
+    StorageVolumeBackupPost,
+    StorageVolumeBackupsPost,
     StorageVolumePost,
     StorageVolumePut,
     StorageVolumeSnapshot,

@@ -59,6 +59,9 @@ pub struct InstanceSnapshotsPost {
     /// Free text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// Take the place of a snapshot of this name, which goes once the new one is there (`snapshot_reuse`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reuse: bool,
 }
 
 /// Body of PUT and PATCH on a snapshot.

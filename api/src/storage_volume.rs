@@ -176,6 +176,9 @@ pub struct StorageVolumeSnapshotsPost {
     pub name: String,
     /// When to delete it.
     pub expires_at: Option<Timestamp>,
+    /// Take the place of a snapshot of this name, which goes once the new one is there (`snapshot_reuse`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reuse: bool,
 }
 
 /// Body of PUT and PATCH on a snapshot of a volume.
@@ -189,11 +192,17 @@ pub struct StorageVolumeSnapshotPut {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Body of POST on a snapshot of a volume: rename.
+/// Body of POST on a snapshot of a volume: rename, or migrate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageVolumeSnapshotPost {
     /// New name.
     pub name: String,
+    /// Begin a migration to another server.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub migration: bool,
+    /// Push migration: the target's websockets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Value>,
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use rlxc_api::Operation;
+use rlxc_api::{Operation, Server};
 use rlxc_client::{ClientError, Connection, Endpoint, Reply};
 use serde::Serialize;
 
@@ -53,6 +53,13 @@ impl Context {
             .or_else(|| endpoint.own_project());
         let printer = self.printer.clone();
         Ok(Self::new(remote.to_owned(), endpoint, project, printer))
+    }
+
+    /// Whether the server has an extension of the API.
+    pub(crate) async fn has_extension(&self, name: &str) -> Result<bool, ClientError> {
+        let server: Server = self.client.get("/1.0").await?;
+        let mut all = server.untrusted.api_extensions.iter();
+        Ok(all.any(|extension| extension == name))
     }
 
     /// Waits until what was asked is done, with its progress shown beside `label`. Ctrl-C cancels it.

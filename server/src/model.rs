@@ -65,21 +65,32 @@ pub struct Snapshot {
     pub profiles: Vec<String>,
 }
 
-/// A backup of an instance: a file that waits to be fetched.
+/// Whose a backup is, by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupOwner {
+    /// An instance's.
+    Instance(i64),
+    /// A custom volume's.
+    Volume(i64),
+}
+
+/// A backup of an instance or of a custom volume: a file that waits to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
     /// The id that names it on disk.
     pub id: i64,
-    /// The instance's id.
-    pub instance: i64,
-    /// Its name, unique in the instance.
+    /// Whose it is.
+    pub owner: BackupOwner,
+    /// Its name, unique among those of its owner.
     pub name: String,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339; when it is removed.
     pub expires_at: Option<String>,
     /// Whether it was made without the snapshots.
-    pub instance_only: bool,
+    pub without_snapshots: bool,
+    /// Whether it is in the pool's own format.
+    pub optimized: bool,
 }
 
 /// A profile: keys and devices that instances share.

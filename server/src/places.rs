@@ -67,6 +67,11 @@ impl Places {
         self.dir.join("backups").join(instance.to_string())
     }
 
+    /// A backup of a custom volume that waits to be fetched. It stays one when the volume moves to another pool.
+    pub fn volume_backup(&self, backup: i64) -> PathBuf {
+        self.dir.join("backups").join(format!("volume-{backup}"))
+    }
+
     /// A storage pool without a `source` of its own.
     pub fn pool(&self, name: &str) -> PathBuf {
         self.dir.join("storage-pools").join(name)

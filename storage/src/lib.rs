@@ -18,7 +18,6 @@ pub mod root;
 mod specimen;
 pub mod transfer;
 pub mod volume;
-pub mod volume_copy;
 
 pub use driver::{Capabilities, Contents, Driver, Piece, Source, State, Usage, VolumeContents};
 pub use error::{Cause, Error, FillError};

@@ -4,7 +4,7 @@ use super::{
     AclRuleVerb, AclVerb, ConfigVerb, DeviceVerb, FileVerb, ForwardPortVerb, ForwardVerb,
     ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb, OperationVerb, ProfileVerb, ProjectVerb,
     SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb, VolumeSnapshotVerb, VolumeVerb,
-    WarningVerb,
+    VolumeWay, WarningVerb,
 };
 
 /// A word of a command line.
@@ -103,17 +103,47 @@ impl Verb {
                 &mut args.to,
                 &mut args.target_project,
             ),
+            Self::Storage(StorageVerb::Volume(VolumeVerb::Copy(args))) => {
+                return args
+                    .way
+                    .part(&args.source, &mut args.target, default, asked);
+            }
+            Self::Storage(StorageVerb::Volume(VolumeVerb::Move(args))) => {
+                return args
+                    .way
+                    .part(&args.source, &mut args.target, default, asked);
+            }
             _ => return,
         };
         let Some(text) = target else { return };
-        let (remote, name) = crate::remote::split(text);
-        let remote = remote.unwrap_or(default);
-        if crate::remote::split(source).0.unwrap_or(default) != remote {
-            *to = Some(remote.to_owned());
+        if let Some((remote, name)) = other_remote(source, text, default) {
+            *to = Some(remote);
             *project = project.take().or_else(|| asked.map(str::to_owned));
-            *target = Some(name.to_owned()).filter(|name| !name.is_empty());
+            *target = Some(name).filter(|name| !name.is_empty());
         }
     }
+}
+
+impl VolumeWay {
+    /// The same for a custom volume, which always has a name.
+    fn part(&mut self, source: &str, target: &mut String, default: &str, asked: Option<&str>) {
+        if let Some((remote, name)) = other_remote(source, target, default) {
+            self.to = Some(remote);
+            self.target_project = self
+                .target_project
+                .take()
+                .or_else(|| asked.map(str::to_owned));
+            *target = name;
+        }
+    }
+}
+
+/// The remote of `target` and what is left of it, if it is another than that of `source`.
+fn other_remote(source: &str, target: &str, default: &str) -> Option<(String, String)> {
+    let (remote, name) = crate::remote::split(target);
+    let remote = remote.unwrap_or(default);
+    let is_other = crate::remote::split(source).0.unwrap_or(default) != remote;
+    is_other.then(|| (remote.to_owned(), name.to_owned()))
 }
 
 /// The name that something gets on another server has lost its remote already: see [`Verb::part_ways`].
@@ -375,11 +405,25 @@ impl VolumeVerb {
             Self::Get(args) | Self::Unset(args) => &mut args.volume.pool,
             Self::Set(args) => &mut args.volume.pool,
             Self::Rename(args) => &mut args.pool,
-            Self::Copy(args) => return renamed(&mut args.source, &mut args.target),
-            Self::Move(args) => return renamed(&mut args.source, &mut args.target),
+            Self::Copy(args) => {
+                return parted(
+                    &mut args.source,
+                    Some(&mut args.target),
+                    args.way.to.is_some(),
+                );
+            }
+            Self::Move(args) => {
+                return parted(
+                    &mut args.source,
+                    Some(&mut args.target),
+                    args.way.to.is_some(),
+                );
+            }
             Self::Attach(args) | Self::AttachProfile(args) => &mut args.pool,
             Self::Detach(args) | Self::DetachProfile(args) => &mut args.pool,
             Self::Restore(args) => &mut args.pool,
+            Self::Export(args) => &mut args.pool,
+            Self::Import(args) => &mut args.pool,
             Self::Snapshot(verb) => match verb {
                 VolumeSnapshotVerb::Create(args) => &mut args.pool,
                 VolumeSnapshotVerb::List(args) => &mut args.pool,

@@ -31,7 +31,7 @@ pub(crate) struct SnapshotCreateArgs {
     pub(crate) instance: String,
     /// Name of the snapshot [default: snap0, snap1, …].
     pub(crate) name: Option<String>,
-    /// Delete a snapshot of this name first.
+    /// Take the place of a snapshot of this name, which goes once the new one is there.
     #[arg(long, requires = "name")]
     pub(crate) reuse: bool,
     /// When to delete it: 2w, 3d 12H, or a time as RFC 3339 writes it.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, Pair};
+use super::{FormatArg, Pair, TravelMode, VolumeExportArgs, VolumeImportArgs};
 
 // `storage volume`.
 #[derive(Debug, Subcommand)]
@@ -33,10 +33,13 @@ pub(crate) enum VolumeVerb {
     Edit(VolumeArgs),
     /// Rename a custom volume; the devices that show it follow.
     Rename(VolumeRenameArgs),
-    /// Copy a custom volume, or a snapshot of it.
-    #[command(visible_alias = "cp")]
+    /// Copy a custom volume, or a snapshot of it, here or to another server.
+    #[command(
+        visible_alias = "cp",
+        after_help = "Example:\n  rlxc storage volume copy fast/data plain/data\n  rlxc storage volume copy box:fast/data local:fast/data --refresh"
+    )]
     Copy(VolumeCopyArgs),
-    /// Move a custom volume to another pool; the devices that show it follow.
+    /// Move a custom volume to another pool, and the devices that show it follow; or to another server.
     #[command(visible_alias = "mv")]
     Move(VolumeMoveArgs),
     /// Show a custom volume in an instance.
@@ -51,6 +54,13 @@ pub(crate) enum VolumeVerb {
     Snapshot(VolumeSnapshotVerb),
     /// Go back to a snapshot; what changed since then is lost.
     Restore(VolumeSnapshotArgs),
+    /// Write a custom volume and its snapshots into a file.
+    #[command(
+        after_help = "Example:\n  rlxc storage volume export fast data data.tar.zst\n  rlxc storage volume import fast data.tar.zst data2"
+    )]
+    Export(VolumeExportArgs),
+    /// Make a custom volume of a file that export has made, here, on LXD or on Incus.
+    Import(VolumeImportArgs),
 }
 
 // `storage volume list`.
@@ -126,6 +136,25 @@ pub(crate) struct VolumeCopyArgs {
     /// Leave the snapshots.
     #[arg(long)]
     pub(crate) volume_only: bool,
+    /// Bring an existing copy up to date.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    #[command(flatten)]
+    pub(crate) way: VolumeWay,
+}
+
+// How a volume gets where it is to be.
+#[derive(Debug, Default, Args)]
+pub(crate) struct VolumeWay {
+    /// Project of the copy.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) target_project: Option<String>,
+    /// To another server: the target dials the source (pull), the source the target (push), or we dial both (relay).
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<TravelMode>,
+    /// The other remote that it goes to.
+    #[arg(skip)]
+    pub(crate) to: Option<String>,
 }
 
 // `storage volume move`.
@@ -135,6 +164,8 @@ pub(crate) struct VolumeMoveArgs {
     pub(crate) source: String,
     /// POOL/VOLUME.
     pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) way: VolumeWay,
 }
 
 // `storage volume attach` and `attach-profile`.
@@ -193,7 +224,7 @@ pub(crate) struct VolumeSnapshotCreateArgs {
     pub(crate) volume: String,
     /// Name of the snapshot [default: snap0, snap1, …].
     pub(crate) name: Option<String>,
-    /// Delete a snapshot of this name first.
+    /// Take the place of a snapshot of this name, which goes once the new one is there.
     #[arg(long, requires = "name")]
     pub(crate) reuse: bool,
     /// When to delete it: 2w, 3d 12H, or a time as RFC 3339 writes it.

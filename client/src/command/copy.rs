@@ -2,15 +2,15 @@
 
 use anyhow::{Result, bail};
 use rlxc_api::{
-    Instance, InstancePost, InstancePut, InstanceSnapshot, InstanceSource, InstancesPost,
-    Operation, StatusCode,
+    Instance, InstancePost, InstancePut, InstanceSnapshot, InstanceSnapshotPost, InstanceSource,
+    InstancesPost, Operation, StatusCode,
 };
 use rlxc_client::url;
 
 use super::create::apply_devices;
-use super::travel::{self, Order};
+use super::travel::{self, Journey};
 use super::{instance_or_snapshot, keys, snapshot};
-use crate::cli::{CopyArgs, MoveArgs};
+use crate::cli::{CopyArgs, MoveArgs, TravelMode};
 use crate::context::Context;
 
 pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
             refresh: args.refresh,
             mode: args.mode,
         };
-        return Box::pin(travel::copy(context, &to, &order)).await;
+        return Box::pin(travel::copy(context, &to, &order.journey()?)).await;
     }
     let path = match &args.target_project {
         Some(project) => url::with_query("/1.0/instances", "project", project),
@@ -70,6 +70,56 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
         print_name(context, operation.as_ref())?;
     }
     Ok(())
+}
+
+/// What goes to another server.
+struct Order {
+    /// `INSTANCE` or `INSTANCE/SNAPSHOT`.
+    source: String,
+    /// What it is called there.
+    name: String,
+    put: InstancePut,
+    instance_only: bool,
+    refresh: bool,
+    mode: Option<TravelMode>,
+}
+
+impl Order {
+    fn journey(&self) -> Result<Journey> {
+        let source = if self.source.contains('/') {
+            serde_json::to_value(InstanceSnapshotPost {
+                migration: true,
+                ..InstanceSnapshotPost::default()
+            })?
+        } else {
+            serde_json::to_value(InstancePost {
+                name: self.source.clone(),
+                migration: true,
+                instance_only: self.instance_only,
+                container_only: self.instance_only,
+                ..InstancePost::default()
+            })?
+        };
+        let base_image = self.put.config.get("volatile.base_image");
+        let target = InstancesPost {
+            put: self.put.clone(),
+            name: self.name.clone(),
+            source: InstanceSource {
+                base_image: base_image.cloned().unwrap_or_default(),
+                instance_only: self.instance_only,
+                container_only: self.instance_only,
+                refresh: self.refresh,
+                ..InstanceSource::default()
+            },
+            ..InstancesPost::default()
+        };
+        Ok(Journey {
+            label: format!("Copying {}", self.source),
+            source: (instance_or_snapshot(&self.source), source),
+            target: ("/1.0/instances".to_owned(), serde_json::to_value(target)?),
+            mode: self.mode,
+        })
+    }
 }
 
 /// Prints the name that the server has chosen.
@@ -160,8 +210,10 @@ async fn emigrate(context: &Context, args: MoveArgs, remote: &str) -> Result<()>
         refresh: false,
         mode: args.mode,
     };
-    Box::pin(travel::copy(context, &to, &order)).await?;
-    travel::remove(context, &order.source).await
+    Box::pin(travel::copy(context, &to, &order.journey()?)).await?;
+    let source = (url::instance(&order.source), &order.source);
+    let stays = "the instance was copied, but its source stays";
+    travel::remove(context, (&source.0, source.1), stays).await
 }
 
 /// What is of one instance only must not be of two.

@@ -45,6 +45,7 @@ mod travel;
 mod trust;
 mod version;
 mod volume;
+mod volume_copy;
 mod volume_snapshot;
 mod warning;
 

@@ -11,6 +11,9 @@ use crate::cli::{SnapshotCreateArgs, SnapshotRestoreArgs, SnapshotVerb};
 use crate::context::Context;
 use crate::render::{self, Table};
 
+/// The extension by which a server lets a new snapshot take the place of an old one; others need the old one deleted first.
+pub(super) const REUSE: &str = "snapshot_reuse";
+
 pub(crate) async fn run(context: &Context, verb: SnapshotVerb) -> Result<()> {
     match verb {
         SnapshotVerb::Create(args) => create(context, args).await,
@@ -53,7 +56,8 @@ fn path(instance: &str, name: &str) -> String {
 async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<()> {
     let name = args.name.unwrap_or_default();
     let expires_at = expiry::at(args.expiry.as_deref(), args.no_expiry)?;
-    if args.reuse {
+    let reuse = args.reuse && context.has_extension(REUSE).await?;
+    if args.reuse && !reuse {
         match context.client.delete(&path(&args.instance, &name)).await {
             Ok(reply) => drop(context.finish(reply, &format!("Deleting {name}")).await?),
             Err(error) if error.is_not_found() => {}
@@ -63,6 +67,7 @@ async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<()> {
     let body = InstanceSnapshotsPost {
         name,
         expires_at,
+        reuse,
         ..InstanceSnapshotsPost::default()
     };
     let reply = context

@@ -1,34 +1,30 @@
-//! Copies and moves from one server to another.
+//! Copies and moves of instances and custom volumes from one server to another.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use rlxc_api::{
-    InstancePost, InstancePut, InstanceSnapshotPost, InstanceSource, InstancesPost, Operation,
-    Server,
-};
+use rlxc_api::{Operation, Server};
 use rlxc_client::{ClientError, Reply};
 use serde_json::{Value, json};
 
-use super::instance_or_snapshot;
 use crate::cli::TravelMode;
 use crate::context::Context;
 
-/// What goes where.
+/// What goes where: two requests, in which only the connection is missing.
 #[derive(Debug)]
-pub(crate) struct Order {
-    /// `INSTANCE` or `INSTANCE/SNAPSHOT`.
-    pub(crate) source: String,
-    /// What it is called there.
-    pub(crate) name: String,
-    pub(crate) put: InstancePut,
-    pub(crate) instance_only: bool,
-    pub(crate) refresh: bool,
+pub(crate) struct Journey {
+    /// What is said while it lasts.
+    pub(crate) label: String,
+    /// Path and body of the request to the source; its `target` is added.
+    pub(crate) source: (String, Value),
+    /// Path and body of the request to the target; more is put into its `source`.
+    pub(crate) target: (String, Value),
+    /// Who dials.
     pub(crate) mode: Option<TravelMode>,
 }
 
 /// Copies from the server of one context to that of another.
-pub(crate) async fn copy(from: &Context, to: &Context, order: &Order) -> Result<()> {
+pub(crate) async fn copy(from: &Context, to: &Context, order: &Journey) -> Result<()> {
     let (here, there): (Server, Server) =
         tokio::try_join!(from.client.get("/1.0"), to.client.get("/1.0"))?;
     let is_open = |server: &Server| !server.environment.addresses.is_empty();
@@ -57,20 +53,19 @@ fn closed(remote: &str) -> Result<()> {
 }
 
 /// The target dials the source.
-async fn pull(from: &Context, to: &Context, order: &Order, here: &Server) -> Result<()> {
+async fn pull(from: &Context, to: &Context, order: &Journey, here: &Server) -> Result<()> {
     let source = begin_source(from, order, None).await?;
     let mut failure = None;
     for address in &here.environment.addresses {
-        let place = InstanceSource {
-            mode: "pull".to_owned(),
-            operation: format!("https://{address}{}", source.url()),
-            certificate: here.environment.certificate.clone(),
-            secrets: secrets(&source)?,
-            ..migration(order)
-        };
-        let reply = to.client.post("/1.0/instances", &body(order, place)).await;
+        let place = json!({
+            "mode": "pull",
+            "operation": format!("https://{address}{}", source.url()),
+            "certificate": here.environment.certificate,
+            "secrets": secrets(&source)?,
+        });
+        let reply = to.client.post(&order.target.0, &body(order, &place)).await;
         let done = match reply {
-            Ok(reply) => to.finish(reply, &label(order)).await,
+            Ok(reply) => to.finish(reply, &order.label).await,
             Err(error) => Err(error),
         };
         match done {
@@ -87,7 +82,7 @@ async fn pull(from: &Context, to: &Context, order: &Order, here: &Server) -> Res
 }
 
 /// The source dials the target.
-async fn push(from: &Context, to: &Context, order: &Order, there: &Server) -> Result<()> {
+async fn push(from: &Context, to: &Context, order: &Journey, there: &Server) -> Result<()> {
     let target = begin_target(to, order).await?;
     let mut failure = None;
     for address in &there.environment.addresses {
@@ -114,7 +109,7 @@ async fn push(from: &Context, to: &Context, order: &Order, there: &Server) -> Re
 }
 
 /// We dial both, and carry between them.
-async fn relay(from: &Context, to: &Context, order: &Order) -> Result<()> {
+async fn relay(from: &Context, to: &Context, order: &Journey) -> Result<()> {
     let target = begin_target(to, order).await?;
     let source = match begin_source(from, order, None).await {
         Ok(source) => source,
@@ -143,48 +138,19 @@ async fn relay(from: &Context, to: &Context, order: &Order) -> Result<()> {
     }
 }
 
-fn label(order: &Order) -> String {
-    format!("Copying {}", order.source)
-}
-
 async fn begin_source(
     context: &Context,
-    order: &Order,
+    order: &Journey,
     target: Option<Value>,
 ) -> Result<Operation> {
-    let path = instance_or_snapshot(&order.source);
-    let reply = if order.source.contains('/') {
-        let post = InstanceSnapshotPost {
-            migration: true,
-            target,
-            ..InstanceSnapshotPost::default()
-        };
-        context.client.post(&path, &post).await?
-    } else {
-        let post = InstancePost {
-            name: order.source.clone(),
-            migration: true,
-            instance_only: order.instance_only,
-            container_only: order.instance_only,
-            target,
-            ..InstancePost::default()
-        };
-        context.client.post(&path, &post).await?
-    };
-    begun(reply)
+    let (path, mut body) = order.source.clone();
+    body["target"] = target.unwrap_or_default();
+    begun(context.client.post(&path, &body).await?)
 }
 
-async fn begin_target(context: &Context, order: &Order) -> Result<Operation> {
-    let place = InstanceSource {
-        mode: "push".to_owned(),
-        ..migration(order)
-    };
-    begun(
-        context
-            .client
-            .post("/1.0/instances", &body(order, place))
-            .await?,
-    )
+async fn begin_target(context: &Context, order: &Journey) -> Result<Operation> {
+    let body = body(order, &json!({"mode": "push"}));
+    begun(context.client.post(&order.target.0, &body).await?)
 }
 
 fn begun(reply: Reply) -> Result<Operation> {
@@ -194,29 +160,14 @@ fn begun(reply: Reply) -> Result<Operation> {
     }
 }
 
-fn migration(order: &Order) -> InstanceSource {
-    InstanceSource {
-        kind: "migration".to_owned(),
-        base_image: order
-            .put
-            .config
-            .get("volatile.base_image")
-            .cloned()
-            .unwrap_or_default(),
-        instance_only: order.instance_only,
-        container_only: order.instance_only,
-        refresh: order.refresh,
-        ..InstanceSource::default()
+/// The body of the request to the target, with the connection in its source.
+fn body(order: &Journey, place: &Value) -> Value {
+    let mut body = order.target.1.clone();
+    body["source"]["type"] = "migration".into();
+    for (key, value) in place.as_object().into_iter().flatten() {
+        body["source"][key] = value.clone();
     }
-}
-
-fn body(order: &Order, source: InstanceSource) -> InstancesPost {
-    InstancesPost {
-        put: order.put.clone(),
-        name: order.name.clone(),
-        source,
-        ..InstancesPost::default()
-    }
+    body
 }
 
 fn secrets(operation: &Operation) -> Result<BTreeMap<String, String>> {
@@ -231,9 +182,9 @@ fn secrets(operation: &Operation) -> Result<BTreeMap<String, String>> {
     bail!("the server does not tell the secrets of the migration")
 }
 
-async fn end(context: &Context, operation: Operation, order: &Order) -> Result<()> {
+async fn end(context: &Context, operation: Operation, order: &Journey) -> Result<()> {
     let reply = Reply::Begun(Box::new(operation));
-    context.finish(reply, &label(order)).await?;
+    context.finish(reply, &order.label).await?;
     Ok(())
 }
 
@@ -243,13 +194,13 @@ async fn give_up(context: &Context, operation: &Operation) {
     drop(ended);
 }
 
-/// Removes the source of a move, which is on the other server for good.
-pub(crate) async fn remove(context: &Context, name: &str) -> Result<()> {
-    let reply = context
-        .client
-        .delete(&instance_or_snapshot(name))
-        .await
-        .context("the instance was copied, but its source stays")?;
+/// Removes the source of a move, which is on the other server for good; `stays` is said if it can't be removed.
+pub(crate) async fn remove(
+    context: &Context,
+    (path, name): (&str, &str),
+    stays: &'static str,
+) -> Result<()> {
+    let reply = context.client.delete(path).await.context(stays)?;
     context.finish(reply, &format!("Deleting {name}")).await?;
     Ok(())
 }

@@ -1,22 +1,20 @@
 //! `storage volume`.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use rlxc_api::{
-    StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumeSource, StorageVolumeState,
-    StorageVolumesPost,
+    StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumeState, StorageVolumesPost,
 };
 use rlxc_client::url;
 
 use super::device::{self, Owner};
-use super::{keys, volume_snapshot};
+use super::{backup, keys, volume_copy, volume_snapshot};
 use crate::cli::{
-    VolumeArgs, VolumeAttachArgs, VolumeCopyArgs, VolumeCreateArgs, VolumeDetachArgs,
-    VolumeMoveArgs, VolumeRenameArgs, VolumeVerb,
+    VolumeArgs, VolumeAttachArgs, VolumeCreateArgs, VolumeDetachArgs, VolumeRenameArgs, VolumeVerb,
 };
 use crate::context::Context;
 use crate::render::Table;
 
-fn volumes(pool: &str) -> String {
+pub(super) fn volumes(pool: &str) -> String {
     format!("/1.0/storage-pools/{}/volumes", url::encode(pool))
 }
 
@@ -65,14 +63,16 @@ pub(crate) async fn run(context: &Context, verb: VolumeVerb) -> Result<()> {
             keys::edit::<StorageVolumePut>(context, &path_of(&args), "A storage volume.").await
         }
         VolumeVerb::Rename(args) => rename(context, args).await,
-        VolumeVerb::Copy(args) => copy(context, args).await,
-        VolumeVerb::Move(args) => relocate(context, args).await,
+        VolumeVerb::Copy(args) => volume_copy::copy(context, args).await,
+        VolumeVerb::Move(args) => volume_copy::relocate(context, args).await,
         VolumeVerb::Attach(args) => attach(context, Owner::Instance, args).await,
         VolumeVerb::Detach(args) => detach(context, Owner::Instance, args).await,
         VolumeVerb::AttachProfile(args) => attach(context, Owner::Profile, args).await,
         VolumeVerb::DetachProfile(args) => detach(context, Owner::Profile, args).await,
         VolumeVerb::Snapshot(verb) => volume_snapshot::run(context, verb).await,
         VolumeVerb::Restore(args) => volume_snapshot::restore(context, &args).await,
+        VolumeVerb::Export(args) => backup::export_volume(context, args).await,
+        VolumeVerb::Import(args) => backup::import_volume(context, args).await,
     }
 }
 
@@ -131,53 +131,6 @@ async fn rename(context: &Context, args: VolumeRenameArgs) -> Result<()> {
         .await?;
     context
         .finish(reply, &format!("Renaming {}", args.volume))
-        .await?;
-    Ok(())
-}
-
-/// POOL/VOLUME.
-fn split(text: &str) -> Result<(&str, &str)> {
-    text.split_once('/')
-        .filter(|(pool, volume)| !pool.is_empty() && !volume.is_empty())
-        .with_context(|| format!("`{text}` is not POOL/VOLUME"))
-}
-
-async fn copy(context: &Context, args: VolumeCopyArgs) -> Result<()> {
-    let (from_pool, from) = split(&args.source)?;
-    let (pool, name) = split(&args.target)?;
-    let body = StorageVolumesPost {
-        name: name.to_owned(),
-        kind: "custom".to_owned(),
-        source: StorageVolumeSource {
-            name: from.to_owned(),
-            kind: "copy".to_owned(),
-            pool: from_pool.to_owned(),
-            volume_only: args.volume_only,
-            ..StorageVolumeSource::default()
-        },
-        ..StorageVolumesPost::default()
-    };
-    let reply = context
-        .client
-        .post(&format!("{}/custom", volumes(pool)), &body)
-        .await?;
-    context
-        .finish(reply, &format!("Copying {}", args.source))
-        .await?;
-    Ok(())
-}
-
-async fn relocate(context: &Context, args: VolumeMoveArgs) -> Result<()> {
-    let (from_pool, from) = split(&args.source)?;
-    let (pool, name) = split(&args.target)?;
-    let body = StorageVolumePost {
-        name: name.to_owned(),
-        pool: if pool == from_pool { "" } else { pool }.to_owned(),
-        ..StorageVolumePost::default()
-    };
-    let reply = context.client.post(&path(from_pool, from), &body).await?;
-    context
-        .finish(reply, &format!("Moving {}", args.source))
         .await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use rlxc_api::{
 use rlxc_client::url;
 use serde_json::json;
 
+use super::snapshot::REUSE;
 use super::{expiry, volume};
 use crate::cli::{VolumeSnapshotArgs, VolumeSnapshotCreateArgs, VolumeSnapshotVerb};
 use crate::context::Context;
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, verb: VolumeSnapshotVerb) -> Result<(
         VolumeSnapshotVerb::Rename(args) => {
             let body = StorageVolumeSnapshotPost {
                 name: args.new_name,
+                ..StorageVolumeSnapshotPost::default()
             };
             let path = path(&args.pool, &args.volume, &args.name);
             let reply = context.client.post(&path, &body).await?;
@@ -53,7 +55,8 @@ pub(crate) async fn run(context: &Context, verb: VolumeSnapshotVerb) -> Result<(
 async fn create(context: &Context, args: VolumeSnapshotCreateArgs) -> Result<()> {
     let name = args.name.unwrap_or_default();
     let expires_at = expiry::at(args.expiry.as_deref(), args.no_expiry)?;
-    if args.reuse {
+    let reuse = args.reuse && context.has_extension(REUSE).await?;
+    if args.reuse && !reuse {
         let path = path(&args.pool, &args.volume, &name);
         match context.client.get::<StorageVolumeSnapshot>(&path).await {
             Ok(_) => delete(context, &path).await?,
@@ -61,7 +64,11 @@ async fn create(context: &Context, args: VolumeSnapshotCreateArgs) -> Result<()>
             Err(error) => return Err(error.into()),
         }
     }
-    let body = StorageVolumeSnapshotsPost { name, expires_at };
+    let body = StorageVolumeSnapshotsPost {
+        name,
+        expires_at,
+        reuse,
+    };
     let reply = context
         .client
         .post(&snapshots(&args.pool, &args.volume), &body)

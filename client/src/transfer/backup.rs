@@ -1,4 +1,4 @@
-//! Backups of instances.
+//! Backups of instances and custom volumes.
 
 use std::path::Path;
 
@@ -8,26 +8,26 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::Method;
 use hyper::body::Frame;
 use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
-use rlxc_api::InstanceBackupsPost;
+use serde::Serialize;
 
 use super::export::save;
 use super::{open, reply};
 use crate::connection::{Connection, Reply, request};
 use crate::error::ClientError;
-use crate::url;
 
 const OCTETS: &str = "application/octet-stream";
 
 impl Connection {
-    /// Exports an instance straight into a file, which is made or replaced (`direct_backup`).
+    /// Exports an instance or volume, whose backups are at `backups`, straight into a file, which is made or replaced
+    /// (`direct_backup`).
     pub async fn export_directly(
         &self,
-        instance: &str,
-        post: &InstanceBackupsPost,
+        backups: &str,
+        post: &impl Serialize,
         target: &Path,
         received: impl Fn(u64),
     ) -> Result<(), ClientError> {
-        let path = self.scoped(&format!("{}/backups", url::instance(instance)));
+        let path = self.scoped(backups);
         let body = serde_json::to_vec(post).map_err(|source| ClientError::Reply {
             path: path.clone(),
             source,
@@ -51,25 +51,24 @@ impl Connection {
         save(response, &path, target, received).await
     }
 
-    /// Creates an instance from a backup; an empty name or pool is the backup's own. `sent` is told how many bytes have
-    /// gone, of how many.
+    /// Creates an instance or volume from a backup, by POST to `path`. What is said of it (`name`, `pool`) is the backup's
+    /// own if it is empty. `sent` is told how many bytes have gone, of how many.
     pub async fn import_backup(
         &self,
+        path: &str,
         file: &Path,
-        (name, pool): (&str, &str),
+        said: &[(&str, &str)],
         sent: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<Reply, ClientError> {
-        let path = self.scoped("/1.0/instances");
+        let path = self.scoped(path);
         let (chunks, length) = open(file).await?;
         let mut head = request(Method::POST, &path)
             .header(CONTENT_TYPE, OCTETS)
             .header(CONTENT_LENGTH, length);
-        for (key, value) in [("name", name), ("pool", pool)] {
-            if !value.is_empty() {
-                head = head
-                    .header(format!("X-LXD-{key}"), value)
-                    .header(format!("X-Incus-{key}"), value);
-            }
+        for (key, value) in said.iter().filter(|(_, value)| !value.is_empty()) {
+            head = head
+                .header(format!("X-LXD-{key}"), *value)
+                .header(format!("X-Incus-{key}"), *value);
         }
         let mut total = 0;
         let counted = chunks.inspect_ok(move |chunk| {

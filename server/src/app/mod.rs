@@ -1,5 +1,6 @@
 //! What the daemon can do, one function a use case. Handlers call these and nothing else.
 
+pub mod backup;
 pub mod certificate;
 pub mod image;
 pub mod instance;
@@ -14,4 +15,5 @@ pub mod server_certificate;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod transfer;
 pub mod volume;

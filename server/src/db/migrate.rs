@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0005_storage.sql"),
     include_str!("../../../migrations/0006_images.sql"),
     include_str!("../../../migrations/0007_idmap.sql"),
+    include_str!("../../../migrations/0008_volume_backups.sql"),
 ];
 
 /// Applies what is missing. A copy of the old file is kept beside it before anything changes.

@@ -81,7 +81,7 @@ async fn rebuild(
 }
 
 async fn create(State(app): Daemon, caller: Caller, params: Params, request: Request) -> Reply {
-    if super::backups::is_upload(request.headers()) {
+    if super::octets::is_upload(request.headers()) {
         return super::backups::import(&app, &caller.requestor, &params, request).await;
     }
     let Body(post) = Body::<InstancesPost>::from_request(request, &()).await?;

@@ -26,6 +26,7 @@ mod metrics;
 mod network_acls;
 mod network_forwards;
 mod networks;
+mod octets;
 mod openapi;
 mod operations;
 mod patch;
@@ -41,6 +42,7 @@ mod sftp;
 mod snapshots;
 mod tls;
 pub mod user_socket;
+mod volume_backups;
 mod volume_snapshots;
 mod volumes;
 mod warnings;
@@ -75,6 +77,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(openapi::routes())
         .merge(pools::routes())
         .merge(volumes::routes())
+        .merge(volume_backups::routes())
         .merge(volume_snapshots::routes())
         .merge(profiles::routes())
         .merge(projects::routes())

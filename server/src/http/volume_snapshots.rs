@@ -11,8 +11,8 @@ use super::edit::Edit;
 use super::extract::{Body, Params};
 use super::identity::Identity;
 use super::render::{Reply, accepted, done, listing, tagged};
-use super::volumes::target;
-use crate::app::volume::{self, Target};
+use super::volumes::{target, within};
+use crate::app::volume::{self, Sending, Target};
 use crate::context::App;
 
 type Daemon = State<Arc<App>>;
@@ -33,20 +33,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .post(rename)
                 .delete(remove),
         )
-}
-
-fn volume_of<'a>(
-    names: &'a (String, String, String, String),
-    params: &'a Params,
-) -> (Target<'a>, &'a str) {
-    let (pool, kind, name, snapshot) = names;
-    let target = Target {
-        project: &params.project,
-        pool,
-        kind,
-        name,
-    };
-    (target, snapshot)
 }
 
 async fn list(
@@ -85,7 +71,7 @@ async fn current(
 }
 
 async fn show(State(app): Daemon, Path(names): Names, params: Params) -> Reply {
-    let (target, name) = volume_of(&names, &params);
+    let (target, name) = within(&names, &params);
     let put = current(&app, target, name).await?;
     tagged(volume::snapshot(&app, target, name).await?, &put)
 }
@@ -97,7 +83,7 @@ async fn change(
     params: Params,
     edit: Edit,
 ) -> Reply {
-    let (target, name) = volume_of(&names, &params);
+    let (target, name) = within(&names, &params);
     let put = edit.apply("snapshot", &current(&app, target, name).await?)?;
     volume::update_snapshot(&app, &who, target, name, put).await?;
     done()
@@ -110,7 +96,15 @@ async fn rename(
     params: Params,
     Body(post): Body<StorageVolumeSnapshotPost>,
 ) -> Reply {
-    let (target, name) = volume_of(&names, &params);
+    let (target, name) = within(&names, &params);
+    if post.migration {
+        let order = Sending {
+            snapshot: Some(name.to_owned()),
+            volume_only: true,
+            target: post.target,
+        };
+        return accepted(volume::send(&app, &who, target, order).await?);
+    }
     let path = (name, post.name.as_str());
     accepted(volume::rename_snapshot(&app, &who, target, path).await?)
 }
@@ -121,6 +115,6 @@ async fn remove(
     Path(names): Names,
     params: Params,
 ) -> Reply {
-    let (target, name) = volume_of(&names, &params);
+    let (target, name) = within(&names, &params);
     accepted(volume::delete_snapshot(&app, &who, target, name).await?)
 }

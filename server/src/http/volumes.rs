@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::routing::get;
 use rlxc_api::{Requestor, StorageVolume, StorageVolumePost, StorageVolumePut, StorageVolumesPost};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
 use super::identity::{Caller, Identity};
+use super::octets::is_upload;
 use super::render::{Reply, accepted, created, done, listing, sync, tagged};
-use crate::app::volume::{self, Target};
+use crate::app::volume::{self, Sending, Target};
 use crate::context::App;
 use crate::error::Error;
 
@@ -51,6 +52,21 @@ pub(super) fn target<'a>(names: &'a (String, String, String), params: &'a Params
         kind,
         name,
     }
+}
+
+/// The same, and what belongs to it.
+pub(super) fn within<'a>(
+    names: &'a (String, String, String, String),
+    params: &'a Params,
+) -> (Target<'a>, &'a str) {
+    let (pool, kind, name, inner) = names;
+    let target = Target {
+        project: &params.project,
+        pool,
+        kind,
+        name,
+    };
+    (target, inner)
 }
 
 fn project(params: &Params) -> Option<&str> {
@@ -124,8 +140,12 @@ async fn create_kind(
     (caller, Identity(who)): (Caller, Identity),
     Path((pool, kind)): Path<(String, String)>,
     params: Params,
-    Body(post): Body<StorageVolumesPost>,
+    request: Request,
 ) -> Reply {
+    if is_upload(request.headers()) {
+        return super::volume_backups::import(&state, &who, (&pool, &kind, &params), request).await;
+    }
+    let Body(post) = Body::<StorageVolumesPost>::from_request(request, &()).await?;
     make(&state, &caller, &who, (&pool, &kind, &params), post).await
 }
 
@@ -184,8 +204,12 @@ async fn relocate(
 ) -> Reply {
     let target = target(&names, &params);
     if post.migration {
-        let text = "a volume can't go to another server yet: export and import what is in it";
-        return Err(Error::Invalid(text.to_owned()).into());
+        let order = Sending {
+            snapshot: None,
+            volume_only: post.volume_only,
+            target: post.target,
+        };
+        return accepted(volume::send(&app, &who, target, order).await?);
     }
     if !post.pool.is_empty() && post.pool != target.pool {
         return accepted(volume::relocate(&app, &who, target, post).await?);

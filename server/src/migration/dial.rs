@@ -12,7 +12,7 @@ use tokio_openssl::SslStream;
 
 use super::MigrationError;
 use super::channel::{Channel, Peer};
-use crate::error::Cause;
+use crate::error::{Cause, Error};
 use crate::tcp;
 
 /// A server that does not take a connection within this is not there.
@@ -30,6 +30,25 @@ pub struct Target {
 }
 
 impl Target {
+    /// From the `target` of a request.
+    pub fn parse(target: serde_json::Value) -> Result<Self, Error> {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Wire {
+            certificate: String,
+            operation: String,
+            secrets: BTreeMap<String, String>,
+        }
+        let wire: Wire = serde_json::from_value(target).map_err(|error| {
+            Error::Invalid(format!("`target` is not what it should be: {error}"))
+        })?;
+        Ok(Self {
+            url: wire.operation,
+            certificate: wire.certificate,
+            secrets: wire.secrets,
+        })
+    }
+
     /// Opens both connections.
     pub async fn dial(&self) -> Result<Peer, MigrationError> {
         Ok(Peer {

@@ -1,23 +1,35 @@
-//! Instances between servers, by LXD's migration protocol: headers on one websocket, the files by rsync on another.
+//! Instances and custom volumes between servers, by LXD's migration protocol: headers on one websocket, the files by rsync on another.
 //!
 //! ```text
 //!  source ── offer: snapshots, rsync ──▶ sink          control
 //!  source ◀── answer: what it takes ──── sink
 //!  source ══ rsync: each snapshot ═════▶ sink          fs
-//!  source ══ rsync: the instance ══════▶ sink
+//!  source ══ rsync: what it is now ════▶ sink
 //!  source ◀── success, or why not ────── sink          control
 //! ```
+//! Where both are of our kind and both pools are btrfs, a stream of btrfs goes in place of each rsync.
+//!
 //! Who dials is a matter of the mode: in `pull` the sink, in `push` the source, in `relay` the client dials both.
 
+mod arrival;
 mod channel;
+mod departure;
 mod dial;
+mod door;
+pub(crate) mod rows;
 mod rsync;
+mod streams;
 pub(crate) mod wire;
 
+pub use arrival::{Arrival, Destination};
 pub use channel::{Channel, Peer};
+pub use departure::Departure;
 pub use dial::Target;
-pub use rsync::{Scratch, receive, send};
-pub use wire::{Control, Features, Header, SnapshotRow};
+pub use door::{Connection, Door};
+pub use wire::{Features, SnapshotRow};
+
+use rsync::Scratch;
+use wire::{Control, Header};
 
 /// What can't be sent or understood.
 #[derive(Debug, thiserror::Error)]
@@ -66,20 +78,17 @@ pub enum MigrationError {
 }
 
 /// Sends a message of the control connection.
-pub async fn tell(
-    channel: &mut Channel,
-    message: &impl prost::Message,
-) -> Result<(), MigrationError> {
+async fn tell(channel: &mut Channel, message: &impl prost::Message) -> Result<(), MigrationError> {
     channel.send(message.encode_to_vec().into()).await
 }
 
 /// The next message of the control connection.
-pub async fn hear<M: prost::Message + Default>(channel: &mut Channel) -> Result<M, MigrationError> {
+async fn hear<M: prost::Message + Default>(channel: &mut Channel) -> Result<M, MigrationError> {
     Ok(M::decode(channel.receive().await?)?)
 }
 
 /// Waits for the sink's last word.
-pub async fn verdict(channel: &mut Channel) -> Result<(), MigrationError> {
+async fn verdict(channel: &mut Channel) -> Result<(), MigrationError> {
     let control: Control = hear(channel).await?;
     if control.success {
         return Ok(());
@@ -89,7 +98,7 @@ pub async fn verdict(channel: &mut Channel) -> Result<(), MigrationError> {
 
 impl Header {
     /// Features that both sides have; as an old server does it if it knows only some.
-    pub fn common(&self, other: &Self) -> Result<Features, MigrationError> {
+    fn common(&self, other: &Self) -> Result<Features, MigrationError> {
         let (Some(ours), Some(theirs)) = (&self.rsync_features, &other.rsync_features) else {
             return Err(MigrationError::NoRsync);
         };

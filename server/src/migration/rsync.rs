@@ -1,4 +1,4 @@
-//! The program rsync at one end of a websocket, working on the root of an instance.
+//! The program rsync at one end of a websocket, working on the root of an instance or on a custom volume.
 //!
 //! It runs in a mount namespace of its own, where all is read-only but what it is to write: whatever the other server
 //! sends, nothing else of this host changes. The mounts go with the process, however that ends.
@@ -10,6 +10,7 @@ use std::process::{Child, ChildStderr, Stdio};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use rlxc_storage::VolumeKind;
 use rlxc_sys::file;
 use rlxc_sys::mount::{self, Attributes, Depth};
 use rlxc_sys::namespace;
@@ -35,24 +36,31 @@ const STDERR_KEPT: usize = 1000;
 const BRIDGE: &str =
     "sh -c 'exec 3<&0; cat <&3 >/proc/$PPID/fd/1 & exec 3<&-; exec cat </proc/$PPID/fd/0'";
 
-/// The directory that goes over the wire: metadata, templates, and `rootfs`, where the root is put for the program.
+/// The directory that goes over the wire. Of an instance: metadata, templates, and `rootfs`, where the root is put for the
+/// program; of a custom volume it is where its root is put.
 #[derive(Debug)]
-pub struct Scratch {
+pub(super) struct Scratch {
     path: PathBuf,
+    root: PathBuf,
 }
 
 impl Scratch {
     /// Makes it below `parent`; it goes when this is dropped.
-    pub fn create(parent: &Path) -> Result<Self, MigrationError> {
+    pub(super) fn create(parent: &Path, kind: VolumeKind) -> Result<Self, MigrationError> {
         let path = parent.join(format!("migrate-{}", uuid::Uuid::new_v4()));
-        let made = file::create_dir(&path, 0o700)
-            .and_then(|()| file::create_dir(&path.join("rootfs"), 0o755));
-        made.map_err(|error| MigrationError::Place(error.into()))?;
-        Ok(Self { path })
+        let place = |error: file::FileError| MigrationError::Place(error.into());
+        file::create_dir(&path, 0o700).map_err(place)?;
+        let root = match kind {
+            VolumeKind::Container => path.join("rootfs"),
+            VolumeKind::Custom => path.clone(),
+        };
+        let made = Self { path, root };
+        file::ensure_dir(&made.root, 0o755).map_err(place)?;
+        Ok(made)
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -83,7 +91,7 @@ fn options(features: Features) -> Vec<String> {
 }
 
 /// Sends a root.
-pub async fn send(
+pub(super) async fn send(
     channel: &mut Channel,
     (scratch, root): (&Scratch, RootSource),
     features: Features,
@@ -103,7 +111,7 @@ pub async fn send(
 }
 
 /// Receives a root. What was there and is not sent goes.
-pub async fn receive(
+pub(super) async fn receive(
     channel: &mut Channel,
     (scratch, root): (&Scratch, RootSource),
     features: Features,
@@ -130,8 +138,8 @@ async fn run(
     root: RootSource,
     args: Vec<String>,
 ) -> Result<(), MigrationError> {
-    let path = scratch.path.clone();
-    let mut child = blocking(move || start(&path, &root, args)).await?;
+    let places = (scratch.path.clone(), scratch.root.clone());
+    let mut child = blocking(move || start((&places.0, &places.1), &root, args)).await?;
     let stderr = child.0.stderr.take();
     let work = async {
         let pumped = pump(channel, &mut child).await;
@@ -176,7 +184,11 @@ impl Drop for Running {
     }
 }
 
-fn start(scratch: &Path, root: &RootSource, args: Vec<String>) -> Result<Running, MigrationError> {
+fn start(
+    places: (&Path, &Path),
+    root: &RootSource,
+    args: Vec<String>,
+) -> Result<Running, MigrationError> {
     let mut command = Tool::new("rsync").args(args).command()?;
     command
         .stdin(Stdio::piped())
@@ -186,7 +198,7 @@ fn start(scratch: &Path, root: &RootSource, args: Vec<String>) -> Result<Running
     // The thread ends with its namespace; the process that it has started keeps it.
     let started = std::thread::scope(|scope| {
         let work = || -> Result<Child, Cause> {
-            isolate(scratch, root)?;
+            isolate(places, root)?;
             Ok(command.spawn()?)
         };
         scope.spawn(work).join()
@@ -198,7 +210,7 @@ fn start(scratch: &Path, root: &RootSource, args: Vec<String>) -> Result<Running
 }
 
 /// Gives the calling thread mounts of its own: the root in its place, all else read-only but the directory.
-fn isolate(scratch: &Path, root: &RootSource) -> Result<(), Cause> {
+fn isolate((scratch, target): (&Path, &Path), root: &RootSource) -> Result<(), Cause> {
     let root = mount::assemble(root, None)?;
     namespace::unshare_mounts()?;
     mount::make_private()?;
@@ -207,8 +219,7 @@ fn isolate(scratch: &Path, root: &RootSource) -> Result<(), Cause> {
     let read_only = Attributes::set(MountAttrFlags::MOUNT_ATTR_RDONLY);
     mount::set_attributes(&all, read_only, Depth::Recursive)?;
     mount::attach(&own, path::open_dir(scratch)?.as_fd(), scratch)?;
-    let target = scratch.join("rootfs");
-    mount::attach(&root, path::open_dir(&target)?.as_fd(), &target)?;
+    mount::attach(&root, path::open_dir(target)?.as_fd(), target)?;
     Ok(())
 }
 

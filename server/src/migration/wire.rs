@@ -5,7 +5,7 @@ pub(crate) const RSYNC: i32 = 0;
 
 /// An offer, and the answer to it.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Header {
+pub(crate) struct Header {
     /// How the files go.
     #[prost(int32, required, tag = "1")]
     pub fs: i32,
@@ -30,11 +30,15 @@ pub struct Header {
     /// Whether the sink has a copy already.
     #[prost(bool, optional, tag = "9")]
     pub refresh: Option<bool>,
+    /// Whether the files can go, and in the answer that they do go, as streams of btrfs, one for each snapshot and one for
+    /// what there is now. Only servers of our kind say this; others leave out what they don't know.
+    #[prost(bool, optional, tag = "1001")]
+    pub streams: Option<bool>,
 }
 
 /// A range of ids that is shifted.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct IdMap {
+pub(crate) struct IdMap {
     /// Of users.
     #[prost(bool, required, tag = "1")]
     pub is_uid: bool,
@@ -164,7 +168,7 @@ impl Features {
 
 /// How it ended.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Control {
+pub(crate) struct Control {
     /// Well?
     #[prost(bool, required, tag = "1")]
     pub success: bool,

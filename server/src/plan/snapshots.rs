@@ -7,6 +7,11 @@ use rlxc_api::expiry::Expiry;
 
 use crate::model::Config;
 
+/// What a snapshot is called that is to take the place of another, until it does: no name that a user gives has a slash.
+pub fn until_replaced(name: &str) -> String {
+    format!("{name}/new")
+}
+
 /// Whether a schedule has a moment after `after` and no later than `until`, in the host's time zone. Several that
 /// were missed count once.
 pub fn is_due(schedule: &str, after: Timestamp, until: Timestamp) -> Result<bool, String> {

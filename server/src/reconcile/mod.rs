@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rlxc_sys::chain::chain;
 
-use crate::app::{image, instance, pool};
+use crate::app::{backup, image, pool};
 use crate::context::App;
 use crate::db::operations;
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub(crate) async fn once(app: &App) {
     prune_operations(app);
     note("storage pools", pool::open_all(app).await);
     note("the journal", saga::retry(app).await);
-    note("backups", instance::backup::expire(app).await);
+    note("backups", backup::expire(app).await);
     note("unpacked images", image::sweep_pools(app).await);
     note("volumes", volumes::compare(app).await);
     note("networks", networks::mend(app).await);

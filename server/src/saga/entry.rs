@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use rlxc_storage::{PoolSpec, SnapshotId, Source, VolumeKind, VolumeRef};
 use rlxc_sys::chain::chain;
 
+use crate::app::backup;
 use crate::context::{App, blocking};
 use crate::db;
 use crate::error::{Error, Result};
+use crate::model::BackupOwner;
 
 /// An effect and all that its undo needs to know. A new variant without an undo does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +78,13 @@ pub enum JournalEntry {
     Backup {
         /// The instance's id.
         instance: i64,
+        /// The backup's id.
+        id: i64,
+    },
+    /// A backup of a custom volume: made on the way to a new one, or to be removed.
+    VolumeBackup {
+        /// The volume's id.
+        volume: i64,
         /// The backup's id.
         id: i64,
     },
@@ -160,11 +169,12 @@ impl JournalEntry {
                 snapshot,
             } => finish_restore(app, pool, instance_volume(*instance), *snapshot).await,
             Self::Backup { instance, id } => {
-                crate::app::instance::backup::remove(app, *instance, *id).await
+                backup::remove(app, BackupOwner::Instance(*instance), *id).await
             }
-            Self::Backups { instance } => {
-                crate::app::instance::backup::remove_all(app, *instance).await
+            Self::VolumeBackup { volume, id } => {
+                backup::remove(app, BackupOwner::Volume(*volume), *id).await
             }
+            Self::Backups { instance } => backup::remove_all(app, *instance).await,
             Self::CustomVolume { pool, id } => undo_custom_volume(app, pool, *id).await,
             Self::CustomSnapshot { pool, volume, id } => {
                 undo_custom_snapshot(app, pool, *volume, *id).await
@@ -201,6 +211,7 @@ impl JournalEntry {
             | Self::Volume { .. }
             | Self::Snapshot { .. }
             | Self::Backup { .. }
+            | Self::VolumeBackup { .. }
             | Self::Backups { .. }
             | Self::Frozen { .. }
             | Self::Restore { .. }
@@ -225,6 +236,7 @@ impl JournalEntry {
             | Self::Volume { .. }
             | Self::Snapshot { .. }
             | Self::Backup { .. }
+            | Self::VolumeBackup { .. }
             | Self::Backups { .. }
             | Self::ImageFiles { .. }
             | Self::PoolImage { .. }

@@ -1,5 +1,7 @@
 //! `backup/index.yaml` and `backup.yaml`.
 
+use std::path::{Path, PathBuf};
+
 use rlxc_api::{Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,7 @@ use crate::image::ImageError;
 /// What is in a backup.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackupIndex {
-    /// The instance's name.
+    /// The instance's or volume's name.
     pub name: String,
     /// The driver of its pool.
     #[serde(default)]
@@ -25,7 +27,7 @@ pub struct BackupIndex {
     /// Whether such a format has a header.
     #[serde(default)]
     pub optimized_header: bool,
-    /// `container`; nothing means the same.
+    /// `container`, and nothing means the same; `custom` for a volume.
     #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The configuration.
@@ -33,7 +35,7 @@ pub struct BackupIndex {
     pub config: Option<BackupConfig>,
 }
 
-/// The configuration of an instance, as it is in the index and in `backup.yaml`.
+/// The configuration of an instance, as it is in the index and in `backup.yaml`, or that of a custom volume.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BackupConfig {
@@ -49,15 +51,62 @@ pub struct BackupConfig {
     /// Its profiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<Profile>,
-    /// Its root volume.
+    /// Its root volume, or the custom volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<StorageVolume>,
-    /// The root volume's snapshots.
+    /// The volume's snapshots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<rlxc_api::StorageVolumeSnapshot>,
 }
 
+/// Where in the archive what is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Of an instance.
+    Instance,
+    /// Of a custom volume.
+    Volume,
+}
+
+impl Layout {
+    /// The part that is not a snapshot.
+    pub(super) fn main(self) -> &'static Path {
+        Path::new(match self {
+            Self::Instance => "backup/container",
+            Self::Volume => "backup/volume",
+        })
+    }
+
+    /// Where the snapshots are.
+    pub(super) fn snapshots(self) -> &'static Path {
+        Path::new(match self {
+            Self::Instance => "backup/snapshots",
+            Self::Volume => "backup/volume-snapshots",
+        })
+    }
+
+    /// Where the root directory of a part is.
+    pub(super) fn root(self, part: &Path) -> PathBuf {
+        match self {
+            Self::Instance => part.join("rootfs"),
+            Self::Volume => part.to_owned(),
+        }
+    }
+}
+
+/// The [`BackupIndex::kind`] of a custom volume.
+const CUSTOM: &str = "custom";
+
 impl BackupIndex {
+    /// Where what is in the archive.
+    pub fn layout(&self) -> Layout {
+        if self.kind == CUSTOM {
+            Layout::Volume
+        } else {
+            Layout::Instance
+        }
+    }
+
     pub(super) fn parse(text: &[u8]) -> Result<Self, ImageError> {
         serde_norway::from_slice(text).map_err(|source| ImageError::Yaml {
             name: "backup/index.yaml",

@@ -1,4 +1,4 @@
-//! Backup files: one tarball with an instance and its snapshots, as LXD and Incus write and read them.
+//! Backup files: one tarball with an instance or a custom volume and its snapshots, as LXD and Incus write and read them.
 //!
 //! ```text
 //! backup/index.yaml                    what is in it
@@ -6,6 +6,10 @@
 //! backup/container/backup.yaml         the configuration, once more
 //! backup/container/metadata.yaml       of the image that it came from, with `templates/`
 //! backup/container/rootfs/             owners as the container sees them
+//!
+//! backup/index.yaml                    the same of a custom volume
+//! backup/volume-snapshots/<name>/      a snapshot, like the next
+//! backup/volume/                       what is in the volume
 //! ```
 
 mod index;
@@ -16,7 +20,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use index::{BackupConfig, BackupIndex};
+pub use index::{BackupConfig, BackupIndex, Layout};
 pub use read::{BackupReader, Place, Tree, Trees};
 pub use restore::restore;
 pub use write::{BackupOrder, BackupTree, write};

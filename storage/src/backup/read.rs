@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rlxc_sys::file;
 use rlxc_sys::path;
 
-use super::index::BackupIndex;
+use super::index::{BackupIndex, Layout};
 use crate::image::archive::{Archive, Entry, Kind};
 use crate::image::compression::Decompressed;
 use crate::image::unpack::refused;
@@ -23,7 +23,7 @@ const PROGRESS_STEP: u64 = 1 << 20;
 /// A part of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tree {
-    /// What the instance was.
+    /// What the instance or volume was.
     Main,
     /// What a snapshot of it was, by name.
     Snapshot(String),
@@ -87,6 +87,7 @@ impl BackupReader {
     ) -> Result<(), ImageError> {
         let names = self.index.snapshots.iter().cloned().map(Tree::Snapshot);
         let mut unpacking = Unpacking {
+            layout: self.index.layout(),
             archive: self.archive,
             missing: names.chain([Tree::Main]).collect(),
             current: None,
@@ -119,6 +120,7 @@ impl BackupReader {
 }
 
 struct Current {
+    layout: Layout,
     tree: Tree,
     dir: PathBuf,
     prefix: PathBuf,
@@ -128,6 +130,7 @@ struct Current {
 }
 
 struct Unpacking<'a> {
+    layout: Layout,
     archive: Archive<Decompressed>,
     missing: BTreeSet<Tree>,
     current: Option<Current>,
@@ -137,7 +140,7 @@ struct Unpacking<'a> {
 impl Unpacking<'_> {
     fn entry(&mut self, entry: Entry) -> Result<(), ImageError> {
         let path = checked_path(&entry.path)?;
-        let Some((tree, prefix)) = place(&path) else {
+        let Some((tree, prefix)) = place(self.layout, &path) else {
             if entry.kind == Kind::Directory {
                 return Ok(());
             }
@@ -164,6 +167,7 @@ impl Unpacking<'_> {
         }
         let place = self.trees.begin(&tree)?;
         self.current = Some(Current {
+            layout: self.layout,
             tree,
             dir: place.dir,
             prefix,
@@ -196,7 +200,8 @@ impl Current {
         mut entry: Entry,
         archive: &mut Archive<Decompressed>,
     ) -> Result<(), ImageError> {
-        if let Ok(inner) = path.strip_prefix("rootfs") {
+        let root = self.layout.root(Path::new(""));
+        if let Ok(inner) = path.strip_prefix(&root) {
             self.has_rootfs = true;
             let link = match &entry.kind {
                 Kind::HardLink(target) => Some(self.link(target, &entry)?),
@@ -224,7 +229,7 @@ impl Current {
     }
 
     fn link(&self, target: &[u8], entry: &Entry) -> Result<PathBuf, ImageError> {
-        let root = self.prefix.join("rootfs");
+        let root = self.layout.root(&self.prefix);
         let inside = checked_path(target)?.strip_prefix(root).map(Path::to_owned);
         inside.map_err(|_outside| refused(entry, "it links to something outside"))
     }
@@ -242,19 +247,16 @@ impl Current {
 }
 
 /// Which part an entry belongs to, and how its path begins.
-fn place(path: &Path) -> Option<(Tree, PathBuf)> {
-    let mut parts = path.iter().map(|part| part.to_str().unwrap_or_default());
-    if parts.next()? != "backup" {
-        return None;
+fn place(layout: Layout, path: &Path) -> Option<(Tree, PathBuf)> {
+    // The directory of a part of an instance says nothing; that of a volume is its root.
+    let is_inside = |inner: &Path| layout == Layout::Volume || inner != Path::new("");
+    if let Ok(inner) = path.strip_prefix(layout.main()) {
+        return is_inside(inner).then(|| (Tree::Main, layout.main().to_owned()));
     }
-    match (parts.next()?, parts.next()) {
-        ("container", Some(_)) => Some((Tree::Main, PathBuf::from("backup/container"))),
-        ("snapshots", Some(name)) if parts.next().is_some() => Some((
-            Tree::Snapshot(name.to_owned()),
-            Path::new("backup/snapshots").join(name),
-        )),
-        _ => None,
-    }
+    let mut parts = path.strip_prefix(layout.snapshots()).ok()?.iter();
+    let name = parts.next()?.to_str()?.to_owned();
+    let part = layout.snapshots().join(&name);
+    is_inside(parts.as_path()).then_some((Tree::Snapshot(name), part))
 }
 
 fn why_not(path: &Path) -> &'static str {
@@ -264,5 +266,5 @@ fn why_not(path: &Path) -> &'static str {
     if path.starts_with("backup/virtual-machine") {
         return "it is of a virtual machine: rlxc runs containers";
     }
-    "it does not belong into the backup of a container"
+    "it does not belong into such a backup"
 }

@@ -1,11 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rlxc_sys::file::Entry;
-use rlxc_sys::path;
 use rlxc_sys::rootfs::RootSource;
 
 use super::*;
@@ -13,6 +10,7 @@ use crate::driver::{Driver, Source, State};
 use crate::image::header::{Item, pax_records, plain_header};
 use crate::image::{Compression, ImageError};
 use crate::pool::PoolSpec;
+use crate::specimen::{furnish, show};
 use crate::volume::{SnapshotId, VolumeRef};
 
 const VOLUME: VolumeRef = VolumeRef {
@@ -38,109 +36,6 @@ fn pools(base: &Path) -> Vec<std::sync::Arc<dyn Driver>> {
         crate::create(&spec).ok()
     };
     ["dir", "overlay"].iter().filter_map(make).collect()
-}
-
-/// What a tree shows: all that is to be kept of each path.
-fn listing(root: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![root.to_owned()];
-    while let Some(dir) = waiting.pop() {
-        let fd = path::open_dir(&dir).unwrap();
-        for entry in fs::read_dir(&dir).unwrap() {
-            let entry = entry.unwrap();
-            let path = entry.path();
-            let stat = fs::symlink_metadata(&path).unwrap();
-            let name = entry.file_name();
-            let kept = Entry::new(&fd, &name);
-            let mut xattrs: Vec<_> = kept.list_xattrs().unwrap();
-            xattrs.sort();
-            let values: Vec<_> = xattrs.iter().map(|key| kept.xattr(key).unwrap()).collect();
-            let text = if stat.is_symlink() {
-                fs::read_link(&path)
-                    .unwrap()
-                    .display()
-                    .to_string()
-                    .into_bytes()
-            } else if stat.is_file() {
-                fs::read(&path).unwrap()
-            } else {
-                Vec::new()
-            };
-            let mut digest = crate::image::Fingerprinter::new(std::io::sink());
-            std::io::Write::write_all(&mut digest, &text).unwrap();
-            let links = if stat.is_dir() { 0 } else { stat.nlink() };
-            let shown = format!(
-                "{:o} {}:{} {} {} {}.{} {xattrs:?} {values:?} {:?}",
-                stat.mode(),
-                stat.uid(),
-                stat.gid(),
-                stat.rdev(),
-                links,
-                stat.mtime(),
-                stat.mtime_nsec(),
-                digest.finish().0,
-            );
-            found.insert(
-                path.strip_prefix(root).unwrap().display().to_string(),
-                shown,
-            );
-            if stat.is_dir() {
-                waiting.push(path);
-            }
-        }
-    }
-    found
-}
-
-fn show(root: &RootSource) -> BTreeMap<String, String> {
-    use std::os::fd::AsRawFd;
-    let fd = crate::root::open(root).unwrap();
-    listing(Path::new(&format!("/proc/self/fd/{}/", fd.as_raw_fd())))
-}
-
-/// One of everything.
-fn furnish(dir: &Path) {
-    fs::create_dir_all(dir.join("etc")).unwrap();
-    fs::create_dir_all(dir.join("dev")).unwrap();
-    fs::write(dir.join("etc/hostname"), "c1").unwrap();
-    fs::hard_link(dir.join("etc/hostname"), dir.join("etc/second")).unwrap();
-    fs::write(dir.join("su"), vec![7; 100_000]).unwrap();
-    std::os::unix::fs::chown(dir.join("su"), Some(3_000_000), Some(7)).unwrap();
-    fs::set_permissions(dir.join("su"), fs::Permissions::from_mode(0o4755)).unwrap();
-    std::os::unix::fs::symlink("x".repeat(150), dir.join("long-link")).unwrap();
-    fs::create_dir(dir.join("d".repeat(120))).unwrap();
-    let fd = path::open_dir(dir).unwrap();
-    let file = Entry::new(&fd, "su".as_ref());
-    file.set_xattr("user.x".as_ref(), b"a=b\n\0c").unwrap();
-    // cap_net_raw+ep, version 2; see linux/capability.h.
-    let capability = [
-        1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    ];
-    file.set_xattr("security.capability".as_ref(), &capability)
-        .unwrap();
-    let holes = fs::File::create(dir.join("holes")).unwrap();
-    holes.set_len(64 << 20).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&holes, b"middle", 1 << 20).unwrap();
-    fs::File::create(dir.join("hole"))
-        .unwrap()
-        .set_len(1 << 20)
-        .unwrap();
-    rustix::fs::mknodat(
-        fd.as_fd(),
-        "dev/null",
-        rustix::fs::FileType::CharacterDevice,
-        rustix::fs::Mode::from_raw_mode(0o666),
-        rustix::fs::makedev(1, 3),
-    )
-    .unwrap();
-    rustix::fs::mknodat(
-        fd.as_fd(),
-        "fifo",
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
 }
 
 fn index(snapshots: &[&str]) -> BackupIndex {
@@ -187,7 +82,7 @@ fn an_instance_comes_back_as_it_was_with_its_snapshots() {
         });
         let tree = |root: RootSource| BackupTree {
             root,
-            dir: volume_dir.clone(),
+            dir: Some(volume_dir.clone()),
         };
         for compression in [Compression::Zstd, Compression::None] {
             let order = BackupOrder {
@@ -224,6 +119,83 @@ fn an_instance_comes_back_as_it_was_with_its_snapshots() {
             driver.delete_volume(VOLUME).unwrap();
         }
     }
+}
+
+#[test]
+fn a_custom_volume_comes_back_as_it_was_with_its_snapshots() {
+    let base = scratch();
+    for driver in pools(base.path()) {
+        let (source, target) = (VolumeRef::custom(9), VolumeRef::custom(1));
+        driver.create_volume(source, &Source::Empty).unwrap();
+        let RootSource::Tree { path: root } = driver.root(source).unwrap() else {
+            panic!("not a tree");
+        };
+        furnish(&root);
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o711)).unwrap();
+        std::os::unix::fs::chown(&root, Some(7), Some(8)).unwrap();
+        driver
+            .create_snapshot(source, FIRST, State::Stopped)
+            .unwrap();
+        fs::remove_file(root.join("su")).unwrap();
+        let tree = |root: RootSource| BackupTree { root, dir: None };
+        let order = BackupOrder {
+            index: BackupIndex {
+                kind: "custom".to_owned(),
+                ..index(&["s1"])
+            },
+            main: tree(driver.root(source).unwrap()),
+            snapshots: vec![(
+                "s1".to_owned(),
+                tree(driver.snapshot_root(source, FIRST).unwrap()),
+            )],
+            compression: Compression::None,
+            created: 1,
+        };
+        let bytes = write(&order, Vec::new(), &|_| {}).unwrap();
+        let reader = BackupReader::open(file_of(bytes), 1 << 40).unwrap();
+        let ids = BTreeMap::from([("s1".to_owned(), FIRST)]);
+        restore(reader, (&*driver, target), &ids, &|_| {}).unwrap();
+        let (back, whole) = (driver.root(target).unwrap(), driver.root(source).unwrap());
+        assert_eq!(show(&back), show(&whole));
+        let RootSource::Tree { path } = back else {
+            panic!("not a tree");
+        };
+        let stat = fs::metadata(path).unwrap();
+        assert_eq!(
+            (stat.mode() & 0o7777, stat.uid(), stat.gid()),
+            (0o711, 7, 8)
+        );
+        let snapshot = |volume| show(&driver.snapshot_root(volume, FIRST).unwrap());
+        assert_eq!(snapshot(target), snapshot(source));
+        assert!(snapshot(target).contains_key("su"));
+    }
+}
+
+#[test]
+fn parts_of_an_instance_are_refused_in_the_backup_of_a_volume() {
+    let base = scratch();
+    let driver = pools(base.path()).remove(0);
+    let of_volume = BackupIndex {
+        kind: "custom".to_owned(),
+        ..index(&[])
+    };
+    let directory = tar::EntryType::Directory;
+    let cases = [
+        ("backup/container/rootfs/x", "does not belong"),
+        ("backup/volume/../x", "`..`"),
+        ("backup/volume-snapshots/s9/x", "not in the index"),
+        ("backup/volume.bin", "--optimized-storage"),
+    ];
+    for (path, words) in cases {
+        let tar = Tar::new(&of_volume).other("backup/volume", directory, "");
+        let error = put_in(&*driver, tar.file(path, b"1").end()).expect_err(path);
+        let text = rlxc_sys::chain::chain(&error).to_string();
+        assert!(text.contains(words), "{path}: {text}");
+        driver.delete_volume(VOLUME).unwrap();
+    }
+    let file = Tar::new(&of_volume).file("backup/volume", b"1").end();
+    let error = put_in(&*driver, file).unwrap_err();
+    assert!(error.to_string().contains("must be a directory"), "{error}");
 }
 
 /// A tarball by hand.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rlxc_sys::path;
 use rlxc_sys::rootfs::RootSource;
 
-use super::index::BackupIndex;
+use super::index::{BackupIndex, Layout};
 use crate::image::compression::Compressor;
 use crate::image::pack::Packing;
 use crate::image::{Compression, ImageError};
@@ -17,8 +17,8 @@ use crate::root;
 pub struct BackupTree {
     /// The root, which nobody writes to.
     pub root: RootSource,
-    /// A directory with `metadata.yaml` and `templates/`.
-    pub dir: PathBuf,
+    /// Of an instance: a directory with `metadata.yaml` and `templates/`.
+    pub dir: Option<PathBuf>,
 }
 
 /// A backup to be made.
@@ -26,7 +26,7 @@ pub struct BackupTree {
 pub struct BackupOrder {
     /// What is in it.
     pub index: BackupIndex,
-    /// The instance.
+    /// The instance or volume.
     pub main: BackupTree,
     /// Its snapshots by name, in the order of the index.
     pub snapshots: Vec<(String, BackupTree)>,
@@ -47,40 +47,48 @@ pub fn write<W: Write>(
     let mut packing = Packing::new(compressor, progress).precise();
     let index = order.index.render()?;
     packing.text("backup/index.yaml", index.as_bytes(), order.created)?;
+    let layout = order.index.layout();
     for (name, tree) in &order.snapshots {
-        pack_tree(
-            &mut packing,
-            &Path::new("backup/snapshots").join(name),
-            tree,
-        )?;
+        pack_tree(&mut packing, layout, &layout.snapshots().join(name), tree)?;
     }
-    if let Some(config) = &order.index.config {
+    if let (Layout::Instance, Some(config)) = (layout, &order.index.config) {
         let text = config.render()?;
         packing.text(
-            "backup/container/backup.yaml",
+            layout.main().join("backup.yaml"),
             text.as_bytes(),
             order.created,
         )?;
     }
-    pack_tree(&mut packing, Path::new("backup/container"), &order.main)?;
+    pack_tree(&mut packing, layout, layout.main(), &order.main)?;
     packing.end()?.finish().map_err(failed)
 }
 
 fn pack_tree<W: Write>(
     packing: &mut Packing<'_, W>,
-    prefix: &Path,
+    layout: Layout,
+    part: &Path,
     tree: &BackupTree,
 ) -> Result<(), ImageError> {
-    let metadata = tree.dir.join("metadata.yaml");
-    match rlxc_sys::file::read(&metadata) {
-        Ok(text) => packing.text(prefix.join("metadata.yaml"), &text, 0)?,
+    if let Some(dir) = &tree.dir {
+        pack_metadata(packing, part, dir)?;
+    }
+    let root = root::open(&tree.root).map_err(|source| ImageError::Root { source })?;
+    packing.tree(layout.root(part), &root)
+}
+
+fn pack_metadata<W: Write>(
+    packing: &mut Packing<'_, W>,
+    part: &Path,
+    dir: &Path,
+) -> Result<(), ImageError> {
+    match rlxc_sys::file::read(&dir.join("metadata.yaml")) {
+        Ok(text) => packing.text(part.join("metadata.yaml"), &text, 0)?,
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    let templates = tree.dir.join("templates");
+    let templates = dir.join("templates");
     if templates.is_dir() {
-        packing.tree(prefix.join("templates"), &path::open_dir(&templates)?)?;
+        packing.tree(part.join("templates"), &path::open_dir(&templates)?)?;
     }
-    let root = root::open(&tree.root).map_err(|source| ImageError::Root { source })?;
-    packing.tree(prefix.join("rootfs"), &root)
+    Ok(())
 }

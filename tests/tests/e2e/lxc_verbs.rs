@@ -12,8 +12,6 @@ const NOT_THERE: &[&str] = &[
     "network acl show-log",
     "network peer",
     "network zone",
-    "storage volume export",
-    "storage volume import",
 ];
 
 /// A line as it is typed after `lxc`, what it reads, and what it must print.
@@ -263,6 +261,10 @@ const STORAGE: &[Step] = &[
     line("storage volume detach-profile plain v0 default"),
     line("storage volume snapshot plain v0 s0"),
     line("storage volume restore plain v0 s0"),
+    line("storage volume export plain v0 {dir}/v0.tar.gz"),
+    line("storage volume import plain {dir}/v0.tar.gz v5"),
+    shows("storage volume list plain -f csv", "v5"),
+    line("storage volume delete plain v5"),
     line("storage volume copy plain/v0 default/v1"),
     line("storage volume rename plain v0 v2"),
     line("storage volume move plain/v2 default/v4"),

@@ -33,6 +33,7 @@ mod storage;
 mod templates;
 mod tls;
 mod travel;
+mod volume_travel;
 mod walls;
 
 use rlxc_tests::{Daemon, Leaks};

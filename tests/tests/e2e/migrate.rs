@@ -14,7 +14,7 @@ pub(super) fn listen(daemon: &Daemon, address: &str) {
 
 /// Two servers with a cable between them; the first knows the second as `box`.
 #[track_caller]
-fn two() -> (Daemon, Daemon) {
+pub(super) fn two() -> (Daemon, Daemon) {
     let (here, there) = (Daemon::initialized(), Daemon::initialized());
     let [near, far] = here.world().connect(there.world());
     listen(&here, near);

@@ -146,6 +146,64 @@ fn a_pool_that_is_missing_keeps_its_instances_visible_and_comes_back() {
 }
 
 #[test]
+fn a_custom_volume_goes_into_a_file_and_comes_back() {
+    require!(root);
+    let daemon = daemon();
+    let before = Leaks::look(&daemon);
+    let cli = daemon.cli();
+    let volume = |args: &[&str]| cli.ok(["storage", "volume"].iter().chain(args));
+    cli.ok(["storage", "create", "fast", "btrfs", "size=512MiB"]);
+    cli.ok(["storage", "create", "plain", "dir"]);
+    volume(&["create", "fast", "data", "user.a=b"]);
+    cli.ok(["create", "busybox", "c1"]);
+    volume(&["attach", "fast", "data", "c1", "/srv"]);
+    cli.ok(["start", "c1"]);
+    cli.exec(
+        "c1",
+        &[
+            "sh",
+            "-c",
+            "echo one > /srv/f; chown 7:8 /srv/f; ln /srv/f /srv/g",
+        ],
+    );
+    volume(&["snapshot", "create", "fast", "data", "s1"]);
+    cli.exec("c1", &["sh", "-c", "echo two > /srv/f"]);
+    let path = daemon.dir().with_file_name("data.tar.zst");
+    let path = path.to_string_lossy();
+    // It is in use meanwhile.
+    volume(&["export", "fast", "data", &path]);
+    let refused = cli.run(["storage", "volume", "import", "fast", &path]);
+    assert!(refused.stderr.contains("already exists"), "{refused}");
+    let refused = cli.run(["import", &path]);
+    assert!(
+        refused.stderr.contains("storage volume import"),
+        "{refused}"
+    );
+    volume(&["import", "plain", &path, "back"]);
+    assert_eq!(volume(&["get", "plain", "back", "user.a"]), "b");
+    volume(&["attach", "plain", "back", "c1", "/back"]);
+    let look = ["sh", "-c", "cat /back/g; stat -c '%u:%g %h' /back/f"];
+    assert_eq!(cli.exec("c1", &look), "two\n7:8 2");
+    cli.ok(["stop", "-f", "c1"]);
+    volume(&["restore", "plain", "back", "s1"]);
+    cli.ok(["start", "c1"]);
+    assert_eq!(cli.exec("c1", &look), "one\n7:8 2");
+    cli.ok(["delete", "-f", "c1"]);
+    volume(&["export", "plain", "back", &path, "--volume-only"]);
+    for name in ["fast/data", "plain/back"] {
+        let (pool, name) = name.split_once('/').unwrap();
+        volume(&["delete", pool, name]);
+    }
+    volume(&["import", "fast", &path]);
+    let kept = volume(&["snapshot", "list", "fast", "back", "--format", "csv"]);
+    assert_eq!(kept, "");
+    volume(&["delete", "fast", "back"]);
+    cli.ok(["storage", "delete", "plain"]);
+    cli.ok(["storage", "delete", "fast"]);
+    before.assert_none(&daemon);
+}
+
+#[test]
 fn a_custom_volume_is_shared_snapshotted_and_moved() {
     require!(root);
     let daemon = daemon();

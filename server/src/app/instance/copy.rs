@@ -7,7 +7,7 @@ use rlxc_storage::SnapshotId;
 
 use super::find;
 use super::snapshot::{find_snapshot, hidden};
-use super::transfer::Transfer;
+use crate::app::transfer::Transfer;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
@@ -75,7 +75,7 @@ impl CopySource {
         let pairs: Vec<_> = std::iter::zip(&self.along, &target.snapshots)
             .map(|(of, snapshot)| (snapshot_id(of.id), snapshot_id(snapshot.id)))
             .collect();
-        let transfer = Transfer::between(app, &self.instance, target)?;
+        let transfer = Transfer::of_instances(app, &self.instance, target)?;
         blocking(move || transfer.create(main, &pairs))
             .await
             .map_err(|source| Error::Failed {

@@ -24,7 +24,6 @@ mod state;
 mod stop;
 #[cfg(test)]
 mod tests;
-mod transfer;
 mod update;
 mod view;
 

@@ -7,9 +7,9 @@ use rlxc_api::name::InstanceName;
 use rlxc_api::{InstancePost, Operation, Requestor};
 
 use super::find;
-use super::transfer::Transfer;
 use crate::app::network;
 use crate::app::project::gate;
+use crate::app::transfer::Transfer;
 use crate::context::{App, blocking, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
@@ -119,7 +119,7 @@ async fn copy(app: &App, saga: &mut Saga<'_>, instance: &Instance, moved: &Insta
     .await?;
     let ids = instance.snapshots.iter().map(|row| snapshot_id(row.id));
     let pairs: Vec<_> = ids.map(|id| (id, id)).collect();
-    let transfer = Transfer::between(app, instance, moved)?;
+    let transfer = Transfer::of_instances(app, instance, moved)?;
     blocking(move || transfer.create(None, &pairs))
         .await
         .map_err(|source| Error::Failed {

@@ -9,7 +9,7 @@ use rlxc_storage::State as VolumeState;
 
 use super::copy::{self, CopySource, portable_snapshot};
 use super::snapshot::{record, remove};
-use super::transfer::Transfer;
+use crate::app::transfer::Transfer;
 use crate::context::{App, blocking, instance_url};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
@@ -121,7 +121,7 @@ async fn bring(
     source: &CopySource,
     target: &Instance,
 ) -> Result<()> {
-    let transfer = Transfer::between(app, &source.instance, target)?;
+    let transfer = Transfer::of_instances(app, &source.instance, target)?;
     remember(app, saga, target).await?;
     for snapshot in missing(target, &source.along) {
         let id = record(app, saga, target, &portable_snapshot(snapshot)).await?;
@@ -138,7 +138,7 @@ async fn bring(
         id: hidden,
     })
     .await?;
-    blocking(move || transfer.replace(main, snapshot_id(hidden)))
+    blocking(move || transfer.replace(Some(main), snapshot_id(hidden)))
         .await
         .map_err(|error| failed(target, error))
 }

@@ -44,11 +44,10 @@ pub async fn create_snapshot(
         post.name.clone()
     };
     let snapshot_name: SnapshotName = snapshot_name.parse()?;
-    if instance
-        .snapshots
-        .iter()
-        .any(|snapshot| snapshot.name == *snapshot_name)
-    {
+    let mut there = instance.snapshots.iter();
+    let old = there.find(|row| row.name == *snapshot_name);
+    let old = old.map(|row| row.id);
+    if old.is_some() && !post.reuse {
         return Err(Error::exists("snapshot", format!("{name}/{snapshot_name}")));
     }
     let id = app.operations.next_id();
@@ -72,16 +71,10 @@ pub async fn create_snapshot(
     Ok(app
         .operations
         .spawn_as(id, spec, move |operation| async move {
-            let mut saga = Saga::new(&app2, operation.id());
-            let result = take(&app2, &mut saga, &instance, &snapshot, &permit).await;
-            saga.settle(result).await?;
-            event(
-                &app2,
-                "instance-snapshot-created",
-                &instance,
-                &snapshot.name,
-                who,
-            );
+            let of = (&instance, &permit);
+            let name = snapshot.name.clone();
+            take(&app2, operation.id(), of, snapshot, old).await?;
+            event(&app2, "instance-snapshot-created", &instance, &name, who);
             Ok(BTreeMap::new())
         }))
 }
@@ -96,15 +89,45 @@ fn next_name(instance: &Instance, config: &Config, now: jiff::Timestamp) -> Resu
     plan::snapshots::next_name(pattern, &taken, now).map_err(Error::Invalid)
 }
 
+/// Takes a snapshot, in the place of `old` if there is one: that is there until the new one is.
 async fn take(
     app: &App,
-    saga: &mut Saga<'_>,
-    instance: &Instance,
-    snapshot: &Snapshot,
-    permit: &Permit,
+    operation: &str,
+    of: (&Instance, &Permit),
+    mut snapshot: Snapshot,
+    old: Option<i64>,
 ) -> Result<()> {
-    let id = record(app, saga, instance, snapshot).await?;
-    capture(app, saga, (instance, permit), snapshot_id(id)).await
+    let name = snapshot.name.clone();
+    if old.is_some() {
+        snapshot.name = plan::snapshots::until_replaced(&name);
+    }
+    let mut saga = Saga::new(app, operation);
+    let taken = async {
+        let id = record(app, &mut saga, of.0, &snapshot).await?;
+        capture(app, &mut saga, of, snapshot_id(id)).await?;
+        Ok(id)
+    };
+    let taken = taken.await;
+    let (Ok(new), Some(old)) = (&taken, old) else {
+        return saga.settle(taken).await.map(drop);
+    };
+    let entry = JournalEntry::Snapshot {
+        pool: of.0.pool.clone(),
+        instance: of.0.id,
+        id: old,
+    };
+    let (new, removal, label) = (*new, entry.clone(), operation.to_owned());
+    let number = saga
+        .commit_with(move |tx| {
+            snapshots::delete(tx, old)?;
+            snapshots::rename(tx, new, &name)?;
+            saga::append(tx, &label, &removal)
+        })
+        .await?;
+    let mut rest = Saga::new(app, operation);
+    rest.recorded(number, entry);
+    rest.unwind().await;
+    Ok(())
 }
 
 /// Takes what an instance is now as the snapshot `wanted` of its volume. One that runs is frozen for the moment.

@@ -63,6 +63,149 @@ async fn snapshots_come_and_go_whole() {
     every_step(Method::POST, SNAPSHOTS, json!({"name": "s2"})).await;
     let s1 = format!("{SNAPSHOTS}/s1");
     every_step(Method::DELETE, &s1, Value::Null).await;
+    // The old one is there until the new one is.
+    let steps = every_step(
+        Method::POST,
+        SNAPSHOTS,
+        json!({"name": "s1", "reuse": true}),
+    )
+    .await;
+    assert!(steps.contains(&"delete snapshot"), "{steps:?}");
+    let url = "/1.0/instances/c1/snapshots";
+    let with_one = || async {
+        let daemon = daemon().await;
+        daemon.ok(Method::POST, url, json!({"name": "s1"})).await;
+        daemon
+    };
+    EveryStep {
+        prepare: with_one,
+        request: Call::new(Method::POST, url, json!({"name": "s1", "reuse": true})),
+        fallback: None,
+    }
+    .run()
+    .await;
+    let daemon = with_one().await;
+    let again = json!({"name": "s1", "reuse": true});
+    daemon.ok(Method::POST, url, again).await;
+    let names = daemon.ok(Method::GET, url, Value::Null).await;
+    assert_eq!(names, json!([format!("{url}/s1")]));
+}
+
+#[tokio::test]
+async fn refreshing_one_brings_all_or_nothing() {
+    let prepare = || async {
+        let daemon = daemon().await;
+        let source = json!({"type": "copy", "pool": "default", "name": "v1"});
+        let post = json!({"name": "v2", "type": "custom", "source": source});
+        let url = "/1.0/storage-pools/second/volumes/custom";
+        daemon.ok(Method::POST, url, post).await;
+        daemon
+            .ok(Method::POST, SNAPSHOTS, json!({"name": "s2"}))
+            .await;
+        daemon
+    };
+    let source = json!({"type": "copy", "pool": "default", "name": "v1", "refresh": true});
+    let post = json!({"name": "v2", "type": "custom", "source": source});
+    let url = "/1.0/storage-pools/second/volumes/custom";
+    let steps = EveryStep {
+        prepare,
+        request: Call::new(Method::POST, url, post),
+        fallback: None,
+    }
+    .run()
+    .await;
+    assert!(steps.contains(&"create snapshot"), "{steps:?}");
+}
+
+const BACKUPS: &str = "/1.0/storage-pools/default/volumes/custom/v1/backups";
+
+#[tokio::test]
+async fn a_backup_goes_whole_by_itself_and_with_its_volume() {
+    let prepare = || async {
+        let daemon = TestDaemon::with_pool().await;
+        let volume = json!({"name": "v1", "type": "custom"});
+        daemon.ok(Method::POST, VOLUMES, volume).await;
+        daemon
+            .ok(Method::POST, BACKUPS, json!({"name": "b1"}))
+            .await;
+        daemon
+    };
+    for url in [format!("{BACKUPS}/b1"), V1.to_owned()] {
+        EveryStep {
+            prepare,
+            request: Call::new(Method::DELETE, &url, Value::Null),
+            fallback: None,
+        }
+        .run()
+        .await;
+    }
+    let daemon = prepare().await;
+    daemon.ok(Method::DELETE, V1, Value::Null).await;
+    assert!(!daemon.path().join("backups/volume-1").exists());
+}
+
+#[tokio::test]
+async fn backups_are_listed_renamed_and_move_with_their_volume() {
+    let daemon = daemon().await;
+    daemon.ok(Method::POST, BACKUPS, json!({})).await;
+    let body = json!({"name": "backup0"});
+    let error = daemon.refused(Method::POST, BACKUPS, body).await;
+    assert_eq!(error, "backup `v1/backup0` already exists");
+    let one = format!("{BACKUPS}/backup0");
+    daemon.ok(Method::POST, &one, json!({"name": "b1"})).await;
+    let list = daemon.ok(Method::GET, BACKUPS, Value::Null).await;
+    assert_eq!(list, json!([format!("{BACKUPS}/b1")]));
+    daemon
+        .ok(Method::POST, V1, json!({"name": "v1", "pool": "second"}))
+        .await;
+    let moved = "/1.0/storage-pools/second/volumes/custom/v1/backups/b1";
+    let view = daemon.ok(Method::GET, moved, Value::Null).await;
+    assert_eq!(view["volume_only"], false);
+    let export = axum::http::Request::builder().uri(format!("{moved}/export"));
+    let export = export.body(axum::body::Body::empty()).unwrap();
+    let (status, _, file) = daemon.send(export).await;
+    assert_eq!(status, 200);
+    assert!(file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "no zstd");
+    daemon.ok(Method::DELETE, moved, Value::Null).await;
+}
+
+/// What `v1` is as a file.
+async fn exported(post: Value) -> Vec<u8> {
+    let daemon = daemon().await;
+    daemon.ok(Method::POST, BACKUPS, post).await;
+    let file = daemon.path().join("backups/volume-1");
+    std::fs::read(file).unwrap()
+}
+
+#[tokio::test]
+async fn importing_one_leaves_it_or_nothing() {
+    let whole = exported(json!({})).await;
+    let prepare = || async {
+        let daemon = TestDaemon::with_pool().await;
+        let v9 = json!({"name": "v9", "type": "custom"});
+        daemon.ok(Method::POST, VOLUMES, v9).await;
+        daemon
+    };
+    let steps = EveryStep {
+        prepare,
+        request: Call::upload(VOLUMES, whole.clone()),
+        fallback: None,
+    }
+    .run()
+    .await;
+    assert!(steps.contains(&"create snapshot"), "{steps:?}");
+    let daemon = prepare().await;
+    let import = Call::upload(VOLUMES, whole);
+    import.send(&daemon).await.unwrap();
+    let v1 = daemon.ok(Method::GET, V1, Value::Null).await;
+    assert_eq!(v1["config"]["user.a"], "b");
+    let list = daemon.ok(Method::GET, SNAPSHOTS, Value::Null).await;
+    assert_eq!(list, json!([format!("{SNAPSHOTS}/s1")]));
+    let again = import.send(&daemon).await.unwrap_err();
+    assert!(again.contains("already exists"), "{again}");
+    let wrong = Call::upload("/1.0/instances", exported(json!({})).await);
+    let error = wrong.send(&daemon).await.unwrap_err();
+    assert!(error.contains("rlxc storage volume import"), "{error}");
 }
 
 #[tokio::test]

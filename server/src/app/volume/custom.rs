@@ -2,16 +2,16 @@
 
 use rlxc_api::name::VolumeName;
 use rlxc_api::{Requestor, StorageVolumePut, StorageVolumesPost};
-use rlxc_storage::Source;
+use rlxc_storage::{SnapshotId, Source};
 
 use super::{Target, event, hold, keys, project};
 use crate::app::pool;
 use crate::context::{App, blocking};
-use crate::db::{self, journal, pools, volumes};
+use crate::db::{self, backups, journal, pools, volumes};
 use crate::error::{Error, Result};
 use crate::keys::volume::SCOPE;
-use crate::model::{Config, Volume};
-use crate::saga::{JournalEntry, Saga, custom_volume};
+use crate::model::{BackupOwner, Config, Volume, VolumeSnapshot};
+use crate::saga::{self, JournalEntry, Saga, custom_volume, snapshot_id};
 
 /// Makes an empty volume.
 pub async fn create(
@@ -142,6 +142,20 @@ pub(super) async fn record(app: &App, saga: &mut Saga<'_>, mut volume: Volume) -
     Ok(volume)
 }
 
+/// Writes rows of snapshots, which go with the volume's row; their ids.
+pub(super) async fn record_snapshots(
+    app: &App,
+    volume: i64,
+    rows: Vec<VolumeSnapshot>,
+) -> Result<Vec<SnapshotId>> {
+    let insert = move |tx: &rusqlite::Transaction<'_>| {
+        rows.iter()
+            .map(|row| Ok(snapshot_id(volumes::insert_snapshot(tx, volume, row)?)))
+            .collect()
+    };
+    app.db.note(insert).await
+}
+
 pub(super) fn entry(volume: &Volume) -> JournalEntry {
     JournalEntry::CustomVolume {
         pool: volume.pool.clone(),
@@ -183,13 +197,28 @@ pub async fn update(
 pub async fn delete(app: &App, who: &Requestor, target: Target<'_>) -> Result<()> {
     let (_turn, owner, volume) = hold(app, target).await?;
     let mut saga = Saga::new(app, &app.operations.next_id());
-    let row = volume.clone();
+    let (row, operation) = (volume.clone(), saga.operation().to_owned());
     // The tree goes by the undo of its creation: whoever dies in between, it is removed at the next start.
-    saga.intend_with(entry(&volume), move |tx| {
-        refuse_used(tx, owner, &row)?;
-        Ok(volumes::delete(tx, row.id)?)
-    })
-    .await?;
+    let entries = app
+        .db
+        .write(move |tx| {
+            refuse_used(tx, owner, &row)?;
+            let backups = backups::list(tx, BackupOwner::Volume(row.id))?;
+            volumes::delete(tx, row.id)?;
+            let backups = backups
+                .into_iter()
+                .map(|backup| JournalEntry::VolumeBackup {
+                    volume: row.id,
+                    id: backup.id,
+                });
+            let entries = std::iter::once(entry(&row)).chain(backups);
+            let append = |entry| Ok((saga::append(tx, &operation, &entry)?, entry));
+            entries.map(append).collect::<Result<Vec<_>>>()
+        })
+        .await?;
+    for (number, entry) in entries {
+        saga.recorded(number, entry);
+    }
     saga.unwind().await;
     event(app, "storage-volume-deleted", &volume, who);
     Ok(())

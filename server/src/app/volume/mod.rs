@@ -2,16 +2,25 @@
 //! make and attach to instances.
 
 mod attach;
+mod backup;
 mod copy;
 mod custom;
+mod import;
 mod keys;
+mod migrate;
+mod refresh;
 mod rename;
 mod snapshot;
 mod view;
 
 pub use attach::{check_devices, resolve};
+pub use backup::{
+    backup, backups, create_backup, delete_backup, open_backup, rename_backup, stream_backup,
+};
 pub use copy::copy;
 pub use custom::{create, delete, update};
+pub use import::import;
+pub use migrate::{Sending, send};
 pub use rename::{relocate, rename};
 pub use snapshot::{
     create_snapshot, delete_snapshot, rename_snapshot, restore, snapshot, snapshots,
@@ -63,12 +72,17 @@ async fn project(app: &App, name: &str) -> Result<(i64, String)> {
     found.ok_or_else(|| Error::not_found("project", name))
 }
 
+/// What a volume is locked by: there are several ways to name it.
+async fn key(app: &App, target: Target<'_>) -> Result<String> {
+    let (_, owner) = project(app, target.project).await?;
+    Ok(format!("{}/{owner}/{}", target.pool, target.name))
+}
+
 /// A custom volume with the id of its project; nobody else changes it while the guard lives.
 async fn hold(app: &App, target: Target<'_>) -> Result<(OwnedMutexGuard<()>, i64, Volume)> {
     target.must_be_custom()?;
-    let (id, owner) = project(app, target.project).await?;
-    let key = format!("{}/{owner}/{}", target.pool, target.name);
-    let turn = app.volume_locks.lock(&key).await;
+    let (id, _) = project(app, target.project).await?;
+    let turn = app.volume_locks.lock(&key(app, target).await?).await;
     let volume = find(app, id, target).await?;
     Ok((turn, id, volume))
 }
@@ -82,6 +96,19 @@ async fn find(app: &App, project: i64, target: Target<'_>) -> Result<Volume> {
     found.ok_or_else(|| {
         Error::not_found("storage volume", format!("{}/{}", target.pool, target.name))
     })
+}
+
+/// Refuses a name that is taken, before anything else is done for it.
+async fn refuse_taken(app: &App, target: Target<'_>) -> Result<()> {
+    let (id, _) = project(app, target.project).await?;
+    match find(app, id, target).await {
+        Ok(_) => Err(Error::exists(
+            "storage volume",
+            format!("{}/{}", target.pool, target.name),
+        )),
+        Err(Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Tells listeners that something happened to a custom volume.

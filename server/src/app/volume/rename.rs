@@ -10,7 +10,7 @@ use super::copy::Copy;
 use super::custom::entry;
 use super::{Target, event, hold, view};
 use crate::context::{App, instance_url};
-use crate::db::{self, instances, journal, volumes};
+use crate::db::{self, backups, instances, journal, volumes};
 use crate::error::{Error, Result};
 use crate::instance::state::State;
 use crate::model::Volume;
@@ -111,10 +111,11 @@ async fn relocate_now(
         db::keys::to_json("a journal entry", &removal)?,
         operation.to_owned(),
     );
-    let to = (new.pool.clone(), new.name.clone());
+    let (to, new_id) = ((new.pool.clone(), new.name.clone()), new.id);
     let number = saga
         .commit_with(move |tx| {
             volumes::redirect_users(tx, owner, &old, (&to.0, &to.1))?;
+            backups::hand_over(tx, old.id, new_id)?;
             volumes::delete(tx, old.id)?;
             Ok(journal::append(tx, &number, &text)?)
         })

@@ -13,12 +13,12 @@ use rlxc_storage::State;
 use super::rename::refuse_running;
 use super::{Target, event, find, hold, project, snapshot_url};
 use crate::context::{App, blocking};
-use crate::db::{self, journal, volumes};
+use crate::db::volumes;
 use crate::error::{Error, Result};
 use crate::model::{Volume, VolumeSnapshot};
 use crate::operation::OperationSpec;
 use crate::plan;
-use crate::saga::{JournalEntry, Saga, custom_volume, snapshot_id};
+use crate::saga::{self, JournalEntry, Saga, custom_volume, snapshot_id};
 
 /// All snapshots of a volume, the oldest first.
 pub async fn snapshots(app: &App, target: Target<'_>) -> Result<Vec<StorageVolumeSnapshot>> {
@@ -36,7 +36,7 @@ pub async fn snapshot(app: &App, target: Target<'_>, name: &str) -> Result<Stora
     Ok(render(find_snapshot(&volume, name)?.clone()))
 }
 
-fn render(snapshot: VolumeSnapshot) -> StorageVolumeSnapshot {
+pub(super) fn render(snapshot: VolumeSnapshot) -> StorageVolumeSnapshot {
     StorageVolumeSnapshot {
         name: snapshot.name,
         config: snapshot.config,
@@ -79,7 +79,9 @@ pub async fn create_snapshot(
         post.name
     };
     let name: SnapshotName = name.parse()?;
-    if volume.snapshots.iter().any(|row| row.name == *name) {
+    let old = volume.snapshots.iter().find(|row| row.name == *name);
+    let old = old.map(|row| row.id);
+    if old.is_some() && !post.reuse {
         return Err(Error::exists("snapshot", format!("{}/{name}", volume.name)));
     }
     let snapshot = VolumeSnapshot {
@@ -94,21 +96,20 @@ pub async fn create_snapshot(
     let spec = spec("Snapshotting storage volume", target, &name, who);
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| async move {
-        let mut saga = Saga::new(&app2, operation.id());
-        let result = take(&app2, &mut saga, &volume, snapshot).await;
-        saga.settle(result).await?;
+        take(&app2, operation.id(), &volume, snapshot, old).await?;
         drop(turn);
         event(&app2, "storage-volume-snapshot-created", &volume, &who);
         Ok(BTreeMap::new())
     }))
 }
 
-pub(super) async fn take(
+/// Writes the row of a snapshot, and with it how it is undone; returns its id.
+pub(super) async fn record(
     app: &App,
     saga: &mut Saga<'_>,
     volume: &Volume,
     snapshot: VolumeSnapshot,
-) -> Result<()> {
+) -> Result<i64> {
     let (owner, pool, operation) = (volume.id, volume.pool.clone(), saga.operation().to_owned());
     let (id, number, entry) = app
         .db
@@ -119,12 +120,56 @@ pub(super) async fn take(
                 volume: owner,
                 id,
             };
-            let text = db::keys::to_json("a journal entry", &entry)?;
-            let number = journal::append(tx, &operation, &text)?;
-            Ok::<_, Error>((id, number, entry))
+            Ok::<_, Error>((id, saga::append(tx, &operation, &entry)?, entry))
         })
         .await?;
     saga.recorded(number, entry);
+    Ok(id)
+}
+
+/// Takes a snapshot, in the place of `old` if there is one: that is there until the new one is.
+async fn take(
+    app: &App,
+    operation: &str,
+    volume: &Volume,
+    mut snapshot: VolumeSnapshot,
+    old: Option<i64>,
+) -> Result<()> {
+    let name = snapshot.name.clone();
+    if old.is_some() {
+        snapshot.name = plan::snapshots::until_replaced(&name);
+    }
+    let mut saga = Saga::new(app, operation);
+    let taken = async {
+        let id = record(app, &mut saga, volume, snapshot).await?;
+        capture(app, volume, id).await?;
+        Ok(id)
+    };
+    let taken = taken.await;
+    let (Ok(new), Some(old)) = (&taken, old) else {
+        return saga.settle(taken).await.map(drop);
+    };
+    let entry = JournalEntry::CustomSnapshot {
+        pool: volume.pool.clone(),
+        volume: volume.id,
+        id: old,
+    };
+    let (new, removal, label) = (*new, entry.clone(), operation.to_owned());
+    let number = saga
+        .commit_with(move |tx| {
+            volumes::delete_snapshot(tx, old)?;
+            volumes::rename_snapshot(tx, new, &name)?;
+            saga::append(tx, &label, &removal)
+        })
+        .await?;
+    let mut rest = Saga::new(app, operation);
+    rest.recorded(number, entry);
+    rest.unwind().await;
+    Ok(())
+}
+
+/// Takes what a volume is now as a snapshot.
+async fn capture(app: &App, volume: &Volume, id: i64) -> Result<()> {
     let driver = app.pools.get(&volume.pool)?;
     let (of, wanted) = (custom_volume(volume.id), snapshot_id(id));
     let taken = move || {

@@ -167,7 +167,7 @@ fn with_project(path: String, project: &str) -> String {
     }
 }
 
-fn render(volume: Volume, used_by: Vec<String>) -> StorageVolume {
+pub(super) fn render(volume: Volume, used_by: Vec<String>) -> StorageVolume {
     StorageVolume {
         put: StorageVolumePut {
             config: volume.config,

@@ -1,16 +1,14 @@
 //! Making an instance of a backup, while it comes in: it is never on disk twice.
 
-use rlxc_sys::idmap::IDS_PER_CONTAINER;
-use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
 use rlxc_api::name::InstanceName;
 use rlxc_api::{InstancesPost, Operation, Requestor};
-use rlxc_storage::backup::{BackupIndex, BackupReader, restore};
+use rlxc_storage::backup::{BackupIndex, BackupReader, Layout, restore};
 use rlxc_storage::volume::SnapshotId;
-use tokio::sync::mpsc;
+use rlxc_sys::idmap::IDS_PER_CONTAINER;
 
+use crate::app::backup::{MOST, Upload, time};
 use crate::app::instance::copy::portable;
 use crate::app::instance::create::{NewInstance, Origin, begin, check_free};
 use crate::context::{App, blocking};
@@ -22,11 +20,6 @@ use crate::operation::Handle;
 use crate::plan::expand::{expand, root_disk};
 use crate::saga::{instance_volume, snapshot_id};
 
-/// Chunks of an upload that may wait for the disk.
-const CHUNKS_AHEAD: usize = 16;
-/// What an archive may unpack to where the pool does not know how much is free.
-const MOST: u64 = 1 << 50;
-
 /// What the client says of the backup that it sends.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOrder {
@@ -34,36 +27,6 @@ pub struct ImportOrder {
     pub name: String,
     /// The pool; the backup's own if empty, and if there is none of that name, the profiles'.
     pub pool: String,
-}
-
-/// The body of a request on its way to who reads it.
-#[derive(Debug)]
-pub struct Upload {
-    chunks: mpsc::Receiver<io::Result<Bytes>>,
-    current: Bytes,
-}
-
-impl Upload {
-    /// Chunks go into the sender; one that is dropped ends the upload.
-    pub fn channel() -> (mpsc::Sender<io::Result<Bytes>>, Self) {
-        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let current = Bytes::new();
-        (sender, Self { chunks, current })
-    }
-}
-
-impl Read for Upload {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.chunks.blocking_recv() {
-                Some(chunk) => self.current = chunk?,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
 }
 
 /// A backup whose index was read, and what the new instance is by it.
@@ -85,6 +48,12 @@ pub async fn import(
         .await
         .map_err(|error| Error::failed("read the index of the backup", error))?;
     let index = reader.index().clone();
+    if index.layout() == Layout::Volume {
+        return Err(Error::Invalid(
+            "this is the backup of a custom volume: import it with `rlxc storage volume import`"
+                .to_owned(),
+        ));
+    }
     if !index.kind.is_empty() && index.kind != "container" {
         return Err(Error::Invalid(format!(
             "this is the backup of a {}: rlxc runs containers",
@@ -179,11 +148,6 @@ fn draft(app: &App, project: &str, name: &str, index: &BackupIndex) -> Result<In
         profiles: view.put.profiles.clone().unwrap_or_default(),
         snapshots,
     })
-}
-
-/// A time as the inventory writes it: others write it in other zones.
-fn time(text: &str) -> Option<String> {
-    text.parse().ok().map(crate::clock::format)
 }
 
 pub(in crate::app::instance) fn known_config(name: &str, config: Config) -> Config {

@@ -1,6 +1,4 @@
-//! Backups: an instance as one file, which any server of this API can make an instance of again.
-//!
-//! A backup waits on disk until it is fetched, or goes straight to who asked for it.
+//! Backups of instances: what is in them, and making instances of them; see [`crate::app::backup`].
 
 mod export;
 mod import;
@@ -8,7 +6,6 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub use export::{ExportOrder, stream};
 pub(super) use import::{BackupSource, known_config, known_devices, on_pool};
-pub use import::{ImportOrder, Upload, import};
-pub use stored::{create, delete, expire, get, list, open, remove, remove_all, rename};
+pub use import::{ImportOrder, import};
+pub use stored::{create, delete, get, list, open, rename, stream};

@@ -3,29 +3,25 @@
 use std::sync::Arc;
 
 use rlxc_api::{InstancesPost, Operation, Requestor};
-use rlxc_storage::{Driver, State, VolumeRef, transfer};
+use rlxc_storage::{Driver, Source, transfer};
 
-use super::{Connection, Door, snapshot_row};
+use super::snapshot_row;
 use crate::app::instance::backup::{known_config, known_devices, on_pool};
 use crate::app::instance::copy::{portable, portable_snapshot};
 use crate::app::instance::create::{self, NewInstance, Origin, execute};
 use crate::app::instance::{find, refresh};
-use crate::context::{App, blocking, instance_url};
+use crate::context::{App, instance_url};
 use crate::error::{Error, Result};
-use crate::migration::{
-    Control, Features, Header, MigrationError, Peer, Scratch, Target, hear, tell,
-};
+use crate::migration::{self, Connection, Destination, Door, Target};
 use crate::model::{Instance, Snapshot};
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Handle, OperationSpec};
 use crate::saga::{Saga, instance_volume, snapshot_id};
 
 /// An instance on its way to us: the other server has told what it is, and waits for the answer.
 #[derive(Debug)]
 pub(in crate::app::instance) struct Arrival {
-    peer: Peer,
-    features: Features,
+    files: migration::Arrival,
     snapshots: Vec<Snapshot>,
-    offer: Header,
 }
 
 /// Begins to make, or to refresh, an instance of what another server sends.
@@ -46,19 +42,12 @@ pub async fn receive(
         (_, Err(Error::NotFound { .. })) | (false, Ok(_)) => None,
         (_, Err(error)) => return Err(error),
     };
-    let connection = match post.source.mode.as_str() {
-        "" | "pull" => Connection::Dial(Target {
-            url: post.source.operation.clone(),
-            certificate: post.source.certificate.clone(),
-            secrets: post.source.secrets.clone(),
-        }),
-        "push" | "relay" => Connection::expect(&*app.clock),
-        other => {
-            return Err(Error::Invalid(format!(
-                "`{other}` is no mode of a migration: there are pull, push and relay"
-            )));
-        }
+    let place = Target {
+        url: post.source.operation.clone(),
+        certificate: post.source.certificate.clone(),
+        secrets: post.source.secrets.clone(),
     };
+    let connection = Connection::of_sink(&post.source.mode, place, &*app.clock)?;
     let new = match &existing {
         Some(_) => NewInstance {
             project: project.to_owned(),
@@ -71,10 +60,7 @@ pub async fn receive(
     let mut spec = OperationSpec::task("Receiving instance", project, "instances", &url)
         .requested_by(who)
         .cancellable();
-    if matches!(connection, Connection::Expect(_)) {
-        spec.class = Class::Websocket;
-    }
-    spec.metadata = connection.metadata();
+    connection.describe(&mut spec);
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| {
         let door = connection.prepare(&operation);
@@ -95,52 +81,14 @@ pub async fn receive(
 
 impl Arrival {
     async fn meet(app: &App, door: Door) -> Result<Self> {
-        let mut peer = door.open().await?;
-        let offer: Header = hear(&mut peer.control)
-            .await
-            .map_err(|error| Error::failed("receive an instance", error))?;
-        let met = Self::understand(app, &offer);
-        match met {
-            Ok((features, snapshots)) => Ok(Self {
-                peer,
-                features,
-                snapshots,
-                offer,
-            }),
+        let files = migration::Arrival::meet(door).await?;
+        match understand(app, &files) {
+            Ok(snapshots) => Ok(Self { files, snapshots }),
             Err(error) => {
-                say(&mut peer, Some(&error)).await;
+                files.end(Some(&error)).await;
                 Err(error)
             }
         }
-    }
-
-    fn understand(app: &App, offer: &Header) -> Result<(Features, Vec<Snapshot>)> {
-        let ours = Header {
-            rsync_features: Some(Features::all()),
-            ..Header::default()
-        };
-        let features = ours
-            .common(offer)
-            .map_err(|error| Error::failed("receive an instance", error))?;
-        if !offer.idmap.is_empty() {
-            return Err(Error::Unavailable(
-                "the owners of the files are shifted on the other server, which is not understood here: export the \
-                 instance there and import the file"
-                    .to_owned(),
-            ));
-        }
-        let now = app.now();
-        let rows = offer.snapshots.iter().cloned();
-        let mut snapshots = Vec::new();
-        for row in rows.map(|row| snapshot_row::parse(row, &now)) {
-            row.name.parse::<rlxc_api::name::SnapshotName>()?;
-            snapshots.push(Snapshot {
-                config: known_config(&row.name, portable(&row.config)),
-                devices: known_devices(&row.name, row.devices),
-                ..row
-            });
-        }
-        Ok((features, snapshots))
     }
 
     /// Snapshots that come along.
@@ -156,90 +104,57 @@ impl Arrival {
         operation: &Handle,
     ) -> Result<()> {
         let driver = app.pools.get(&target.pool)?;
-        let volume = instance_volume(target.id);
         let base = transfer::base(
             &*driver,
             target.config.get("volatile.base_image").map(String::as_str),
         );
-        let made = Arc::clone(&driver);
-        blocking(move || made.create_volume(volume, &base))
-            .await
-            .map_err(|error| failed(target, error))?;
-        let rows = target.snapshots.clone();
-        self.answer(None)
-            .await
-            .map_err(|error| failed(target, error))?;
-        self.take(app, (&driver, volume), &rows, operation)
+        let into = destination(app, (driver, Some(base)), target, &target.snapshots);
+        self.files
+            .take(None, &into, operation.cancellation())
             .await
             .map_err(|error| cancelled(operation).unwrap_or_else(|| failed(target, error)))
     }
 
-    /// Says which snapshots we want; all of them unless it is a refresh.
-    async fn answer(&mut self, wanted: Option<&[Snapshot]>) -> Result<(), MigrationError> {
-        let is_wanted =
-            |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|row| row.name == name));
-        let offer = &self.offer;
-        let answer = Header {
-            snapshot_names: offer
-                .snapshot_names
-                .iter()
-                .filter(|name| is_wanted(name))
-                .cloned()
-                .collect(),
-            snapshots: offer
-                .snapshots
-                .iter()
-                .filter(|row| is_wanted(&row.name))
-                .cloned()
-                .collect(),
-            predump: Some(false),
-            rsync_features: Some(self.features),
-            refresh: Some(wanted.is_some()),
-            ..Header::default()
-        };
-        tell(&mut self.peer.control, &answer).await
-    }
-
-    /// Takes snapshots, whose rows are there, and then the instance itself.
-    async fn take(
-        &mut self,
-        app: &App,
-        (driver, volume): (&Arc<dyn Driver>, VolumeRef),
-        rows: &[Snapshot],
-        operation: &Handle,
-    ) -> Result<(), MigrationError> {
-        let parent = app.places.scratch();
-        let scratch = blocking(move || Scratch::create(&parent)).await?;
-        let place = |error: rlxc_storage::Error| MigrationError::Place(error.into());
-        for row in rows.iter().map(Some).chain([None]) {
-            let made = Arc::clone(driver);
-            let root = blocking(move || made.root(volume)).await.map_err(place)?;
-            let into = (&scratch, root);
-            let received = crate::migration::receive(&mut self.peer.files, into, self.features);
-            tokio::select! {
-                received = received => received?,
-                () = operation.cancellation().cancelled() => return Err(MigrationError::Cancelled),
-            }
-            if let Some(row) = row {
-                let (driver, id) = (Arc::clone(driver), snapshot_id(row.id));
-                let taken = move || {
-                    driver.create_snapshot(volume, id, State::Stopped)?;
-                    driver.settle_snapshot(volume, id)
-                };
-                blocking(taken).await.map_err(place)?;
-            }
-        }
-        let driver = Arc::clone(driver);
-        blocking(move || transfer::adopt(&*driver, volume, scratch.path()))
-            .await
-            .map_err(|error| MigrationError::Place(error.into()))
-    }
-
     /// Tells the other server how it went, once that is on disk.
-    pub(in crate::app::instance) async fn end(mut self, error: Option<&Error>) {
-        say(&mut self.peer, error).await;
-        self.peer.control.close().await;
-        self.peer.files.close().await;
+    pub(in crate::app::instance) async fn end(self, error: Option<&Error>) {
+        self.files.end(error).await;
+    }
+}
+
+fn understand(app: &App, arrival: &migration::Arrival) -> Result<Vec<Snapshot>> {
+    if arrival.is_shifted() {
+        return Err(Error::Unavailable(
+            "the owners of the files are shifted on the other server, which is not understood here: export the \
+             instance there and import the file"
+                .to_owned(),
+        ));
+    }
+    let now = app.now();
+    let rows = arrival.offered().iter().cloned();
+    let mut snapshots = Vec::new();
+    for row in rows.map(|row| snapshot_row::parse(row, &now)) {
+        row.name.parse::<rlxc_api::name::SnapshotName>()?;
+        snapshots.push(Snapshot {
+            config: known_config(&row.name, portable(&row.config)),
+            devices: known_devices(&row.name, row.devices),
+            ..row
+        });
+    }
+    Ok(snapshots)
+}
+
+fn destination(
+    app: &App,
+    (driver, base): (Arc<dyn Driver>, Option<Source>),
+    target: &Instance,
+    rows: &[Snapshot],
+) -> Destination {
+    Destination {
+        driver,
+        base,
+        volume: instance_volume(target.id),
+        snapshots: rows.iter().map(|row| snapshot_id(row.id)).collect(),
+        scratch: app.places.scratch(),
     }
 }
 
@@ -253,15 +168,6 @@ pub(in crate::app::instance) async fn complete(
     draft.devices = known_devices(&draft.name, draft.devices);
     draft.snapshots = snapshots;
     on_pool(app, draft, "", "").await
-}
-
-async fn say(peer: &mut Peer, error: Option<&Error>) {
-    let control = Control {
-        success: error.is_none(),
-        message: error.map(|error| rlxc_sys::chain::chain(error).to_string()),
-    };
-    // Who is gone needs no word.
-    drop(tell(&mut peer.control, &control).await);
 }
 
 fn failed(target: &Instance, error: impl Into<crate::error::Cause>) -> Error {
@@ -323,14 +229,11 @@ async fn bring(
         row.id = crate::app::instance::snapshot::record(app, saga, target, &row).await?;
         rows.push(row);
     }
-    let driver = app.pools.get(&target.pool)?;
-    let volume = instance_volume(target.id);
+    let names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+    let into = destination(app, (app.pools.get(&target.pool)?, None), target, &rows);
     arrival
-        .answer(Some(&rows))
-        .await
-        .map_err(|error| refresh::failed(target, error))?;
-    arrival
-        .take(app, (&driver, volume), &rows, operation)
+        .files
+        .take(Some(&names), &into, operation.cancellation())
         .await
         .map_err(|error| cancelled(operation).unwrap_or_else(|| refresh::failed(target, error)))
 }

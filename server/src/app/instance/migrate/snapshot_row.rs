@@ -1,43 +1,15 @@
 //! Snapshots as servers tell each other of them.
 
-use crate::clock;
 use crate::migration::SnapshotRow;
-use crate::migration::wire::{Device, Pair};
-use crate::model::{Config, Devices, Instance, Snapshot};
+use crate::migration::rows::{config, pairs, seconds, time};
+use crate::migration::wire::Device;
+use crate::model::{Devices, Instance, Snapshot};
 
 /// LXD's numbers of architectures, the first is 1; see shared/osarch of its source.
 const ARCHITECTURES: [&str; 11] = [
     "i686", "x86_64", "armv7l", "aarch64", "ppc", "ppc64", "ppc64le", "s390x", "mips", "mips64",
     "riscv64",
 ];
-
-fn pairs(config: &Config) -> Vec<Pair> {
-    config
-        .iter()
-        .map(|(key, value)| Pair {
-            key: key.clone(),
-            value: value.clone(),
-        })
-        .collect()
-}
-
-fn config(pairs: Vec<Pair>) -> Config {
-    pairs
-        .into_iter()
-        .map(|pair| (pair.key, pair.value))
-        .collect()
-}
-
-fn seconds(time: &str) -> Option<i64> {
-    time.parse().ok().map(jiff::Timestamp::as_second)
-}
-
-fn time(seconds: Option<i64>) -> Option<String> {
-    let seconds = seconds.filter(|seconds| *seconds > 0)?;
-    jiff::Timestamp::from_second(seconds)
-        .ok()
-        .map(clock::format)
-}
 
 pub(super) fn render(instance: &Instance, snapshot: &Snapshot) -> SnapshotRow {
     let number = ARCHITECTURES
