@@ -58,12 +58,7 @@ impl Attributes {
 ///
 /// Nothing in `from` is followed. Other file systems mounted below are copied as what they show.
 pub fn copy_tree(from: impl AsFd, to: impl AsFd, attributes: Attributes) -> Result<(), CopyError> {
-    let mut copy = Copy {
-        attributes,
-        linked: HashMap::new(),
-        root: to.as_fd(),
-        path: PathBuf::new(),
-    };
+    let mut copy = Copy::into_root(to.as_fd(), attributes);
     copy.directory(from.as_fd(), to.as_fd(), 0)
 }
 
@@ -87,6 +82,17 @@ struct Copy<'a> {
     root: BorrowedFd<'a>,
     /// The path of what is being copied, for errors and hard links.
     path: PathBuf,
+}
+
+impl<'a> Copy<'a> {
+    fn into_root(root: BorrowedFd<'a>, attributes: Attributes) -> Self {
+        Self {
+            attributes,
+            linked: HashMap::new(),
+            root,
+            path: PathBuf::new(),
+        }
+    }
 }
 
 impl Copy<'_> {
@@ -248,8 +254,10 @@ fn set_times(dir: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<(), rusti
     rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
+mod early;
 mod sync;
 
+pub use early::{Early, copy_early, is_worth_it};
 pub use sync::sync_tree;
 
 #[cfg(test)]

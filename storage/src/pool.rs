@@ -8,7 +8,7 @@ use rlxc_sys::file::{self, Durability, FileError};
 use rlxc_sys::rollback::Rollback;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Usage;
+use crate::driver::{Usage, projects};
 use crate::error::Cause;
 use crate::trash::{Remove, Scratch, Trash};
 use crate::volume::{VolumeKind, VolumeRef};
@@ -68,6 +68,8 @@ pub(crate) struct PoolDir {
     pub(crate) name: String,
     pub(crate) source: PathBuf,
     pub(crate) trash: Trash,
+    /// Whether trees can be limited by project quotas.
+    pub(crate) has_projects: bool,
     _lock: File,
 }
 
@@ -152,6 +154,7 @@ impl PoolDir {
             name: spec.name.clone(),
             source: spec.source.clone(),
             trash: Trash::open(&spec.source.join("tmp"), rules.remove)?,
+            has_projects: projects::are_enforced(&spec.source),
             _lock: lock,
         })
     }
@@ -184,6 +187,23 @@ impl PoolDir {
             inodes_total: stat.f_files,
             inodes_used: stat.f_files - stat.f_ffree,
         })
+    }
+
+    /// Empty where trees can be limited.
+    pub(crate) fn why_no_quota(&self) -> &'static str {
+        if self.has_projects {
+            ""
+        } else {
+            projects::LACKING
+        }
+    }
+
+    /// Makes a directory a project of its own, where that means something.
+    pub(crate) fn begin_project(&self, directory: &Path) -> Result<(), FileError> {
+        if self.has_projects {
+            projects::begin(directory)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn image(&self, fingerprint: &str) -> PathBuf {
@@ -227,6 +247,12 @@ fn is_taken(error: &FileError) -> bool {
         kind,
         ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
     )
+}
+
+/// The driver of the pool that a directory is, if it is one.
+pub fn driver_at(directory: &Path) -> Option<String> {
+    let label: Label = parse_json(&directory.join(LABEL)).ok()?;
+    Some(label.driver)
 }
 
 /// Reads a file of the pool's own.

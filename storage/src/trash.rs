@@ -63,6 +63,11 @@ impl Trash {
         Ok(scratch)
     }
 
+    /// Takes over what somebody kept, see [`Scratch::keep`].
+    pub(crate) fn adopt(&self, path: PathBuf) -> Scratch<'_> {
+        Scratch { trash: self, path }
+    }
+
     /// The same without the directory: what the caller makes there is dropped unless it was moved away.
     pub(crate) fn reserve(&self) -> Scratch<'_> {
         let path = self.dir.join(self.fresh_name());
@@ -120,6 +125,11 @@ impl Scratch<'_> {
     /// Where it is now.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Keeps it for later, when it is taken over by [`Trash::adopt`]; a crash removes it like all that is in the trash.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.path)
     }
 
     /// Puts it, or something in it, in place: one rename.

@@ -20,6 +20,7 @@ pub mod packet;
 pub mod path;
 pub mod pidfd;
 pub mod process;
+pub mod project_quota;
 pub mod pty;
 pub mod rollback;
 pub mod rootfs;

@@ -167,6 +167,12 @@ impl Driver for FaultyDriver {
         })
     }
 
+    fn prepare_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        step(&self.faults, "copy ahead", || {
+            self.inner.prepare_snapshot(volume, snapshot)
+        })
+    }
+
     fn restore_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
         // From this one there is no way back, so drivers promise that one that failed did nothing.
         match self.faults.step("restore snapshot") {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use rlxc_sys::file::{Entry, FileError};
 use rlxc_sys::path;
@@ -18,12 +17,7 @@ use super::{Attributes, Copy, CopyError, DEPTH_LIMIT};
 /// Changes the directory `to` until it shows what `from` shows: what is missing is copied, what is there for nothing
 /// removed.
 pub fn sync_tree(from: impl AsFd, to: impl AsFd) -> Result<(), CopyError> {
-    let mut copy = Copy {
-        attributes: Attributes::Content,
-        linked: std::collections::HashMap::new(),
-        root: to.as_fd(),
-        path: PathBuf::new(),
-    };
+    let mut copy = Copy::into_root(to.as_fd(), Attributes::Content);
     copy.sync_directory(from.as_fd(), to.as_fd(), 0)
 }
 
@@ -60,7 +54,7 @@ impl Copy<'_> {
         self.finish(from, to, &stat)
     }
 
-    fn names(&self, dir: BorrowedFd<'_>) -> Result<BTreeSet<OsString>, FileError> {
+    pub(super) fn names(&self, dir: BorrowedFd<'_>) -> Result<BTreeSet<OsString>, FileError> {
         let mut names = BTreeSet::new();
         for entry in Dir::read_from(dir).map_err(self.error("list"))? {
             let entry = entry.map_err(self.error("list"))?;
@@ -148,7 +142,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn open(&self, entry: Entry<'_>) -> Result<OwnedFd, FileError> {
+    pub(super) fn open(&self, entry: Entry<'_>) -> Result<OwnedFd, FileError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(entry.dir, entry.name, flags, Mode::empty())
             .map_err(self.error("open directory"))

@@ -100,3 +100,95 @@ fn refuses_trees_that_are_too_deep() {
     );
     assert!(matches!(refused, Err(CopyError::TooDeep { .. })));
 }
+
+/// What `find` and `cat` would show, for comparison.
+fn shown(dir: &Path) -> std::collections::BTreeMap<PathBuf, (u32, u32, i64, Vec<u8>)> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(inner) = waiting.pop() {
+        for entry in fs::read_dir(&inner).unwrap() {
+            let path = entry.unwrap().path();
+            let stat = fs::symlink_metadata(&path).unwrap();
+            let content = if stat.is_file() {
+                fs::read(&path).unwrap()
+            } else {
+                Vec::new()
+            };
+            if stat.is_dir() {
+                waiting.push(path.clone());
+            }
+            let key = path.strip_prefix(dir).unwrap().to_owned();
+            found.insert(key, (stat.mode(), stat.uid(), stat.mtime(), content));
+        }
+    }
+    found
+}
+
+/// Enough files for two steps, old enough for the first.
+fn many(dir: &Path) {
+    make(dir);
+    for number in 0..500 {
+        let inner = dir.join(format!("d{}", number % 7));
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join(format!("f{number}")), format!("file {number}")).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(250));
+}
+
+#[test]
+fn a_copy_in_two_steps_misses_nothing_that_was_written_between_them() {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    many(&from);
+    fs::create_dir(&to).unwrap();
+    let (source, target) = (open_dir(&from).unwrap(), open_dir(&to).unwrap());
+    assert!(is_worth_it(&source).unwrap());
+    let early = copy_early(&source, &target, Attributes::Content).unwrap();
+    assert!(
+        fs::read(to.join("d0/f0")).is_ok(),
+        "nothing was copied early"
+    );
+    // In place, as long as before, and with its old times.
+    let stealthy = from.join("d1/f1");
+    let times = fs::metadata(&stealthy).unwrap();
+    let file = File::options().write(true).open(&stealthy).unwrap();
+    file.write_all_at(b"FILE", 0).unwrap();
+    let old = fs::FileTimes::new().set_modified(times.modified().unwrap());
+    file.set_times(old).unwrap();
+    fs::remove_file(from.join("d2/f2")).unwrap();
+    fs::rename(from.join("d3/f3"), from.join("d4/f4")).unwrap();
+    fs::rename(from.join("d5"), from.join("moved")).unwrap();
+    fs::set_permissions(from.join("d6/f6"), fs::Permissions::from_mode(0o4755)).unwrap();
+    fs::remove_file(from.join("d6/f13")).unwrap();
+    fs::create_dir(from.join("d6/f13")).unwrap();
+    fs::write(from.join("new"), "new").unwrap();
+    fs::hard_link(from.join("d0/f7"), from.join("d0/again")).unwrap();
+    early.finish(&source, &target).unwrap();
+    assert_eq!(shown(&to), shown(&from));
+    let twice = fs::metadata(to.join("d0/again")).unwrap();
+    assert_eq!(twice.nlink(), 2);
+}
+
+#[test]
+fn what_is_young_or_in_memory_or_little_is_copied_in_one_step() {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    many(&from);
+    fs::create_dir(&to).unwrap();
+    fs::write(from.join("d0/f0"), "written a moment ago").unwrap();
+    let early = copy_early(
+        open_dir(&from).unwrap(),
+        open_dir(&to).unwrap(),
+        Attributes::Content,
+    );
+    assert!(!to.join("d0/f0").exists());
+    early
+        .unwrap()
+        .finish(open_dir(&from).unwrap(), open_dir(&to).unwrap())
+        .unwrap();
+    assert_eq!(shown(&to), shown(&from));
+    let little = base.path().join("little");
+    make(&little);
+    assert!(!is_worth_it(open_dir(&little).unwrap()).unwrap());
+    assert!(!is_worth_it(open_dir(Path::new("/dev/shm")).unwrap()).unwrap());
+}

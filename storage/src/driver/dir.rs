@@ -1,34 +1,47 @@
 //! The driver `dir`: every volume and every snapshot is a tree of its own, copied, with shared blocks where the
 //! file system can. Plain, works everywhere, costs what copies cost.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rlxc_sys::rootfs::RootSource;
 
-use super::plain::Plain;
+use super::plain::{Ahead, Plain};
+use super::projects;
 use super::shared::{create_image, existing_volume, list_images, sync_file_system};
 use super::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
 use crate::error::{Cause, Doing, Error, FillError};
-use crate::pool::{PoolDir, PoolSpec, Rules, disk_usage};
+use crate::pool::{PoolDir, PoolSpec, Rules};
 use crate::volume::{SnapshotId, VolumeRef};
 
 /// A pool of plain trees.
 #[derive(Debug)]
 pub struct DirDriver {
     pool: PoolDir,
+    ahead: Mutex<BTreeMap<(VolumeRef, SnapshotId), Ahead>>,
 }
 
 impl DirDriver {
     /// Lays out a new pool.
     pub fn create(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::create(spec, &Rules::PLAIN).pool("create", &spec.name)?;
-        Ok(Self { pool })
+        Ok(Self::with(pool))
     }
 
     /// Opens a pool.
     pub fn open(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::open(spec, &Rules::PLAIN).pool("open", &spec.name)?;
-        Ok(Self { pool })
+        Ok(Self::with(pool))
+    }
+
+    fn with(pool: PoolDir) -> Self {
+        let ahead = Mutex::default();
+        Self { pool, ahead }
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, BTreeMap<(VolumeRef, SnapshotId), Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn plain(&self) -> Plain<'_> {
@@ -42,7 +55,8 @@ impl Driver for DirDriver {
             driver: "dir",
             instant_clone: false,
             optimized_snapshots: false,
-            quota: false,
+            quota: self.pool.has_projects,
+            no_quota: self.pool.why_no_quota(),
             overlay: false,
             streams: false,
         }
@@ -113,9 +127,20 @@ impl Driver for DirDriver {
         snapshot: SnapshotId,
         _state: State,
     ) -> Result<(), Error> {
-        self.plain()
-            .create_snapshot(volume, snapshot)
-            .snapshot("create", volume, snapshot)
+        let ahead = self.ahead().remove(&(volume, snapshot));
+        match ahead {
+            Some(ahead) => self.plain().finish_snapshot(volume, snapshot, ahead),
+            None => self.plain().create_snapshot(volume, snapshot),
+        }
+        .snapshot("create", volume, snapshot)
+    }
+
+    fn prepare_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        let copied = self.plain().copy_ahead(volume);
+        if let Some(ahead) = copied.snapshot("copy ahead", volume, snapshot)? {
+            self.ahead().insert((volume, snapshot), ahead);
+        }
+        Ok(())
     }
 
     fn copy_snapshot(
@@ -140,14 +165,25 @@ impl Driver for DirDriver {
     }
 
     fn delete_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        if let Some((made, _)) = self.ahead().remove(&(volume, snapshot)) {
+            drop(self.pool.trash.adopt(made));
+        }
         self.plain()
             .delete_snapshot(volume, snapshot)
             .snapshot("delete", volume, snapshot)
     }
 
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error> {
-        let dir = existing_volume(&self.pool, volume).volume("find", volume)?;
-        disk_usage(vec![dir]).volume("measure", volume)
+        self.plain().usage(volume).volume("measure", volume)
+    }
+
+    fn set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Error> {
+        if self.pool.has_projects {
+            self.plain().set_quota(volume, most)
+        } else {
+            projects::refuse(most)
+        }
+        .volume("limit", volume)
     }
 
     fn list_volumes(&self) -> Result<Contents, Error> {

@@ -153,6 +153,7 @@ impl Driver for FakeDriver {
             instant_clone: true,
             optimized_snapshots: true,
             quota: false,
+            no_quota: "there is no disk",
             overlay: false,
             streams: false,
         }

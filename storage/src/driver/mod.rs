@@ -5,6 +5,7 @@ pub mod dir;
 pub mod fake;
 pub mod overlay;
 mod plain;
+pub(crate) mod projects;
 pub(crate) mod shared;
 
 use std::collections::BTreeMap;
@@ -31,17 +32,15 @@ pub struct Capabilities {
     pub instant_clone: bool,
     /// So does a snapshot of a stopped instance.
     pub optimized_snapshots: bool,
-    /// Volumes can be limited in size.
+    /// Volumes of this pool can be limited in size.
     pub quota: bool,
+    /// Why they can't.
+    pub no_quota: &'static str,
     /// Roots are overlays.
     pub overlay: bool,
     /// Volumes can go as streams of the driver's own from one pool to another.
     pub streams: bool,
 }
-
-/// Why drivers without [`Capabilities::quota`] set none.
-pub const NO_QUOTA: &str =
-    "this driver sets no limits: volumes may fill the pool (the driver btrfs has quotas)";
 
 /// Why drivers without [`Capabilities::streams`] take none.
 pub const NO_STREAMS: &str = "this driver has no format of its own (the driver btrfs has one)";
@@ -177,6 +176,12 @@ pub trait Driver: Send + Sync + Debug {
     /// What to mount, read-only, to see a snapshot.
     fn snapshot_root(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<RootSource, Error>;
 
+    /// Does what can be done of a snapshot while the volume's processes write still, so that they need not be frozen for it.
+    /// [`Driver::create_snapshot`] of the same, in [`State::Frozen`], does the rest; [`Driver::delete_snapshot`] undoes it.
+    fn prepare_snapshot(&self, _volume: VolumeRef, _snapshot: SnapshotId) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Takes a snapshot. It is on disk for good after [`Driver::settle_snapshot`]; that is apart because whoever is frozen
     /// for the snapshot need not wait for it.
     fn create_snapshot(
@@ -236,7 +241,9 @@ pub trait Driver: Send + Sync + Debug {
     fn set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Error> {
         let refused: Result<(), Cause> = match most {
             None => Ok(()),
-            Some(_) => Err(Cause::Unsupported { what: NO_QUOTA }),
+            Some(_) => Err(Cause::Unsupported {
+                what: self.capabilities().no_quota,
+            }),
         };
         refused.volume("limit", volume)
     }

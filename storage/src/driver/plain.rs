@@ -9,14 +9,20 @@
 use std::path::{Path, PathBuf};
 
 use rlxc_sys::file::{self, FileError};
+use rlxc_sys::path;
 use rlxc_sys::rootfs::RootSource;
 
 use super::Source;
-use super::shared::{already_there, clone_tree, copy_metadata, existing_volume, sync_file_system};
-use crate::copy::Attributes;
+use super::projects;
+use super::shared::{already_there, copy_into, copy_metadata, existing_volume, sync_file_system};
+use crate::copy::{Attributes, Early, copy_early, is_worth_it};
 use crate::error::Cause;
-use crate::pool::PoolDir;
+use crate::pool::{PoolDir, disk_usage};
+use crate::trash::Scratch;
 use crate::volume::{SnapshotId, VolumeRef};
+
+/// What was copied ahead of a snapshot, and where it is.
+pub(crate) type Ahead = (PathBuf, Early);
 
 /// The plain trees of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +50,7 @@ impl Plain<'_> {
         let from = match source {
             Source::Empty => {
                 file::create_dir(&rootfs, 0o755)?;
+                self.0.begin_project(&rootfs)?;
                 return Ok(file::create_dir(&to.join("snapshots"), 0o700)?);
             }
             Source::Image(fingerprint) => self.existing_image(fingerprint)?,
@@ -56,10 +63,36 @@ impl Plain<'_> {
                 snapshot: Some(snapshot),
             } => self.existing_snapshot(*from, *snapshot)?,
         };
-        clone_tree(&from.join("rootfs"), &rootfs, Attributes::Content)?;
+        self.clone_root(&from, &rootfs)?;
         copy_metadata(&from, to)?;
         file::create_dir(&to.join("snapshots"), 0o700)?;
         sync_file_system(to)
+    }
+
+    /// Copies the root of `from`, a directory like `containers/<id>`, into `to`, which is made.
+    fn clone_root(self, from: &Path, to: &Path) -> Result<(), Cause> {
+        file::create_dir(to, 0o700)?;
+        self.0.begin_project(to)?;
+        copy_into(&from.join("rootfs"), to, Attributes::Content)
+    }
+
+    /// Limits what the root of a volume may take.
+    pub(crate) fn set_quota(self, volume: VolumeRef, most: Option<u64>) -> Result<(), Cause> {
+        projects::limit(&existing_volume(self.0, volume)?.join("rootfs"), most)
+    }
+
+    /// Bytes that a volume and its snapshots take.
+    pub(crate) fn usage(self, volume: VolumeRef) -> Result<u64, Cause> {
+        let dir = existing_volume(self.0, volume)?;
+        let mut roots = vec![dir.join("rootfs")];
+        for snapshot in self.snapshots(volume)? {
+            roots.push(self.snapshot_dir(volume, snapshot).join("rootfs"));
+        }
+        let counted = roots.iter().map(|root| projects::usage(root));
+        match counted.map(|usage| Some(usage?.space)).sum() {
+            Some(bytes) => Ok(bytes),
+            None => Ok(disk_usage(vec![dir])?),
+        }
     }
 
     fn existing_image(self, fingerprint: &str) -> Result<PathBuf, Cause> {
@@ -137,24 +170,55 @@ impl Plain<'_> {
             return Err(already_there(&path));
         }
         let scratch = self.0.trash.scratch()?;
-        clone_tree(
-            &from.join("rootfs"),
-            &scratch.path().join("rootfs"),
-            Attributes::Content,
-        )?;
+        self.clone_root(from, &scratch.path().join("rootfs"))?;
+        Self::place_snapshot(from, scratch, &path)
+    }
+
+    fn place_snapshot(from: &Path, scratch: Scratch<'_>, to: &Path) -> Result<(), Cause> {
         copy_metadata(from, scratch.path())?;
-        if PoolDir::place(scratch, &path)? {
+        if PoolDir::place(scratch, to)? {
             return Ok(());
         }
-        Err(already_there(&path))
+        Err(already_there(to))
+    }
+
+    /// Copies what is old enough of the volume while it is written to; `None` if it is not worth it.
+    pub(crate) fn copy_ahead(self, volume: VolumeRef) -> Result<Option<Ahead>, Cause> {
+        let from = path::open_dir(&existing_volume(self.0, volume)?.join("rootfs"))?;
+        if !is_worth_it(&from)? {
+            return Ok(None);
+        }
+        let scratch = self.0.trash.scratch()?;
+        let to = scratch.path().join("rootfs");
+        file::create_dir(&to, 0o700)?;
+        self.0.begin_project(&to)?;
+        let early = copy_early(&from, path::open_dir(&to)?, Attributes::Content)?;
+        Ok(Some((scratch.keep(), early)))
+    }
+
+    /// Copies the rest: a snapshot as [`Plain::create_snapshot`] makes it.
+    pub(crate) fn finish_snapshot(
+        self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+        (made, early): Ahead,
+    ) -> Result<(), Cause> {
+        let scratch = self.0.trash.adopt(made);
+        let from = existing_volume(self.0, volume)?;
+        let tree = path::open_dir(&scratch.path().join("rootfs"))?;
+        early.finish(path::open_dir(&from.join("rootfs"))?, tree)?;
+        Self::place_snapshot(&from, scratch, &self.snapshot_dir(volume, snapshot))
     }
 
     pub(crate) fn restore(self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
-        let from = self.existing_snapshot(volume, snapshot)?.join("rootfs");
+        let from = self.existing_snapshot(volume, snapshot)?;
         let rootfs = self.0.volume(volume).join("rootfs");
         let scratch = self.0.trash.scratch()?;
         let made = scratch.path().join("rootfs");
-        clone_tree(&from, &made, Attributes::Content)?;
+        self.clone_root(&from, &made)?;
+        if self.0.has_projects {
+            projects::inherit(&rootfs, &made)?;
+        }
         sync_file_system(scratch.path())?;
         // After this the old tree is in the scratch directory and goes with it.
         file::exchange(&made, &rootfs)?;

@@ -42,8 +42,13 @@ pub(crate) fn sync_file_system(path: &Path) -> Result<(), Cause> {
 
 /// Copies a tree into `to`, which is made.
 pub(crate) fn clone_tree(from: &Path, to: &Path, attributes: Attributes) -> Result<(), Cause> {
-    let source = open_existing(from)?;
     file::create_dir(to, 0o700)?;
+    copy_into(from, to, attributes)
+}
+
+/// Copies a tree into a directory that is there and empty.
+pub(crate) fn copy_into(from: &Path, to: &Path, attributes: Attributes) -> Result<(), Cause> {
+    let source = open_existing(from)?;
     copy_tree(&source, &path::open_dir(to)?, attributes)?;
     Ok(())
 }

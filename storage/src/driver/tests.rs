@@ -338,3 +338,56 @@ fn metadata_that_are_links_are_left_out() {
     shared::copy_metadata(&from, &to).unwrap();
     assert_eq!(files_below(&to).len(), 1);
 }
+
+#[test]
+fn what_is_copied_ahead_of_a_snapshot_is_brought_up_to_date_or_dropped() {
+    for name in &PLACED {
+        let base = scratch();
+        if !can_overlay(base.path()) {
+            return;
+        }
+        let spec = spec(name, base.path().join("pool"));
+        let driver = crate::create(&spec).unwrap();
+        driver.create_image("abc", &mut fill).unwrap();
+        let (volume, first, second) = (VolumeRef::container(1), SnapshotId(1), SnapshotId(2));
+        let source = Source::Image("abc".into());
+        driver.create_volume(volume, &source).unwrap();
+        let root = driver.root(volume).unwrap();
+        Mounted::with(&root, |path| {
+            for number in 0..600 {
+                std::fs::write(path.join(format!("f{number}")), "before").unwrap();
+            }
+        });
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        for snapshot in [first, second] {
+            driver.prepare_snapshot(volume, snapshot).unwrap();
+        }
+        let contents = driver.list_volumes().unwrap();
+        assert_eq!(contents.volumes[&volume].snapshots, [], "{name}");
+        Mounted.write(&root, "f7", "after").unwrap();
+        Mounted.remove(&root, "f8").unwrap();
+        driver.delete_snapshot(volume, first).unwrap();
+        driver
+            .create_snapshot(volume, second, State::Frozen)
+            .unwrap();
+        Mounted.write(&root, "f9", "later").unwrap();
+        let shown = driver.snapshot_root(volume, second).unwrap();
+        for (file, expected) in [
+            ("f7", Some("after")),
+            ("f8", None),
+            ("f9", Some("before")),
+            ("base", Some("from the image")),
+        ] {
+            let text = Mounted.read(&shown, file).unwrap();
+            assert_eq!(text.as_deref(), expected, "{name} {file}");
+        }
+        // One that is never taken goes with the volume, or with the daemon.
+        driver.prepare_snapshot(volume, SnapshotId(3)).unwrap();
+        driver.delete_volume(volume).unwrap();
+        drop(driver);
+        let driver = crate::open(&spec).unwrap();
+        driver.delete_image("abc").unwrap();
+        drop(driver);
+        assert_eq!(files_below(&spec.source).len(), 1, "{name}: only the label");
+    }
+}

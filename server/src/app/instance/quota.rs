@@ -2,7 +2,6 @@
 
 use rlxc_api::size::ByteSize;
 use rlxc_storage::Cause;
-use rlxc_storage::driver::NO_QUOTA;
 
 use crate::context::{App, blocking, instance_url};
 use crate::error::{Error, Result};
@@ -38,9 +37,10 @@ pub(super) async fn set(
     }
     let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
     let url = instance_url(&instance.project, &instance.name);
-    if !driver.capabilities().quota {
+    let can = driver.capabilities();
+    if !can.quota {
         match wanted {
-            Some(_) => app.warn(NOT_ENFORCED, &url, NO_QUOTA).await,
+            Some(_) => app.warn(NOT_ENFORCED, &url, can.no_quota).await,
             None => app.resolve(NOT_ENFORCED, &url),
         }
         return Ok(());

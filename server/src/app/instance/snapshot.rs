@@ -140,7 +140,18 @@ async fn capture(
     let driver = app.pools.get(&instance.pool)?;
     let volume = instance_volume(instance.id);
     let must_freeze = permit.before().state == State::Running;
+    let failed = |error| {
+        let (name, pool) = (&instance.name, &instance.pool);
+        Error::failed(
+            format!("snapshot instance `{name}` on storage pool `{pool}`"),
+            error,
+        )
+    };
     if must_freeze {
+        let ahead = Arc::clone(&driver);
+        blocking(move || ahead.prepare_snapshot(volume, wanted))
+            .await
+            .map_err(failed)?;
         // Whoever dies in between leaves it frozen.
         saga.intend(JournalEntry::Frozen {
             instance: instance.id,
@@ -158,7 +169,6 @@ async fn capture(
     if must_freeze {
         thaw_cgroup(app, instance.id).await?;
     }
-    let failed = |error| Error::failed(format!("snapshot instance `{}`", instance.name), error);
     taken.map_err(failed)?;
     // The instance goes on meanwhile.
     blocking(move || settling.settle_snapshot(volume, wanted))

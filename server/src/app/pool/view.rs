@@ -4,7 +4,6 @@ use rlxc_api::{
     ResourcesStoragePool, ResourcesStoragePoolDriver, ResourcesStoragePoolInodes,
     ResourcesStoragePoolSpace, StoragePool, StoragePoolPut,
 };
-use rlxc_storage::driver::NO_QUOTA;
 
 use super::find;
 use crate::app::volume;
@@ -34,7 +33,7 @@ pub async fn resources(app: &App, name: &str) -> Result<ResourcesStoragePool> {
             instant_clone: can.instant_clone,
             optimized_snapshots: can.optimized_snapshots,
             quota: can.quota,
-            no_quota: if can.quota { "" } else { NO_QUOTA }.to_owned(),
+            no_quota: can.no_quota.to_owned(),
         }),
     })
 }
@@ -56,22 +55,27 @@ pub async fn get(app: &App, name: &str) -> Result<StoragePool> {
 
 async fn render(app: &App, pool: Pool) -> Result<StoragePool> {
     let used_by = used_by(app, &pool).await?;
-    let status = if app.pools.is_open(&pool.name) {
-        "Created"
-    } else {
-        "Unavailable"
-    };
-    Ok(StoragePool {
+    let is_open = app.pools.is_open(&pool.name);
+    let mut view = describe(pool);
+    if !is_open {
+        "Unavailable".clone_into(&mut view.status);
+    }
+    Ok(StoragePool { used_by, ..view })
+}
+
+/// A pool without who uses it.
+pub fn describe(pool: Pool) -> StoragePool {
+    StoragePool {
         name: pool.name,
         driver: pool.driver,
-        used_by,
-        status: status.to_owned(),
+        used_by: Vec::new(),
+        status: "Created".to_owned(),
         locations: vec!["none".to_owned()],
         put: StoragePoolPut {
             config: pool.config,
             description: pool.description,
         },
-    })
+    }
 }
 
 pub(super) async fn used_by(app: &App, pool: &Pool) -> Result<Vec<String>> {

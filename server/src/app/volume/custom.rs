@@ -107,11 +107,12 @@ pub(super) fn limit(
     volume: rlxc_storage::VolumeRef,
     size: Option<u64>,
 ) -> Result<(), rlxc_storage::Error> {
-    if driver.capabilities().quota {
+    let can = driver.capabilities();
+    if can.quota {
         return driver.set_quota(volume, size);
     }
     if size.is_some() {
-        tracing::warn!(%volume, "{}", rlxc_storage::driver::NO_QUOTA);
+        tracing::warn!(%volume, "{}", can.no_quota);
     }
     Ok(())
 }

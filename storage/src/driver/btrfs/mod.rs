@@ -238,6 +238,7 @@ impl Driver for BtrfsDriver {
             instant_clone: true,
             optimized_snapshots: true,
             quota: true,
+            no_quota: "",
             overlay: false,
             streams: true,
         }

@@ -15,6 +15,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::record::{Chain, LayerId, Record};
 use crate::copy::copy_directory_attributes;
+use crate::driver::projects;
 use crate::pool::PoolDir;
 use crate::volume::VolumeRef;
 
@@ -107,8 +108,15 @@ impl Layers<'_> {
     /// the container sees.
     pub(crate) fn create_upper(self, layer: LayerId, like: Option<&Path>) -> Result<(), FileError> {
         file::create_dir(&self.dir(layer), 0o700)?;
+        self.0.begin_project(&self.dir(layer))?;
         self.create_work(layer)?;
         create_like(&self.tree(layer), like)
+    }
+
+    /// Makes a layer that shares its files with others. It is no project: links from one project to another are refused.
+    pub(crate) fn create_merged(self, layer: LayerId) -> Result<(), FileError> {
+        file::create_dir(&self.dir(layer), 0o700)?;
+        create_like(&self.tree(layer), None)
     }
 
     fn create_work(self, layer: LayerId) -> Result<(), FileError> {
@@ -158,6 +166,10 @@ impl Layers<'_> {
     /// Layers that nobody needs go, off the caller's path. What can't be moved away is found at the next start.
     pub(crate) fn discard(self, layers: impl IntoIterator<Item = LayerId>) {
         for layer in layers {
+            if self.0.has_projects {
+                // Its number becomes free.
+                drop(projects::limit(&self.dir(layer), None));
+            }
             if let Err(error) = self.0.trash.take(&self.dir(layer)) {
                 let error = rlxc_sys::chain::chain(&error).to_string();
                 tracing::warn!(layer = layer.0, error, "layer stays until the next start");

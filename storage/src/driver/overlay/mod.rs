@@ -9,6 +9,7 @@
 //! Durable when a call returns: the record, its directory's name, and what was copied. The new, empty upper need
 //! not be: it is made again if a power loss took it.
 
+mod ahead;
 mod layers;
 mod merge;
 mod operations;
@@ -27,10 +28,12 @@ use rlxc_sys::rootfs::RootSource;
 use self::layers::{Layers, Table};
 use self::record::Record;
 use super::plain::Plain;
+use super::projects;
 use super::shared::{create_image, existing_volume, list_images, sync_file_system};
 use super::{Capabilities, Contents, Driver, Source, State, Usage, VolumeContents};
+use crate::copy::Early;
 use crate::error::{Cause, Doing, Error, FillError};
-use crate::pool::{PoolDir, PoolSpec, Rules, disk_usage};
+use crate::pool::{PoolDir, PoolSpec, Rules};
 use crate::volume::{SnapshotId, VolumeKind, VolumeRef};
 
 const RULES: Rules = Rules {
@@ -43,7 +46,11 @@ const RULES: Rules = Rules {
 pub struct OverlayDriver {
     pool: PoolDir,
     table: Mutex<Table>,
+    ahead: Mutex<Ahead>,
 }
+
+/// What was copied ahead of snapshots: the pin that keeps it, the record to be, and what is copied.
+type Ahead = BTreeMap<(VolumeRef, SnapshotId), (u64, Record, Early)>;
 
 /// Whether layers of an overlay can be kept in `directory`.
 pub fn probe(directory: &Path) -> Result<(), Cause> {
@@ -76,16 +83,26 @@ impl OverlayDriver {
     /// Lays out a new pool.
     pub fn create(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::create(spec, &RULES).pool("create", &spec.name)?;
-        let table = Mutex::new(Table::new(BTreeMap::new(), &[]));
-        Ok(Self { pool, table })
+        Ok(Self::with(pool, Table::new(BTreeMap::new(), &[])))
     }
 
     /// Opens a pool. Layers that no record names are what a crash left: they go.
     pub fn open(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::open(spec, &Rules::PLAIN).pool("open", &spec.name)?;
         let table = load(&pool).pool("open", &spec.name)?;
-        let table = Mutex::new(table);
-        Ok(Self { pool, table })
+        Ok(Self::with(pool, table))
+    }
+
+    fn with(pool: PoolDir, table: Table) -> Self {
+        Self {
+            pool,
+            table: Mutex::new(table),
+            ahead: Mutex::default(),
+        }
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -163,7 +180,8 @@ impl Driver for OverlayDriver {
             driver: "overlay",
             instant_clone: true,
             optimized_snapshots: true,
-            quota: false,
+            quota: self.pool.has_projects,
+            no_quota: self.pool.why_no_quota(),
             overlay: true,
             streams: false,
         }
@@ -262,6 +280,14 @@ impl Driver for OverlayDriver {
         .snapshot("create", volume, snapshot)
     }
 
+    fn prepare_snapshot(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Error> {
+        match self.plain(volume) {
+            Some(_) => Ok(()),
+            None => self.copy_ahead(volume, snapshot),
+        }
+        .snapshot("copy ahead", volume, snapshot)
+    }
+
     fn copy_snapshot(
         &self,
         volume: VolumeRef,
@@ -306,14 +332,20 @@ impl Driver for OverlayDriver {
     }
 
     fn volume_usage(&self, volume: VolumeRef) -> Result<u64, Error> {
-        if self.plain(volume).is_some() {
-            let dir = existing_volume(&self.pool, volume).volume("find", volume)?;
-            return disk_usage(vec![dir]).volume("measure", volume);
+        match self.plain(volume) {
+            Some(plain) => plain.usage(volume),
+            None => self.try_usage(volume),
         }
-        let record = self.record(volume).volume("find", volume)?;
-        let layers = record.layers().collect::<std::collections::BTreeSet<_>>();
-        let trees = layers.into_iter().map(|layer| self.layers().tree(layer));
-        disk_usage(trees.collect()).volume("measure", volume)
+        .volume("measure", volume)
+    }
+
+    fn set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Error> {
+        match self.plain(volume) {
+            _ if !self.pool.has_projects => projects::refuse(most),
+            Some(plain) => plain.set_quota(volume, most),
+            None => self.try_set_quota(volume, most),
+        }
+        .volume("limit", volume)
     }
 
     fn list_volumes(&self) -> Result<Contents, Error> {

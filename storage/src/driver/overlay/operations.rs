@@ -2,17 +2,17 @@
 //! without the lock, make the directories and save; under the lock again, put the record in the table. What is
 //! made before a failure is named by nobody and goes with the pin.
 
-use rlxc_sys::path;
+use std::collections::BTreeSet;
 
 use super::OverlayDriver;
 use super::layers::Table;
 use super::merge::{Below, merge_layers};
-use super::record::{Chain, LayerId, Record};
-use crate::copy::{Attributes, copy_tree};
+use super::record::{Chain, Record};
+use crate::driver::projects;
 use crate::driver::shared::{already_there, copy_metadata};
 use crate::driver::{Driver, Source};
 use crate::error::Cause;
-use crate::pool::PoolDir;
+use crate::pool::{PoolDir, disk_usage};
 use crate::volume::{SnapshotId, VolumeRef};
 
 /// Every so many layers above the image are merged into one. Those that can't be are tried again as much later.
@@ -22,15 +22,16 @@ const MERGE_EVERY: usize = 32;
 const LAYER_LIMIT: usize = 480;
 
 /// A record that is about to be: while it lives, what the record names stays; afterwards what nobody needs goes.
-struct Pin<'a> {
-    driver: &'a OverlayDriver,
-    number: u64,
-    record: Record,
+pub(super) struct Pin<'a> {
+    pub(super) driver: &'a OverlayDriver,
+    /// `None` once somebody else sees to it.
+    pub(super) number: Option<u64>,
+    pub(super) record: Record,
 }
 
 impl Pin<'_> {
     /// Makes it the record of `volume`, on disk and in the table. The one moment at which anything changes.
-    fn replace(self, volume: VolumeRef) -> Result<(), Cause> {
+    pub(super) fn replace(self, volume: VolumeRef) -> Result<(), Cause> {
         self.record.save(&self.driver.pool.volume(volume))?;
         self.install(volume);
         Ok(())
@@ -48,14 +49,15 @@ impl Pin<'_> {
 
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
-        let unneeded = self.driver.table().unpin(self.number);
-        self.driver.layers().discard(unneeded);
+        if let Some(number) = self.number {
+            self.driver.unpin(number);
+        }
     }
 }
 
 impl OverlayDriver {
     fn pin(&self, table: &mut Table, record: Record) -> Pin<'_> {
-        let number = table.pin(record.clone());
+        let number = Some(table.pin(record.clone()));
         Pin {
             driver: self,
             number,
@@ -63,8 +65,13 @@ impl OverlayDriver {
         }
     }
 
+    pub(super) fn unpin(&self, number: u64) {
+        let unneeded = self.table().unpin(number);
+        self.layers().discard(unneeded);
+    }
+
     /// Plans a change of a record that is there: `change` gets it and fresh layers.
-    fn plan(
+    pub(super) fn plan(
         &self,
         volume: VolumeRef,
         change: impl FnOnce(&mut Record, &mut Table) -> Result<(), Cause>,
@@ -177,7 +184,17 @@ impl OverlayDriver {
             Ok(())
         })?;
         self.create_upper(&pin.record)?;
+        self.inherit_quota(volume, &pin.record)?;
         pin.replace(volume)
+    }
+
+    /// The new upper of a volume may take what the old one might.
+    fn inherit_quota(&self, volume: VolumeRef, new: &Record) -> Result<(), Cause> {
+        if !self.pool.has_projects {
+            return Ok(());
+        }
+        let old = self.layers().dir(self.record(volume)?.upper);
+        projects::inherit(&old, &self.layers().dir(new.upper))
     }
 
     /// One layer that shows what the chain and the upper of a stopped volume show; pinned, in a record of its own.
@@ -190,7 +207,7 @@ impl OverlayDriver {
         })?;
         let layers = old.chain.layers.iter().copied().chain([old.upper]);
         let trees: Vec<_> = layers.map(|layer| self.layers().tree(layer)).collect();
-        self.layers().create_upper(pin.record.upper, None)?;
+        self.layers().create_merged(pin.record.upper)?;
         let below = match old.chain.image {
             Some(_) => Below::Image,
             None => Below::Nothing,
@@ -198,23 +215,6 @@ impl OverlayDriver {
         let target = self.layers().tree(pin.record.upper);
         let complete = merge_layers(&trees, &target, below)?;
         Ok(complete.then_some(pin))
-    }
-
-    /// Copies the upper of a running, frozen instance into a layer that its snapshot stands on.
-    pub(super) fn copy_upper(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
-        self.refuse_taken(volume, snapshot)?;
-        let mut layer = LayerId(0);
-        let pin = self.plan(volume, |record, table| {
-            layer = table.fresh_layer();
-            let chain = record.chain.with(layer);
-            record.snapshots.insert(snapshot, chain);
-            Ok(())
-        })?;
-        self.layers().create_upper(layer, None)?;
-        let from = path::open_dir(&self.layers().tree(pin.record.upper))?;
-        let to = path::open_dir(&self.layers().tree(layer))?;
-        copy_tree(&from, &to, Attributes::Layer)?;
-        pin.replace(volume)
     }
 
     /// The other's layers are shared: nothing is copied.
@@ -243,7 +243,25 @@ impl OverlayDriver {
             Ok(())
         })?;
         self.create_upper(&pin.record)?;
+        self.inherit_quota(volume, &pin.record)?;
         pin.replace(volume)
+    }
+
+    pub(super) fn try_set_quota(&self, volume: VolumeRef, most: Option<u64>) -> Result<(), Cause> {
+        let upper = self.record(volume)?.upper;
+        projects::limit(&self.layers().dir(upper), most)
+    }
+
+    /// Bytes of all layers that the volume and its snapshots have.
+    pub(super) fn try_usage(&self, volume: VolumeRef) -> Result<u64, Cause> {
+        let mut bytes = 0;
+        for layer in self.record(volume)?.layers().collect::<BTreeSet<_>>() {
+            bytes += projects::usage(&self.layers().dir(layer)).map_or_else(
+                || disk_usage(vec![self.layers().tree(layer)]),
+                |usage| Ok(usage.space),
+            )?;
+        }
+        Ok(bytes)
     }
 
     pub(super) fn try_delete_snapshot(
@@ -251,6 +269,7 @@ impl OverlayDriver {
         volume: VolumeRef,
         snapshot: SnapshotId,
     ) -> Result<(), Cause> {
+        self.drop_ahead(volume, Some(snapshot));
         match self.record(volume) {
             Ok(record) if record.snapshots.contains_key(&snapshot) => {}
             Ok(_) | Err(Cause::NotFound { .. }) => return Ok(()),
@@ -264,13 +283,13 @@ impl OverlayDriver {
     }
 
     pub(super) fn try_delete_volume(&self, volume: VolumeRef) -> Result<(), Cause> {
+        self.drop_ahead(volume, None);
         self.pool.trash.take(&self.pool.volume(volume))?;
         let mut table = self.table();
         let old = table.records.remove(&volume);
         let unneeded = table.unneeded(old.iter().flat_map(Record::layers).collect());
         let chains = old.iter().flat_map(Record::chains);
-        let images: std::collections::BTreeSet<_> =
-            chains.filter_map(|chain| chain.image.clone()).collect();
+        let images: BTreeSet<_> = chains.filter_map(|chain| chain.image.clone()).collect();
         drop(table);
         self.layers().discard(unneeded);
         for image in images {
@@ -287,7 +306,11 @@ impl OverlayDriver {
         Ok(self.layers().create_upper(record.upper, like)?)
     }
 
-    fn refuse_taken(&self, volume: VolumeRef, snapshot: SnapshotId) -> Result<(), Cause> {
+    pub(super) fn refuse_taken(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+    ) -> Result<(), Cause> {
         if self.record(volume)?.snapshots.contains_key(&snapshot) {
             return Err(Cause::AlreadyThere {
                 what: format!("snapshot {snapshot}"),
@@ -297,7 +320,7 @@ impl OverlayDriver {
     }
 }
 
-fn find_chain(record: &Record, snapshot: SnapshotId) -> Result<Chain, Cause> {
+pub(super) fn find_chain(record: &Record, snapshot: SnapshotId) -> Result<Chain, Cause> {
     let chain = record.snapshots.get(&snapshot).cloned();
     chain.ok_or_else(|| Cause::NotFound {
         what: format!("snapshot {snapshot}"),
