@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use rlxc_api::size::ByteSize;
+use rlxc_api::{ResourcesStoragePool, StoragePool};
 use rlxc_client::{ClientError, url};
 use strsim::damerau_levenshtein;
 
@@ -38,7 +40,13 @@ pub(crate) async fn find(context: &Context, error: &anyhow::Error) -> Vec<String
                 code: 400, message, ..
             }
             | ClientError::Operation { message, .. },
-        ) => refused(message),
+        ) => {
+            if is_full(message) {
+                full_pools(context).await
+            } else {
+                refused(message)
+            }
+        }
         Some(ClientError::Unreachable { .. }) => vec![
             "is the host up, and does its daemon listen? There: `rlxc config get core.https_address`, here: `rlxc remote list`"
                 .to_owned(),
@@ -80,6 +88,39 @@ fn not_running(path: &std::path::Path, kind: ErrorKind) -> Vec<String> {
 
 fn parent(path: &std::path::Path) -> String {
     path.parent().unwrap_or(path).display().to_string()
+}
+
+/// The words of strerror(3) for ENOSPC and EDQUOT.
+fn is_full(message: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Which storage pools have nothing left.
+async fn full_pools(context: &Context) -> Vec<String> {
+    let pools: Vec<StoragePool> = match context.client.get("/1.0/storage-pools?recursion=1").await {
+        Ok(pools) => pools,
+        Err(_) => return Vec::new(),
+    };
+    let mut hints = Vec::new();
+    for pool in pools {
+        let path = format!("/1.0/storage-pools/{}/resources", url::encode(&pool.name));
+        let Ok(left) = context.client.get::<ResourcesStoragePool>(&path).await else {
+            continue;
+        };
+        let (space, inodes) = (&left.space, &left.inodes);
+        let no_inodes = inodes.total > 0 && inodes.used >= inodes.total;
+        if space.total.saturating_sub(space.used) < space.total / 50 || no_inodes {
+            hints.push(format!(
+                "storage pool `{}` is full: {} of {} are in use; delete snapshots and instances that nobody needs, or make it larger",
+                pool.name,
+                ByteSize(space.used).human(),
+                ByteSize(space.total).human()
+            ));
+        }
+    }
+    hints
 }
 
 fn refused(message: &str) -> Vec<String> {

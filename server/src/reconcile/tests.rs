@@ -141,6 +141,37 @@ async fn volumes_and_rows_that_lack_each_other_are_told_of() {
 }
 
 #[tokio::test]
+async fn custom_volumes_and_rows_that_lack_each_other_are_told_of() {
+    let daemon = TestDaemon::with_pool().await;
+    let post = json!({"name": "data", "type": "custom"});
+    let url = "/1.0/storage-pools/default/volumes/custom";
+    daemon.ok(Method::POST, url, post).await;
+    let volumes = daemon.path().join("storage-pools/default/custom");
+    std::fs::create_dir_all(volumes.join("77/rootfs")).unwrap();
+    std::fs::create_dir_all(volumes.join("77/snapshots")).unwrap();
+    std::fs::rename(volumes.join("1"), daemon.path().join("away")).unwrap();
+    daemon.reconcile().await;
+    let mut warnings = daemon.warnings().await;
+    warnings.sort();
+    let expected = [
+        ("Custom volume missing", format!("{url}/data")),
+        ("Storage volume without a row", format!("{url}/77")),
+    ];
+    let expected = expected.map(|(kind, url)| (kind.to_owned(), url));
+    assert_eq!(warnings, expected);
+    // One that is being removed is nobody's business.
+    let entry = crate::saga::JournalEntry::CustomVolume {
+        pool: "default".to_owned(),
+        id: 77,
+    };
+    let append = move |tx: &rusqlite::Transaction<'_>| crate::saga::append(tx, "x", &entry);
+    daemon.app.db.note(append).await.unwrap();
+    std::fs::rename(daemon.path().join("away"), volumes.join("1")).unwrap();
+    daemon.reconcile().await;
+    assert!(daemon.warnings().await.is_empty());
+}
+
+#[tokio::test]
 async fn directories_of_deleted_instances_go_and_what_runs_stays() {
     let daemon = with_instance().await;
     let start = json!({"action": "start"});

@@ -1,90 +1,101 @@
 //! Volumes and rows: each should have the other. What has only one of them may be somebody's data: it is told, not removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rlxc_storage::{Driver, VolumeKind};
+use rlxc_storage::{Driver, VolumeKind, VolumeRef};
 
 use super::{Finding, report};
-use crate::app::pool;
+use crate::app::{pool, volume};
 use crate::context::{App, blocking, instance_url};
-use crate::db::{instances, journal, pools};
+use crate::db::{instances, pools, volumes};
 use crate::error::{Error, Result};
-use crate::model::Instance;
-use crate::saga::{JournalEntry, instance_volume};
+use crate::saga::{custom_volume, instance_volume, volumes_at_work};
 
-/// Warns of volumes without an instance, and of instances without a volume.
+/// Warns of volumes without a row, and of rows without a volume.
 pub(super) async fn compare(app: &App) -> Result<()> {
     let (mut unknown, mut missing) = (Vec::new(), Vec::new());
     for pool in app.db.read(pools::list).await? {
         let Ok(driver) = app.pools.get(&pool.name) else {
             continue;
         };
-        let before = volumes(&driver, &pool.name).await?;
-        let rows = rows(app, &pool.name).await?;
-        let at_work = at_work(app).await?;
-        // Twice, since instances come and go: what is only on one of the lists is on its way.
-        let after = volumes(&driver, &pool.name).await?;
-        let known: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+        let before = on_disk(&driver, &pool.name).await?;
+        let (rows, at_work) = rows(app, &pool.name).await?;
+        // Twice, since volumes come and go: what is only on one of the lists is on its way.
+        let after = on_disk(&driver, &pool.name).await?;
         let orphans = before
             .intersection(&after)
-            .filter(|id| !known.contains(id) && !at_work.contains(id));
-        unknown.extend(orphans.map(|id| without_instance(&pool.name, *id)));
+            .filter(|volume| !rows.contains_key(volume) && !at_work.contains(volume));
+        unknown.extend(orphans.map(|volume| without_row(&pool.name, *volume)));
         let bare = rows
-            .iter()
-            .filter(|row| !before.contains(&row.id) && !after.contains(&row.id))
-            .filter(|row| !at_work.contains(&row.id));
-        missing.extend(bare.map(without_volume));
+            .into_iter()
+            .filter(|(volume, _)| !before.contains(volume) && !after.contains(volume))
+            .filter(|(volume, _)| !at_work.contains(volume));
+        missing.extend(bare);
     }
-    report(app, "Storage volume without an instance", unknown).await?;
-    report(app, "Root volume missing", missing).await
+    let (roots, custom): (Vec<_>, Vec<_>) = unknown
+        .into_iter()
+        .partition(|(volume, _)| volume.kind == VolumeKind::Container);
+    report(app, "Storage volume without an instance", findings(roots)).await?;
+    report(app, "Storage volume without a row", findings(custom)).await?;
+    let (roots, custom): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .partition(|(volume, _)| volume.kind == VolumeKind::Container);
+    report(app, "Root volume missing", findings(roots)).await?;
+    report(app, "Custom volume missing", findings(custom)).await
 }
 
-fn without_instance(pool: &str, id: i64) -> Finding {
+fn findings(found: Vec<(VolumeRef, Finding)>) -> Vec<Finding> {
+    found.into_iter().map(|(_, finding)| finding).collect()
+}
+
+fn without_row(pool: &str, volume: VolumeRef) -> (VolumeRef, Finding) {
+    let (kind, whose) = match volume.kind {
+        VolumeKind::Container => ("container", "no instance"),
+        VolumeKind::Custom => ("custom", "nobody"),
+    };
     let message = format!(
-        "volume {} on storage pool `{pool}` belongs to no instance: look what is in it, and remove it if nobody needs it",
-        instance_volume(id)
+        "{volume} on storage pool `{pool}` belongs to {whose}: `rlxc admin recover` takes it back if it lies there with its \
+         `backup.yaml`; look what is in it, and remove it if nobody needs it"
     );
-    (
-        format!("{}/volumes/container/{id}", pool::url(pool)),
-        message,
-    )
+    let url = format!("{}/volumes/{kind}/{}", pool::url(pool), volume.id);
+    (volume, (url, message))
 }
 
-fn without_volume(row: &Instance) -> Finding {
-    let message = format!(
-        "the root volume of instance `{}` is not on storage pool `{}` any more: the instance can only be deleted",
-        row.name, row.pool
-    );
-    (instance_url(&row.project, &row.name), message)
-}
-
-async fn volumes(driver: &Arc<dyn Driver>, pool: &str) -> Result<BTreeSet<i64>> {
+async fn on_disk(driver: &Arc<dyn Driver>, pool: &str) -> Result<BTreeSet<VolumeRef>> {
     let driver = Arc::clone(driver);
     let contents = blocking(move || driver.list_volumes())
         .await
         .map_err(|error| Error::failed(format!("list the volumes on pool `{pool}`"), error))?;
-    let ids = contents
-        .volumes
-        .into_keys()
-        .filter(|volume| volume.kind == VolumeKind::Container)
-        .filter_map(|volume| i64::try_from(volume.id).ok());
-    Ok(ids.collect())
+    Ok(contents.volumes.into_keys().collect())
 }
 
-async fn rows(app: &App, pool: &str) -> Result<Vec<Instance>> {
-    let all = app.db.read(|tx| instances::list(tx, None)).await?;
-    Ok(all.into_iter().filter(|row| row.pool == pool).collect())
-}
-
-/// Instances whose volumes are being made or removed now, or still must be.
-async fn at_work(app: &App) -> Result<BTreeSet<i64>> {
-    let entries = app.db.read(journal::list).await?;
-    let ids = entries
-        .iter()
-        .filter_map(|(_, text)| match serde_json::from_str(text).ok()? {
-            JournalEntry::Volume { id, .. } => Some(id),
-            _ => None,
-        });
-    Ok(ids.collect())
+/// The volumes that should be on a pool, each with what is said if it is not, and those that come or go at the moment.
+async fn rows(
+    app: &App,
+    pool: &str,
+) -> Result<(BTreeMap<VolumeRef, Finding>, BTreeSet<VolumeRef>)> {
+    let pool = pool.to_owned();
+    app.db
+        .read(move |tx| {
+            let mut rows = BTreeMap::new();
+            let all = instances::list(tx, None)?.into_iter();
+            for row in all.filter(|row| row.pool == pool) {
+                let message = format!(
+                    "the root volume of instance `{}` is not on storage pool `{pool}` any more: the instance can only be deleted",
+                    row.name
+                );
+                let finding = (instance_url(&row.project, &row.name), message);
+                rows.insert(instance_volume(row.id), finding);
+            }
+            for row in volumes::list(tx, None, Some(&pool))? {
+                let message = format!(
+                    "storage volume `{}` is not on storage pool `{pool}` any more: it can only be deleted",
+                    row.name
+                );
+                rows.insert(custom_volume(row.id), (volume::custom_url(&row), message));
+            }
+            Ok((rows, volumes_at_work(tx)?))
+        })
+        .await
 }

@@ -7,6 +7,7 @@ mod cycle;
 mod memory;
 mod plain;
 mod report;
+mod storage;
 
 use std::io::Write as _;
 
@@ -19,12 +20,27 @@ struct Options {
     json: Option<String>,
     debian: bool,
     alone: bool,
+    storage: Storage,
+}
+
+/// Whether storage is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    /// No.
+    Not,
+    /// After all the rest.
+    Too,
+    /// Nothing else.
+    Only,
 }
 
 fn main() -> anyhow::Result<()> {
     let options = parse(std::env::args().skip(1))?;
     if !rlxc_tests::is_root() {
         bail!("the bench makes containers: run it as root");
+    }
+    if options.storage == Storage::Only {
+        return storage(&options);
     }
     let mut columns = vec![cycle::measure(&contestant::rlxc()?, &options)?];
     if !options.alone {
@@ -41,10 +57,19 @@ fn main() -> anyhow::Result<()> {
     }
     let table = report::table(&columns);
     std::io::stdout().write_all(table.as_bytes())?;
+    if options.storage == Storage::Too {
+        storage(&options)?;
+    }
     if let Some(path) = &options.json {
         std::fs::write(path, report::json(&columns).to_string())
             .with_context(|| format!("write {path}"))?;
     }
+    Ok(())
+}
+
+fn storage(options: &Options) -> anyhow::Result<()> {
+    let table = storage::measure(&contestant::rlxc()?, options.runs)?;
+    std::io::stdout().write_all(table.as_bytes())?;
     Ok(())
 }
 
@@ -54,6 +79,7 @@ fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
         json: None,
         debian: true,
         alone: false,
+        storage: Storage::Too,
     };
     let mut args = args;
     while let Some(arg) = args.next() {
@@ -62,7 +88,11 @@ fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
             "--json" => options.json = Some(args.next().context("--json needs a file")?),
             "--no-debian" => options.debian = false,
             "--alone" => options.alone = true,
-            _ => bail!("usage: rlxc-bench [--runs N] [--json FILE] [--no-debian] [--alone]"),
+            "--no-storage" => options.storage = Storage::Not,
+            "--only-storage" => options.storage = Storage::Only,
+            _ => bail!(
+                "usage: rlxc-bench [--runs N] [--json FILE] [--no-debian] [--alone] [--no-storage | --only-storage]"
+            ),
         }
     }
     Ok(options)
