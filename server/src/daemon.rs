@@ -72,6 +72,7 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
+    app.tasks.spawn(app::recover::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
     app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
     app.tasks.spawn(app::image::upkeep::run(Arc::clone(&app)));
@@ -91,6 +92,9 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks.close();
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
         tracing::warn!("operations were still under way; they are undone at the next start");
+    }
+    if let Err(error) = app::recover::flush(&app).await {
+        tracing::warn!(%error, "descriptions on pools are not up to date");
     }
     remove_what_is_empty(&app);
     for door in doors {

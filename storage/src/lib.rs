@@ -21,7 +21,7 @@ pub mod volume;
 
 pub use driver::{Capabilities, Contents, Driver, Piece, Source, State, Usage, VolumeContents};
 pub use error::{Cause, Error, FillError};
-pub use pool::PoolSpec;
+pub use pool::{PoolSpec, driver_at};
 pub use volume::{SnapshotId, VolumeKind, VolumeRef};
 
 use std::path::Path;

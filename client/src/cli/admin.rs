@@ -21,6 +21,11 @@ pub(crate) enum AdminVerb {
     Waitready(WaitreadyArgs),
     /// Stop the daemon and all instances.
     Shutdown(ShutdownArgs),
+    /// Find instances and volumes on pools that the daemon's database does not know, and take them back.
+    #[command(
+        after_help = "Pools in the daemon's own directory are found. Without --yes it asks before anything is taken back.\n\nExamples:\n  rlxc admin recover\n  rlxc admin recover --yes\n  rlxc admin recover --pool data=/srv/rlxc --pool fast=/dev/sdb"
+    )]
+    Recover(RecoverArgs),
     /// Look at the daemon's own certificate, or give it another.
     Certificate(CertificateVerb),
 }
@@ -78,6 +83,26 @@ pub(crate) struct DoctorArgs {
     /// How to print it; table is for people.
     #[arg(short = 'f', long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+// `admin recover`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// A pool elsewhere that the database does not know: a directory or a block device; may be given again.
+    #[arg(long = "pool", value_name = "NAME=SOURCE", value_parser = name_and_source)]
+    pub(crate) pools: Vec<(String, String)>,
+    /// Take back what is found without asking.
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
+}
+
+fn name_and_source(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, source)) if !name.is_empty() && source.starts_with('/') => {
+            Ok((name.to_owned(), source.to_owned()))
+        }
+        _ => Err("it must be NAME=SOURCE, with an absolute path as the source".to_owned()),
+    }
 }
 
 // `admin waitready`.

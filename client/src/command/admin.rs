@@ -7,7 +7,7 @@ use rlxc_api::{ServerCertificate, ServerCertificatePut};
 use rlxc_client::{ClientError, Reply};
 use serde_json::{Value, json};
 
-use super::{doctor, init};
+use super::{doctor, init, recover};
 use crate::cli::{AdminVerb, CertificateRenewArgs, CertificateVerb, ShutdownArgs};
 use crate::context::Context;
 
@@ -20,6 +20,7 @@ pub(crate) async fn run(context: &Context, verb: AdminVerb) -> Result<u8> {
         AdminVerb::Doctor(args) => return doctor::run(context, &args).await,
         AdminVerb::Waitready(args) => wait_ready(context, args.timeout).await?,
         AdminVerb::Shutdown(args) => shutdown(context, &args).await?,
+        AdminVerb::Recover(args) => recover::run(context, args).await?,
         AdminVerb::Certificate(verb) => certificate(context, verb).await?,
     }
     Ok(0)

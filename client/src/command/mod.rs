@@ -35,6 +35,7 @@ mod project;
 mod publish;
 mod query;
 mod rebuild;
+mod recover;
 mod remote;
 mod remote_add;
 mod snapshot;

@@ -9,6 +9,7 @@ pub mod network;
 pub mod pool;
 pub mod profile;
 pub mod project;
+pub mod recover;
 pub mod scheduled;
 pub mod server;
 pub mod server_certificate;

@@ -148,6 +148,12 @@ async fn find(app: &App, project: &str, name: &str) -> Result<Profile> {
     row.ok_or_else(|| Error::not_found("profile", name))
 }
 
+/// A profile without who uses it.
+pub fn describe(mut profile: Profile) -> ProfileView {
+    profile.used_by.clear();
+    render(profile)
+}
+
 fn render(profile: Profile) -> ProfileView {
     let used_by = profile
         .used_by

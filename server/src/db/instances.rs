@@ -78,11 +78,23 @@ pub fn insert(
     pool: i64,
     instance: &Instance,
 ) -> Result<i64, DbError> {
+    insert_as(tx, None, (project, pool), instance)
+}
+
+/// The same under an id that is on disk already.
+pub fn insert_as(
+    tx: &Transaction<'_>,
+    id: Option<i64>,
+    (project, pool): (i64, i64),
+    instance: &Instance,
+) -> Result<i64, DbError> {
     tx.prepare_cached(
-        "INSERT INTO instances (project_id, name, architecture, description, ephemeral, pool_id, idmap_base, idmap_size, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO instances (id, project_id, name, architecture, description, ephemeral, pool_id, idmap_base, idmap_size,
+            created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
+        id,
         project,
         instance.name,
         instance.architecture,

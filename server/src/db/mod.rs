@@ -5,6 +5,7 @@
 pub mod backups;
 pub mod certificates;
 pub mod config;
+pub mod descriptions;
 pub mod images;
 pub mod instances;
 pub mod join_tokens;

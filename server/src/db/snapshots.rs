@@ -7,10 +7,21 @@ use crate::model::Snapshot;
 
 /// Adds a snapshot and returns its id.
 pub fn insert(tx: &Transaction<'_>, instance: i64, snapshot: &Snapshot) -> Result<i64, DbError> {
+    insert_as(tx, None, instance, snapshot)
+}
+
+/// The same under an id that is on disk already.
+pub fn insert_as(
+    tx: &Transaction<'_>,
+    id: Option<i64>,
+    instance: i64,
+    snapshot: &Snapshot,
+) -> Result<i64, DbError> {
     tx.execute(
-        "INSERT INTO snapshots (instance_id, name, description, ephemeral, created_at, expires_at, config, devices, profiles)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO snapshots (id, instance_id, name, description, ephemeral, created_at, expires_at, config, devices, profiles)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
+            id,
             instance,
             snapshot.name,
             snapshot.description,

@@ -3,12 +3,13 @@
 //! One closure is one transaction. Closures hold SQL only: no files, no netlink, no waiting.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rlxc_sys::chain::chain;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::reader::{Reader, Unwritten};
 use super::{DbError, migrate};
@@ -36,10 +37,12 @@ pub struct Db {
     unwritten: Unwritten,
     /// None for a database in memory.
     reader: Option<Reader>,
+    changed: Arc<Notify>,
 }
 
 struct Writer {
     connection: Connection,
+    changed: Arc<Notify>,
     durability: Durability,
     /// Since when something relaxed may be in memory only.
     relaxed_since: Option<Instant>,
@@ -83,8 +86,10 @@ impl Db {
 
     fn start(connection: Connection, reader: Option<Reader>) -> Result<Self, DbError> {
         let (jobs, queue) = mpsc::channel::<Job>();
+        let changed = Arc::new(Notify::new());
         let writer = Writer {
             connection,
+            changed: Arc::clone(&changed),
             durability: Durability::Relaxed,
             relaxed_since: None,
             #[cfg(test)]
@@ -98,6 +103,7 @@ impl Db {
             jobs,
             unwritten: Unwritten::default(),
             reader,
+            changed,
         })
     }
 
@@ -162,6 +168,11 @@ impl Db {
         if self.jobs.send(job).is_err() {
             tracing::error!("a note to the database is lost: it is closed");
         }
+    }
+
+    /// Waits until something was committed since the last call; for one task.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Asks `gate` before each access from now on; what it forbids fails.
@@ -258,6 +269,7 @@ impl Writer {
             Durability::Synced => None,
             Durability::Relaxed => self.relaxed_since.or_else(|| Some(Instant::now())),
         };
+        self.changed.notify_one();
         Ok(value)
     }
 

@@ -70,12 +70,29 @@ pub fn find(
         .optional()?)
 }
 
+/// One volume by id.
+pub fn find_by_id(tx: &Transaction<'_>, id: i64) -> Result<Option<Volume>, DbError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE v.id = ?1"))?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
+
 /// Adds a volume without snapshots and returns its id.
 pub fn insert(tx: &Transaction<'_>, project: i64, volume: &Volume) -> Result<i64, DbError> {
+    insert_as(tx, None, project, volume)
+}
+
+/// The same under an id that is on disk already.
+pub fn insert_as(
+    tx: &Transaction<'_>,
+    id: Option<i64>,
+    project: i64,
+    volume: &Volume,
+) -> Result<i64, DbError> {
     tx.execute(
-        "INSERT INTO storage_volumes (pool_id, project_id, name, description, created_at)
-         VALUES ((SELECT id FROM storage_pools WHERE name = ?1), ?2, ?3, ?4, ?5)",
+        "INSERT INTO storage_volumes (id, pool_id, project_id, name, description, created_at)
+         VALUES (?1, (SELECT id FROM storage_pools WHERE name = ?2), ?3, ?4, ?5, ?6)",
         params![
+            id,
             volume.pool,
             project,
             volume.name,
@@ -118,10 +135,21 @@ pub fn insert_snapshot(
     volume: i64,
     snapshot: &VolumeSnapshot,
 ) -> Result<i64, DbError> {
+    insert_snapshot_as(tx, None, volume, snapshot)
+}
+
+/// The same under an id that is on disk already.
+pub fn insert_snapshot_as(
+    tx: &Transaction<'_>,
+    id: Option<i64>,
+    volume: i64,
+    snapshot: &VolumeSnapshot,
+) -> Result<i64, DbError> {
     tx.execute(
-        "INSERT INTO storage_volume_snapshots (volume_id, name, description, created_at, expires_at, config)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO storage_volume_snapshots (id, volume_id, name, description, created_at, expires_at, config)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
+            id,
             volume,
             snapshot.name,
             snapshot.description,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, put};
-use rlxc_api::{Cluster, ServerCertificatePut};
+use axum::routing::{get, post, put};
+use rlxc_api::{Cluster, RecoverPost, ServerCertificatePut};
 
 use super::edit::Edit;
 use super::extract::Body;
@@ -25,6 +25,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/internal/ready", get(ready))
         .route("/internal/shutdown", put(shutdown))
         .route("/internal/doctor", get(doctor))
+        .route("/internal/recover/validate", post(find_lost))
+        .route("/internal/recover/import", post(take_back))
         .route(
             "/internal/certificate",
             get(certificate).put(change_certificate),
@@ -77,6 +79,15 @@ async fn shutdown(State(app): State<Arc<App>>) -> Reply {
 
 async fn doctor(State(app): State<Arc<App>>) -> Reply {
     sync(blocking(move || crate::doctor::examine(app.places.dir())).await)
+}
+
+async fn find_lost(State(app): State<Arc<App>>, Body(post): Body<RecoverPost>) -> Reply {
+    sync(app::recover::validate(&app, post).await?)
+}
+
+async fn take_back(State(app): State<Arc<App>>, Body(post): Body<RecoverPost>) -> Reply {
+    app::recover::import(&app, post).await?;
+    done()
 }
 
 async fn certificate(State(app): State<Arc<App>>) -> Reply {

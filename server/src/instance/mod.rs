@@ -26,7 +26,8 @@ pub struct Status {
 }
 
 impl Status {
-    fn stopped() -> Self {
+    /// That of one that does not run.
+    pub fn stopped() -> Self {
         Self {
             state: State::Stopped,
             code: StatusCode::Stopped,

@@ -194,6 +194,30 @@ impl JournalEntry {
         }
     }
 
+    /// The volume that is made, put back or removed, if one is.
+    pub(super) fn volume(&self) -> Option<VolumeRef> {
+        match self {
+            Self::Volume { id, .. } => Some(instance_volume(*id)),
+            Self::Restore { instance, .. } | Self::Rebuild { instance, .. } => {
+                Some(instance_volume(*instance))
+            }
+            Self::CustomVolume { id, .. } => Some(custom_volume(*id)),
+            Self::CustomRestore { volume, .. } => Some(custom_volume(*volume)),
+            Self::Instance { .. }
+            | Self::Snapshot { .. }
+            | Self::Backup { .. }
+            | Self::VolumeBackup { .. }
+            | Self::Backups { .. }
+            | Self::ImageFiles { .. }
+            | Self::PoolImage { .. }
+            | Self::Pool { .. }
+            | Self::Frozen { .. }
+            | Self::CustomSnapshot { .. }
+            | Self::Network { .. }
+            | Self::Devices(_) => None,
+        }
+    }
+
     /// What must be held while this is undone later, by somebody else than its saga.
     pub(super) async fn turn<'a>(&self, app: &'a App) -> Option<Box<dyn Send + 'a>> {
         match self {

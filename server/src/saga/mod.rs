@@ -8,6 +8,9 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
+use rlxc_storage::VolumeRef;
 use rlxc_sys::chain::chain;
 
 pub use entry::{
@@ -167,6 +170,15 @@ pub fn append(
 
 fn forget(tx: &rusqlite::Transaction<'_>, ids: &[i64]) -> Result<()> {
     Ok(ids.iter().try_for_each(|id| db::journal::remove(tx, *id))?)
+}
+
+/// Volumes that are being made, put back or removed now, or still must be.
+pub fn volumes_at_work(tx: &rusqlite::Transaction<'_>) -> Result<BTreeSet<VolumeRef>> {
+    let entries = db::journal::list(tx)?;
+    let parsed = entries
+        .iter()
+        .filter_map(|(_, text)| serde_json::from_str::<JournalEntry>(text).ok());
+    Ok(parsed.filter_map(|entry| entry.volume()).collect())
 }
 
 /// Unwinds what a crash left in the journal. Runs before the API opens.

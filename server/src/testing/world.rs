@@ -74,7 +74,7 @@ impl TestDaemon {
 
 /// Rows of all tables but those that remember what happened; without times and what is random.
 fn rows(tx: &rusqlite::Transaction<'_>) -> Result<Vec<String>, DbError> {
-    const REMEMBER: &[&str] = &["operations", "journal", "warnings"];
+    const REMEMBER: &[&str] = &["operations", "journal", "warnings", "stale_descriptions"];
     let mut statement = tx.prepare(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     )?;

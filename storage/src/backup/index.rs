@@ -1,5 +1,6 @@
 //! `backup/index.yaml` and `backup.yaml`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rlxc_api::{Instance, InstanceSnapshot, Profile, StoragePool, StorageVolume};
@@ -57,6 +58,20 @@ pub struct BackupConfig {
     /// The volume's snapshots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<rlxc_api::StorageVolumeSnapshot>,
+    /// What is called how on disk; only in a description that lies on a pool, and only in ours.
+    #[serde(rename = "rlxc", skip_serializing_if = "Option::is_none")]
+    pub on_disk: Option<OnDisk>,
+}
+
+/// What a pool itself does not tell: on disk there are numbers only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnDisk {
+    /// The first host id of the instance's range: it may run still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idmap_base: Option<u32>,
+    /// Numbers of the snapshots, by name.
+    pub snapshots: BTreeMap<String, u64>,
 }
 
 /// Where in the archive what is.
@@ -123,6 +138,13 @@ impl BackupIndex {
 }
 
 impl BackupConfig {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, ImageError> {
+        serde_norway::from_slice(text).map_err(|source| ImageError::Yaml {
+            name: "backup.yaml",
+            source,
+        })
+    }
+
     pub(super) fn render(&self) -> Result<String, ImageError> {
         serde_norway::to_string(self).map_err(|source| ImageError::Yaml {
             name: "backup.yaml",

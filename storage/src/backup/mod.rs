@@ -12,6 +12,7 @@
 //! backup/volume/                       what is in the volume
 //! ```
 
+mod description;
 mod index;
 mod read;
 mod restore;
@@ -20,7 +21,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use index::{BackupConfig, BackupIndex, Layout};
+pub use description::{load_description, save_description};
+pub use index::{BackupConfig, BackupIndex, Layout, OnDisk};
 pub use read::{BackupReader, Place, Tree, Trees};
 pub use restore::restore;
 pub use write::{BackupOrder, BackupTree, write};

@@ -24,49 +24,60 @@ use crate::runtime::Attached;
 pub async fn adopt_running(app: &Arc<App>) -> Result<Vec<Instance>> {
     let mut to_start = Vec::new();
     for instance in app.db.read(|tx| instances::list(tx, None)).await? {
-        match app
-            .runtime
-            .attach(&app.places.instance_run(instance.id))
-            .await
-        {
-            Ok(Attached::Running(running)) => {
-                let state = if app.cgroup(instance.id).is_frozen() {
-                    State::Frozen
-                } else {
-                    State::Running
-                };
-                tracing::info!(
-                    instance = instance.name,
-                    pid = running.init_pid(),
-                    "instance runs on"
-                );
-                app.instances.add(instance.id, Some((running, state)));
-                guest::refresh(app, instance.id).await;
-            }
-            Ok(Attached::Exited(record)) => {
-                app.instances.add(instance.id, None);
-                look_after(app, &instance, record.cause).await;
-            }
-            Ok(Attached::Absent) => {
-                app.instances.add(instance.id, None);
-                if should_start(&instance) {
-                    to_start.push(instance);
-                }
-            }
-            Err(error) => {
-                app.instances.add(instance.id, None);
-                let url = instance_url(&instance.project, &instance.name);
-                app.warn(
-                    "Instance monitor unreachable",
-                    &url,
-                    &chain(&error).to_string(),
-                )
-                .await;
-            }
+        if adopt(app, &instance).await == Adopted::Absent && should_start(&instance) {
+            to_start.push(instance);
         }
     }
     to_start.sort_by_key(|instance| std::cmp::Reverse(priority(instance)));
     Ok(to_start)
+}
+
+/// What was found of an instance on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// A monitor, or what one left.
+    Known,
+    /// Nothing.
+    Absent,
+}
+
+/// Starts the actor of an instance, with its monitor if there is one.
+pub async fn adopt(app: &Arc<App>, instance: &Instance) -> Adopted {
+    match app
+        .runtime
+        .attach(&app.places.instance_run(instance.id))
+        .await
+    {
+        Ok(Attached::Running(running)) => {
+            let state = if app.cgroup(instance.id).is_frozen() {
+                State::Frozen
+            } else {
+                State::Running
+            };
+            tracing::info!(
+                instance = instance.name,
+                pid = running.init_pid(),
+                "instance runs on"
+            );
+            app.instances.add(instance.id, Some((running, state)));
+            guest::refresh(app, instance.id).await;
+        }
+        Ok(Attached::Exited(record)) => {
+            app.instances.add(instance.id, None);
+            look_after(app, instance, record.cause).await;
+        }
+        Ok(Attached::Absent) => {
+            app.instances.add(instance.id, None);
+            return Adopted::Absent;
+        }
+        Err(error) => {
+            app.instances.add(instance.id, None);
+            let url = instance_url(&instance.project, &instance.name);
+            let text = chain(&error).to_string();
+            app.warn("Instance monitor unreachable", &url, &text).await;
+        }
+    }
+    Adopted::Known
 }
 
 /// An init ended while no daemon was there to hear it.

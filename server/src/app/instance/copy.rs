@@ -80,8 +80,8 @@ impl CopySource {
             .await
             .map_err(|source| Error::Failed {
                 what: format!(
-                    "copy instance `{}` to `{}`",
-                    self.instance.name, target.name
+                    "copy instance `{}` to `{}` on storage pool `{}`",
+                    self.instance.name, target.name, target.pool
                 ),
                 source,
             })

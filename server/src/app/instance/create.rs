@@ -268,7 +268,10 @@ async fn make(
 
 async fn create_volume(app: &App, instance: &Instance, source: Source) -> Result<()> {
     let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
-    let failed = format!("create the root volume of instance `{}`", instance.name);
+    let failed = format!(
+        "create the root volume of instance `{}` on storage pool `{}`",
+        instance.name, instance.pool
+    );
     blocking(move || driver.create_volume(volume, &source))
         .await
         .map_err(|error| Error::failed(failed, error))

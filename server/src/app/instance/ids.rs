@@ -10,7 +10,7 @@ use crate::model::{Config, Instance};
 use crate::plan::idmap::{self, Span, Wanted};
 
 /// Gives an instance that is about to be made, or to start, the ids that its keys want.
-pub(super) fn settle(
+pub fn settle(
     tx: &Transaction<'_>,
     ranges: &[Span],
     instance: &mut Instance,

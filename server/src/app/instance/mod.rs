@@ -27,12 +27,13 @@ mod tests;
 mod update;
 mod view;
 
-pub use autostart::{adopt_running, start_all};
+pub use autostart::{adopt, adopt_running, start_all};
 pub use create::create;
 pub use delete::{delete, delete_now};
 pub use devices::{LiveChange, undo as undo_devices};
 pub use exits::watch_exits;
 pub use host::shut_down_all;
+pub use ids::settle as settle_ids;
 pub use pool_move::move_to_pool;
 pub use profile::change_users;
 pub use rebuild::{limit_again, rebuild};

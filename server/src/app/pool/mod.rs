@@ -1,6 +1,7 @@
 //! Storage pools: opening them, and the use cases of `/1.0/storage-pools`.
 
 mod check;
+mod lost;
 mod open;
 mod place;
 mod view;
@@ -14,8 +15,9 @@ use rlxc_api::{Requestor, StoragePoolPut, StoragePoolsPost};
 use rlxc_storage::{Cause, Driver, PoolSpec};
 use rlxc_sys::chain::chain;
 
+pub use lost::{lost_names, open_lost};
 pub use open::{HostOpener, Opener, Pools};
-pub use view::{get, list, resources};
+pub use view::{describe, get, list, resources};
 
 use self::place::{Place, spec};
 use crate::context::{App, blocking};

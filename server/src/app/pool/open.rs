@@ -95,6 +95,11 @@ impl Pools {
         Arc::clone(&self.opener)
     }
 
+    /// Takes over a pool that was opened elsewhere.
+    pub fn adopt(&self, name: &str, driver: Arc<dyn Driver>) {
+        self.add(name, driver);
+    }
+
     pub(super) fn add(&self, name: &str, driver: Arc<dyn Driver>) {
         self.drivers
             .write()

@@ -1,17 +1,14 @@
 //! What the backup of an instance holds.
 
-use rlxc_api::{StorageVolume, StorageVolumeSnapshot, Timestamp};
-use rlxc_storage::backup::{BackupConfig, BackupIndex, BackupOrder, BackupTree};
+use rlxc_storage::backup::{BackupIndex, BackupOrder, BackupTree};
 use rlxc_storage::{Driver, SnapshotId};
 
+use super::describe::describe;
 use crate::app::backup::{Content, ExportOrder};
 use crate::app::instance::snapshot::hidden;
-use crate::app::instance::{find_by_id, handle, view};
-use crate::app::{pool, profile};
+use crate::app::instance::{find_by_id, handle};
 use crate::context::{App, blocking};
-use crate::db::profiles;
 use crate::error::{Error, Result};
-use crate::guest;
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::Instance;
@@ -103,47 +100,11 @@ impl Held {
     }
 
     async fn index(&self, app: &App, driver: &dyn Driver) -> Result<BackupIndex> {
-        let row = &self.instance;
-        let project = app.project(&row.project).await?;
-        let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
-        let status = app.instances.status(row.id);
-        let snapshots: Vec<_> = if self.order.without_snapshots {
-            Vec::new()
-        } else {
-            let all = row.snapshots.iter();
-            all.map(|snapshot| view::render_snapshot(row, snapshot, &known))
-                .collect()
-        };
-        let mut own = Vec::new();
-        for name in &row.profiles {
-            own.push(profile::get(app, &row.project, name).await?);
+        let mut row = self.instance.clone();
+        if self.order.without_snapshots {
+            row.snapshots.clear();
         }
-        let volume_snapshots = snapshots.iter().map(|snapshot| StorageVolumeSnapshot {
-            name: snapshot.name.clone(),
-            content_type: "filesystem".to_owned(),
-            created_at: snapshot.created_at.clone(),
-            ..StorageVolumeSnapshot::default()
-        });
-        let mut container = view::plain(row, &known, &status);
-        // Older servers refuse a backup that has keys which they don't know.
-        container.put.config.remove(guest::READY);
-        container.expanded_config.remove(guest::READY);
-        let config = BackupConfig {
-            volume_snapshots: volume_snapshots.collect(),
-            container: Some(container),
-            pool: Some(pool::get(app, &row.pool).await?),
-            profiles: own,
-            volume: Some(StorageVolume {
-                name: row.name.clone(),
-                kind: "container".to_owned(),
-                location: "none".to_owned(),
-                content_type: "filesystem".to_owned(),
-                project: row.project.clone(),
-                created_at: Timestamp(row.created_at.clone()),
-                ..StorageVolume::default()
-            }),
-            snapshots,
-        };
+        let config = describe(app, &row, &app.instances.status(row.id)).await?;
         Ok(BackupIndex {
             name: row.name.clone(),
             backend: driver.name().to_owned(),

@@ -150,7 +150,8 @@ fn draft(app: &App, project: &str, name: &str, index: &BackupIndex) -> Result<In
     })
 }
 
-pub(in crate::app::instance) fn known_config(name: &str, config: Config) -> Config {
+/// The keys of an instance that mean something here.
+pub fn known_config(name: &str, config: Config) -> Config {
     let known = |(key, value): &(String, String)| {
         let one = Config::from([(key.clone(), value.clone())]);
         let checked = keys::check_instance(&one);
@@ -162,7 +163,8 @@ pub(in crate::app::instance) fn known_config(name: &str, config: Config) -> Conf
     config.into_iter().filter(known).collect()
 }
 
-pub(in crate::app::instance) fn known_devices(name: &str, devices: Devices) -> Devices {
+/// The devices of an instance that mean something here.
+pub fn known_devices(name: &str, devices: Devices) -> Devices {
     let known = |(device, keys): &(String, Config)| {
         let one = Devices::from([(device.clone(), keys.clone())]);
         let checked = keys::check_devices(&one);
@@ -225,7 +227,8 @@ pub(in crate::app::instance) async fn on_pool(
     Ok(draft)
 }
 
-fn new_root() -> Config {
+/// A root disk on no pool yet.
+pub fn new_root() -> Config {
     [("type", "disk"), ("path", "/")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
@@ -266,7 +269,10 @@ impl BackupSource {
             .await
             .map_err(|error| {
                 Error::failed(
-                    format!("restore the backup as instance `{}`", target.name),
+                    format!(
+                        "restore the backup as instance `{}` on storage pool `{}`",
+                        target.name, target.pool
+                    ),
                     error,
                 )
             })
