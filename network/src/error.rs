@@ -34,6 +34,19 @@ pub enum Error {
     /// There is no such interface.
     #[error("there is no interface `{0}`")]
     NoLink(String),
+    /// The kernel was built without something, or a module is not loaded.
+    #[error("this kernel has no {what}: they come with {module}")]
+    Lacking {
+        /// What is asked for.
+        what: &'static str,
+        /// Where it would come from.
+        module: &'static str,
+    },
+    /// A bridge of somebody else's that takes no notice of VLANs.
+    #[error(
+        "bridge `{0}` takes no notice of VLANs: switch it on with `ip link set {0} type bridge vlan_filtering 1`"
+    )]
+    NoVlanFilter(String),
     /// A name that the kernel would not take.
     #[error("`{0}` is no name for an interface: 1 to 15 bytes, no slash, no space, no colon")]
     InvalidName(String),
@@ -92,6 +105,23 @@ impl Error {
     /// Whether the kernel refused a link because its name is in use.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Link { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists)
+    }
+
+    /// Whether an Ethernet address can't be had because another interface has it.
+    pub(crate) fn is_address_in_use(&self) -> bool {
+        matches!(self, Self::Link { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse)
+    }
+
+    /// Says of a refusal that means so that the kernel lacks something.
+    #[must_use]
+    pub(crate) fn lacking(self, what: &'static str, module: &'static str) -> Self {
+        const UNSUPPORTED: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();
+        match self {
+            Self::Link { source, .. } if source.raw_os_error() == Some(UNSUPPORTED) => {
+                Self::Lacking { what, module }
+            }
+            other => other,
+        }
     }
 }
 

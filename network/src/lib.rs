@@ -23,7 +23,10 @@ pub use firewall::{
 };
 pub use links::{FakeLinks, LinkView, Links, RtnetlinkLinks};
 pub use mac::Mac;
-pub use spec::{BridgeSpec, DnsMode, NicSpec};
+pub use spec::{
+    BridgeSpec, DnsMode, Lent, LoanSpec, MacvlanMode, MacvlanSpec, NicSpec, PortVlans, RoutedSpec,
+    Untagged,
+};
 pub use sysctl::setup_sysctls;
 pub use view::{
     HostNetwork, InterfaceAddress, InterfaceCounters, InterfaceState, NetnsView, Uplink,

@@ -11,8 +11,8 @@ use crate::testing::lab::{
     ANSWER, Guest, Network, eventually, eventually_gone, has_tools, ip, query, spec,
 };
 use crate::{
-    BridgeSpec, Dnsmasq, DnsmasqDirs, Host, Links, Mac, NetnsView, NicSpec, RtnetlinkLinks, Uplink,
-    ipam, testing,
+    BridgeSpec, Dnsmasq, DnsmasqDirs, Host, Links, Mac, NetnsView, NicSpec, PortVlans,
+    RtnetlinkLinks, Uplink, ipam, testing,
 };
 
 #[test]
@@ -269,11 +269,12 @@ fn a_namespace_of_an_unprivileged_user_gets_its_nic() {
         let nic = NicSpec {
             host_name: "veth1".to_owned(),
             container_name: "eth0".to_owned(),
-            bridge: "br0".to_owned(),
+            bridge: Some("br0".to_owned()),
             hwaddr: Mac::from_seed(1),
             mtu: Some(1400),
             up: false,
             isolated: false,
+            vlans: PortVlans::default(),
         };
         let attached = RtnetlinkLinks.attach_nic(&nic, netns.as_fd()).await;
         let view = NetnsView::open(netns.as_fd());

@@ -1,8 +1,9 @@
 //! What a caller wants: a managed bridge, a NIC of an instance. Plain values, all checks of users' input done before.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
 
 use crate::Mac;
 
@@ -84,15 +85,15 @@ impl BridgeSpec {
     }
 }
 
-/// A NIC on a bridge: a veth pair, one end at the bridge, the other in the instance.
+/// A veth pair: one end on the host, at a bridge or by itself, the other in the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NicSpec {
     /// Name of the host's end, at most 15 bytes.
     pub host_name: String,
     /// Name inside the instance, `eth0` mostly.
     pub container_name: String,
-    /// The bridge to join.
-    pub bridge: String,
+    /// The bridge to join; without one the host's end stands alone.
+    pub bridge: Option<String>,
     /// Ethernet address of the instance's end.
     pub hwaddr: Mac,
     /// In bytes, of both ends; the bridge's unless set.
@@ -101,4 +102,112 @@ pub struct NicSpec {
     pub up: bool,
     /// It exchanges nothing with other ports of the bridge that are isolated.
     pub isolated: bool,
+    /// The VLANs of the bridge that it is in, where it says so.
+    pub vlans: PortVlans,
+}
+
+/// What becomes of frames without a tag at a port of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Untagged {
+    /// As the bridge has it: VLAN 1.
+    #[default]
+    Default,
+    /// They are dropped.
+    Dropped,
+    /// They are of this VLAN.
+    Of(u16),
+}
+
+/// The VLANs of a port of a bridge; by default the port is left as the bridge has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortVlans {
+    /// Frames without a tag.
+    pub untagged: Untagged,
+    /// VLANs whose frames have a tag.
+    pub tagged: Vec<u16>,
+}
+
+impl PortVlans {
+    /// Whether nothing is asked for.
+    pub fn is_default(&self) -> bool {
+        self.untagged == Untagged::Default && self.tagged.is_empty()
+    }
+}
+
+/// How macvlans of one parent reach each other, see ip-link(8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MacvlanMode {
+    /// Directly.
+    #[default]
+    Bridge,
+    /// By a switch outside that sends back.
+    Vepa,
+    /// Not at all.
+    Private,
+    /// There is one only, and it is the parent.
+    Passthru,
+}
+
+/// An interface of its own Ethernet address on an interface of the host, born inside an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacvlanSpec {
+    /// Interface of the host.
+    pub parent: String,
+    /// Name inside the instance.
+    pub container_name: String,
+    /// Its Ethernet address.
+    pub hwaddr: Mac,
+    /// In bytes; the parent's unless set.
+    pub mtu: Option<u32>,
+    /// How it reaches others.
+    pub mode: MacvlanMode,
+}
+
+/// An interface of the host that an instance has while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoanSpec {
+    /// Its name on the host.
+    pub name: String,
+    /// Its name inside the instance.
+    pub container_name: String,
+    /// Ethernet address inside; its own unless set.
+    pub hwaddr: Option<Mac>,
+    /// In bytes, inside; as it is unless set.
+    pub mtu: Option<u32>,
+    /// It is switched on at once. At a start its init does that.
+    pub up: bool,
+}
+
+/// What an interface was like before it was lent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// Its name on the host.
+    pub name: String,
+    /// Its name inside the instance, as far as the guest left it.
+    pub container_name: String,
+    /// Its index inside, which no guest can change; unknown if the loan was cut short.
+    pub index: Option<u32>,
+    /// Ethernet address on the host.
+    pub hwaddr: Option<Mac>,
+    /// In bytes, on the host.
+    pub mtu: u32,
+    /// Whether it was switched on.
+    pub up: bool,
+}
+
+/// Addresses and routes of a veth pair that stands alone, on both ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedSpec {
+    /// Name of the host's end.
+    pub host_name: String,
+    /// Name inside the instance.
+    pub container_name: String,
+    /// The instance's addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses of the host's end, where the instance's packets go.
+    pub host_addresses: Vec<IpAddr>,
+    /// The instance sends everything else there, in the families of these.
+    pub gateways: Vec<IpAddr>,
+    /// More routing tables of the host that get the routes to the instance, IPv4's and IPv6's.
+    pub tables: [Option<u32>; 2],
 }

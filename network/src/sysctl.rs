@@ -22,10 +22,15 @@ pub async fn setup_sysctls(spec: &BridgeSpec) -> Result<(), Error> {
 }
 
 fn setup(spec: &BridgeSpec) -> Result<(), Error> {
-    if spec.ipv4.is_some() {
+    forward(spec.ipv4.is_some(), spec.ipv6.is_some())
+}
+
+/// Lets the host forward packets of these families.
+pub(crate) fn forward(ipv4: bool, ipv6: bool) -> Result<(), Error> {
+    if ipv4 {
         set("ipv4/ip_forward", "1")?;
     }
-    if spec.ipv6.is_some() && read("ipv6/conf/all/forwarding").as_deref() != Some("1") {
+    if ipv6 && read("ipv6/conf/all/forwarding").as_deref() != Some("1") {
         keep_uplink_listening(&view::host_network()?)?;
         set("ipv6/conf/all/forwarding", "1")?;
     }
@@ -58,7 +63,9 @@ pub(crate) fn prepare_bridge(spec: &BridgeSpec) -> Result<(), Error> {
 /// Quiets a new NIC: the host's end is a mere port and needs no address; the instance's end gets its IPv6 addresses
 /// without one to two seconds of duplicate address detection, since Ethernet addresses on our bridges are unique.
 pub(crate) fn prepare_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
-    set_if_there(&format!("ipv6/conf/{}/disable_ipv6", nic.host_name), "1")?;
+    if nic.bridge.is_some() {
+        set_if_there(&format!("ipv6/conf/{}/disable_ipv6", nic.host_name), "1")?;
+    }
     let key = format!("ipv6/conf/{}/accept_dad", nic.container_name);
     rlxc_sys::netns::in_netns(netns, || {
         set_if_there(&key, "0")?;
@@ -69,7 +76,12 @@ pub(crate) fn prepare_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Er
     })?
 }
 
-fn switch_on(name: &str) -> Result<(), Error> {
+/// Lets the host answer on an interface for neighbours that are elsewhere. What IPv4 needs for that is forwarding alone.
+pub(crate) fn answer_neighbours(parent: &str) -> Result<(), Error> {
+    set_if_there(&format!("ipv6/conf/{parent}/proxy_ndp"), "1")
+}
+
+pub(crate) fn switch_on(name: &str) -> Result<(), Error> {
     rlxc_sys::link::set_up(name).map_err(|source| Error::Link {
         doing: "switch on",
         link: name.to_owned(),

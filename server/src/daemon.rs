@@ -69,6 +69,8 @@ pub async fn run(options: Options) -> Result<()> {
     let app = build(places, exits, options.events)?;
     recover(&app).await?;
     let to_start = instance::adopt_running(&app).await?;
+    // Before others want what was lent.
+    network::traces::sweep(&app).await?;
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
@@ -262,6 +264,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         firewall: Arc::new(Nftables::new(places.prefix())),
         names: Arc::new(Dnsmasq::new(dirs).in_group(service::helpers(&cgroups, &places))),
         plugged: network::rules::Plugged::default(),
+        placing: tokio::sync::Mutex::default(),
         turn: tokio::sync::Mutex::default(),
     };
     Ok(Arc::new(App {

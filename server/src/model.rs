@@ -195,6 +195,13 @@ pub struct Network {
     pub config: Config,
 }
 
+impl Network {
+    /// Whether it is a bridge of ours, with all that goes with one.
+    pub fn is_bridge(&self) -> bool {
+        self.kind == "bridge"
+    }
+}
+
 /// An access control list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkAcl {

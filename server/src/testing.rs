@@ -327,6 +327,7 @@ fn build(
             firewall: Arc::<Life>::clone(&life),
             names: life,
             plugged: crate::app::network::rules::Plugged::default(),
+            placing: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         },
         places,

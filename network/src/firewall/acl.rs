@@ -7,7 +7,9 @@ use super::model::{AclRule, Action, Addresses, DefaultAction, Ports, Protocol, T
 pub(super) enum Memory {
     /// By connection tracking: the `inet` family.
     Tracked,
-    /// Not at all: the `bridge` family, where many kernels track nothing and none can reject.
+    /// The same in the `bridge` family, where nothing can be rejected in all places: it is dropped.
+    BridgeTracked,
+    /// Not at all: the `bridge` family of a kernel without `nf_conntrack_bridge`.
     None,
 }
 

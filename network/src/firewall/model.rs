@@ -9,7 +9,7 @@ use crate::{BridgeSpec, Mac};
 /// The rules of one network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
-    /// The bridge's interface.
+    /// The bridge's interface; empty for NICs whose ends on the host stand alone.
     pub bridge: String,
     /// Traffic from this subnet to elsewhere gets the host's address.
     pub masquerade_ipv4: Option<Ipv4Net>,
@@ -46,11 +46,17 @@ impl Ruleset {
             || self.guard_ipv6.is_some()
             || self.policy.is_some()
             || !self.forwards.is_empty()
+            || (self.bridge.is_empty() && !self.nics.is_empty())
     }
 
     /// Whether a table of the `bridge` family is needed.
     pub fn needs_bridge_table(&self) -> bool {
-        !self.nics.is_empty()
+        !self.bridge.is_empty() && !self.nics.is_empty()
+    }
+
+    /// Whether a rule would gain from knowing the connections of bridged frames.
+    pub fn wants_bridge_tracking(&self) -> bool {
+        self.needs_bridge_table() && self.nics.iter().any(|nic| nic.policy.is_some())
     }
 }
 

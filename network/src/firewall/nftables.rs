@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rlxc_sys::tool::{Tool, ToolError};
 
+use super::acl::Memory;
 use super::render::render;
 use super::{Finding, Firewall, Ruleset, docker, findings};
 use crate::Error;
@@ -20,6 +21,7 @@ use crate::error::blocking;
 pub struct Nftables {
     prefix: Arc<str>,
     applied: Arc<Mutex<HashMap<String, Applied>>>,
+    tracks_bridges: Arc<OnceLock<bool>>,
 }
 
 /// What a network's rules should look like.
@@ -36,6 +38,7 @@ impl Nftables {
         Self {
             prefix: prefix.into(),
             applied: Arc::default(),
+            tracks_bridges: Arc::default(),
         }
     }
 
@@ -47,6 +50,26 @@ impl Nftables {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the kernel knows the connections of bridged frames: it says so when it checks a rule that asks for them.
+    fn bridge_memory(&self) -> Memory {
+        let asked = || {
+            let rule =
+                "chain c { type filter hook prerouting priority 0; ct state established accept; }";
+            let table = format!("table bridge {}_probe {{ {rule} }}\n", self.prefix);
+            let checked = nft(&["-c", "-f", "-"]).input(table).run();
+            tracing::info!(
+                tracked = checked.is_ok(),
+                "asked the kernel for the connections of bridged frames"
+            );
+            checked.is_ok()
+        };
+        if *self.tracks_bridges.get_or_init(asked) {
+            Memory::BridgeTracked
+        } else {
+            Memory::None
+        }
+    }
+
     fn apply_now(&self, network: &str, ruleset: &Ruleset) -> Result<(), Error> {
         let refused = |source| Error::Firewall {
             doing: "apply",
@@ -56,7 +79,12 @@ impl Nftables {
         let table = self.table(network);
         // Kernels without filters of bridged frames are not asked for any unless there is need.
         let with_bridge = list("bridge", &table).map_err(refused)?.is_some();
-        let text = render(&table, ruleset, with_bridge);
+        let memory = if ruleset.wants_bridge_tracking() {
+            self.bridge_memory()
+        } else {
+            Memory::None
+        };
+        let text = render(&table, ruleset, with_bridge, memory);
         nft(&["-f", "-"]).input(text).run().map_err(refused)?;
         docker::apply(&table, ruleset).map_err(refused)?;
         let listing = list_both(&table).map_err(refused)?;
@@ -77,7 +105,7 @@ impl Nftables {
         let table = self.table(network);
         self.applied().remove(network);
         let with_bridge = list("bridge", &table).map_err(refused)?.is_some();
-        let text = render(&table, &Ruleset::default(), with_bridge);
+        let text = render(&table, &Ruleset::default(), with_bridge, Memory::None);
         nft(&["-f", "-"]).input(text).run().map_err(refused)?;
         docker::remove(&table).map_err(refused)
     }

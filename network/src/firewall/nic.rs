@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::acl::{self, Memory};
-use super::model::{NicRules, Policy};
+use super::model::{AclRule, NicRules, Policy};
 use super::render::chain;
 use crate::ipam;
 
@@ -17,7 +17,7 @@ const NAMES_OUT: &[&str] = &["udp dport 53 accept", "tcp dport 53 accept"];
 const NAMES_BACK: &[&str] = &["udp sport 53 accept", "tcp sport 53 accept"];
 
 /// The chains of a NIC.
-pub(super) fn render(number: usize, rules: &NicRules) -> String {
+pub(super) fn render(number: usize, rules: &NicRules, memory: Memory) -> String {
     let mut from = spoofing(rules);
     from.extend(rules.rate_from.map(limit));
     from.extend(
@@ -27,8 +27,8 @@ pub(super) fn render(number: usize, rules: &NicRules) -> String {
     );
     let mut to: Vec<String> = rules.rate_to.map(limit).into_iter().collect();
     if let Some(policy) = &rules.policy {
-        from.extend(sent(policy));
-        to.extend(received(policy));
+        from.extend(sent(policy, memory));
+        to.extend(received(policy, memory));
     }
     [
         chain(&format!("nic{number}_from"), None, &from),
@@ -49,24 +49,56 @@ fn own(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-fn sent(policy: &Policy) -> Vec<String> {
-    let rules = acl::render(&policy.egress, &policy.default_egress, Memory::None);
-    [
-        own(ALWAYS),
-        own(NAMES_OUT),
-        acl::replies(&policy.ingress),
-        rules,
-    ]
-    .concat()
+fn sent(policy: &Policy, memory: Memory) -> Vec<String> {
+    let rules = acl::render(&policy.egress, &policy.default_egress, memory);
+    let known = known(&policy.ingress, memory);
+    [own(ALWAYS), own(NAMES_OUT), known, rules].concat()
 }
 
-fn received(policy: &Policy) -> Vec<String> {
-    let rules = acl::render(&policy.ingress, &policy.default_ingress, Memory::None);
+fn received(policy: &Policy, memory: Memory) -> Vec<String> {
+    let rules = acl::render(&policy.ingress, &policy.default_ingress, memory);
+    let known = known(&policy.egress, memory);
+    [own(ALWAYS), own(NAMES_BACK), known, rules].concat()
+}
+
+/// Lets through what belongs to a connection that the rules of the other direction let begin.
+fn known(others: &[AclRule], memory: Memory) -> Vec<String> {
+    match memory {
+        Memory::None => acl::replies(others),
+        _ => vec!["ct state established,related accept".to_owned()],
+    }
+}
+
+/// The chains of a NIC that is on no bridge.
+pub(super) fn render_alone(number: usize, rules: &NicRules) -> String {
+    let mut from = Vec::new();
+    if let Some(nets) = &rules.ipv4 {
+        let nets: Vec<String> = nets.iter().copied().map(plain4).collect();
+        from.push(match &nets[..] {
+            [] => "meta nfproto ipv4 drop".to_owned(),
+            nets => format!("ip saddr != {{ {} }} drop", nets.join(", ")),
+        });
+    }
+    if let Some(nets) = &rules.ipv6 {
+        let nets = nets.iter().copied().map(plain6);
+        let nets: Vec<String> = ["::", "fe80::/10"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(nets)
+            .collect();
+        from.push(format!("ip6 saddr != {{ {} }} drop", nets.join(", ")));
+    }
+    from.extend(rules.rate_from.map(limit));
+    let priority = rules.priority;
+    from.extend(priority.map(|number| format!("meta priority set 0:{number:x}")));
+    let to: Vec<String> = rules.rate_to.map(limit).into_iter().collect();
+    // A chain that is jumped to has to be there.
+    if from.is_empty() {
+        from.push("continue".to_owned());
+    }
     [
-        own(ALWAYS),
-        own(NAMES_BACK),
-        acl::replies(&policy.egress),
-        rules,
+        chain(&format!("nic{number}_from"), None, &from),
+        chain(&format!("nic{number}_to"), None, &to),
     ]
     .concat()
 }

@@ -27,8 +27,8 @@ pub(super) fn deletion(family: &str, table: &str) -> String {
 }
 
 /// The text that makes `table`, in both families, consist of exactly this ruleset. `with_bridge` tells whether a table of
-/// the `bridge` family is there that has to go.
-pub(super) fn render(table: &str, ruleset: &Ruleset, with_bridge: bool) -> String {
+/// the `bridge` family is there that has to go, `memory` whether connections are known there.
+pub(super) fn render(table: &str, ruleset: &Ruleset, with_bridge: bool, memory: Memory) -> String {
     let mut text = deletion("inet", table);
     if ruleset.needs_table() {
         text += &inet(table, ruleset);
@@ -37,7 +37,7 @@ pub(super) fn render(table: &str, ruleset: &Ruleset, with_bridge: bool) -> Strin
         text += &deletion("bridge", table);
     }
     if ruleset.needs_bridge_table() {
-        text += &bridge(table, ruleset);
+        text += &bridge(table, ruleset, memory);
     }
     text
 }
@@ -85,7 +85,28 @@ fn inet(table: &str, ruleset: &Ruleset) -> String {
     if let Some(policy) = &ruleset.policy {
         parts.push(boundary(&ruleset.bridge, policy));
     }
+    if ruleset.bridge.is_empty() {
+        parts.push(alone(&ruleset.nics));
+    }
     parts.push("}\n".to_owned());
+    parts.concat()
+}
+
+/// NICs that are on no bridge: what comes from them is what the host receives, what goes to them what it sends.
+fn alone(nics: &[NicRules]) -> String {
+    let (mut parts, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, rules) in nics.iter().enumerate() {
+        let NicRules { host_name, .. } = rules;
+        parts.push(nic::render_alone(number, rules));
+        from.push(format!("iifname \"{host_name}\" jump nic{number}_from"));
+        if rules.rate_to.is_some() {
+            to.push(format!("oifname \"{host_name}\" jump nic{number}_to"));
+        }
+    }
+    let before = "filter hook prerouting priority raw";
+    let after = "filter hook postrouting priority filter";
+    parts.push(chain("nics_from", Some(before), &from));
+    parts.push(chain("nics_to", Some(after), &to));
     parts.concat()
 }
 
@@ -212,12 +233,12 @@ fn boundary(bridge: &str, policy: &Policy) -> String {
     .concat()
 }
 
-fn bridge(table: &str, ruleset: &Ruleset) -> String {
+fn bridge(table: &str, ruleset: &Ruleset, memory: Memory) -> String {
     let mut parts = vec![format!("table bridge {table} {{\n")];
     let (mut from, mut to) = (Vec::new(), Vec::new());
     for (number, rules) in ruleset.nics.iter().enumerate() {
         let NicRules { host_name, .. } = rules;
-        parts.push(nic::render(number, rules));
+        parts.push(nic::render(number, rules, memory));
         from.push(format!("iifname \"{host_name}\" jump nic{number}_from"));
         if rules.policy.is_some() || rules.rate_to.is_some() {
             to.push(format!("oifname \"{host_name}\" jump nic{number}_to"));
@@ -225,7 +246,8 @@ fn bridge(table: &str, ruleset: &Ruleset) -> String {
     }
     parts.push(chain(
         "prerouting",
-        Some("filter hook prerouting priority filter"),
+        // Connections are looked up at the priority of filters.
+        Some("filter hook prerouting priority filter + 10"),
         &from,
     ));
     parts.push(chain(

@@ -2,6 +2,7 @@
 
 use rlxc_sys::tool::Tool;
 
+use super::acl::Memory;
 use super::*;
 use crate::{BridgeSpec, testing};
 
@@ -20,7 +21,12 @@ fn full() -> BridgeSpec {
 
 #[test]
 fn renders_all() {
-    insta::assert_snapshot!(render::render("rlxc_br0", &plan_ruleset(&full()), false));
+    insta::assert_snapshot!(render::render(
+        "rlxc_br0",
+        &plan_ruleset(&full()),
+        false,
+        Memory::None
+    ));
 }
 
 #[test]
@@ -30,7 +36,12 @@ fn renders_nat_only() {
         ipv4_firewall: false,
         ..full()
     };
-    insta::assert_snapshot!(render::render("rlxc_br0", &plan_ruleset(&spec), false));
+    insta::assert_snapshot!(render::render(
+        "rlxc_br0",
+        &plan_ruleset(&spec),
+        false,
+        Memory::None
+    ));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::*;
-use crate::testing;
+use crate::{PortVlans, testing};
 
 fn bridge(name: &str) -> BridgeSpec {
     BridgeSpec {
@@ -18,11 +18,12 @@ fn nic(host_name: &str, bridge: &str) -> NicSpec {
     NicSpec {
         host_name: host_name.to_owned(),
         container_name: "eth0".to_owned(),
-        bridge: bridge.to_owned(),
+        bridge: Some(bridge.to_owned()),
         hwaddr: Mac::from_seed(7),
         mtu: None,
         up: false,
         isolated: false,
+        vlans: PortVlans::default(),
     }
 }
 
@@ -60,7 +61,9 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
     let made = named(links, "br0").await.unwrap();
     assert_eq!((made.mtu, made.hwaddr), (1400, Some(Mac::from_seed(9))));
 
-    attaches_nics(links, netns, made.index).await;
+    attaches_nics(links, &netns, made.index).await;
+    lends_and_takes_back(links, &netns).await;
+    makes_what_needs_a_parent(links, &netns).await;
 
     for _ in 0..2 {
         links.detach_nic("veth-a").await.unwrap();
@@ -82,7 +85,7 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
     );
 }
 
-async fn attaches_nics(links: &dyn Links, netns: OwnedFd, bridge_index: u32) {
+async fn attaches_nics(links: &dyn Links, netns: &OwnedFd, bridge_index: u32) {
     links
         .attach_nic(&nic("veth-a", "br0"), netns.as_fd())
         .await
@@ -115,6 +118,77 @@ async fn attaches_nics(links: &dyn Links, netns: OwnedFd, bridge_index: u32) {
     }
 }
 
+async fn lends_and_takes_back(links: &dyn Links, netns: &OwnedFd) {
+    let directory = tempfile::tempdir().unwrap();
+    let pin = directory.path().join("netns");
+    let before = named(links, "spare0").await.unwrap();
+    let spec = LoanSpec {
+        name: "spare0".to_owned(),
+        container_name: "eth7".to_owned(),
+        hwaddr: Some(Mac::from_seed(11)),
+        mtu: Some(1300),
+        up: true,
+    };
+    let index = links.lend(&spec, &pin, netns.as_fd()).await.unwrap();
+    assert_eq!(named(links, "spare0").await, None);
+    let lent = Lent {
+        name: "spare0".to_owned(),
+        container_name: "eth7".to_owned(),
+        index: Some(index),
+        hwaddr: before.hwaddr,
+        mtu: before.mtu,
+        up: before.up,
+    };
+    for _ in 0..2 {
+        links.take_back(&lent, &pin).await.unwrap();
+        links.unpin(&pin).await.unwrap();
+    }
+    let after = named(links, "spare0").await.unwrap();
+    assert_eq!(
+        (after.hwaddr, after.mtu, after.up),
+        (before.hwaddr, before.mtu, before.up)
+    );
+    let absent = LoanSpec {
+        name: "nowhere".to_owned(),
+        ..spec
+    };
+    let error = links.lend(&absent, &pin, netns.as_fd()).await.unwrap_err();
+    assert!(matches!(error, Error::NoLink(name) if name == "nowhere"));
+}
+
+async fn makes_what_needs_a_parent(links: &dyn Links, netns: &OwnedFd) {
+    let spec = MacvlanSpec {
+        parent: "spare0".to_owned(),
+        container_name: "eth8".to_owned(),
+        hwaddr: Mac::from_seed(12),
+        mtu: None,
+        mode: crate::MacvlanMode::Bridge,
+    };
+    let index = links.attach_macvlan(&spec, netns.as_fd()).await.unwrap();
+    for _ in 0..2 {
+        let link = ("eth8", Some(index));
+        links.detach_inside(link, netns.as_fd()).await.unwrap();
+    }
+    let absent = MacvlanSpec {
+        parent: "nowhere".to_owned(),
+        ..spec
+    };
+    let error = links.attach_macvlan(&absent, netns.as_fd()).await;
+    assert!(matches!(error, Err(Error::NoLink(name)) if name == "nowhere"));
+    let routed = ["10.88.0.0/24".parse().unwrap()];
+    let addresses = ["10.88.0.9".parse().unwrap()];
+    for _ in 0..2 {
+        links.add_routes("spare0", &routed).await.unwrap();
+        links.answer_for("spare0", &addresses).await.unwrap();
+    }
+    for _ in 0..2 {
+        links.remove_routes("spare0", &routed).await.unwrap();
+        links.stop_answering("spare0", &addresses).await.unwrap();
+    }
+    let error = links.add_routes("nowhere", &routed).await;
+    assert!(matches!(error, Err(Error::NoLink(_))));
+}
+
 #[test]
 fn the_fake_conforms() {
     let Some(inner) = testing::netns() else {
@@ -123,6 +197,7 @@ fn the_fake_conforms() {
     testing::in_fresh_netns(|| async {
         let links = FakeLinks::default();
         links.add_foreign("alien", "bridge");
+        links.add_foreign("spare0", "veth");
         suite(&links, inner).await;
     });
 }
@@ -133,10 +208,13 @@ fn the_kernel_conforms() {
         return;
     };
     testing::in_fresh_netns(|| async {
-        rlxc_sys::tool::Tool::new("ip")
-            .args(["link", "add", "alien", "type", "bridge"])
-            .run()
-            .unwrap();
+        for line in [
+            "link add alien type bridge",
+            "link add spare0 up type veth peer name spare1",
+        ] {
+            let ip = rlxc_sys::tool::Tool::new("ip").args(line.split(' '));
+            ip.run().unwrap();
+        }
         suite(&RtnetlinkLinks, inner).await;
     });
 }

@@ -1,14 +1,17 @@
 //! Links that are a map: for tests of callers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 
-use super::{LinkView, Links, check_name};
+use super::{LinkView, Links, check_name, vlan_name};
 use crate::view::HostNetwork;
-use crate::{BridgeSpec, Error, Mac, NicSpec};
+use crate::{BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec};
 
 /// A host without hardware.
 #[derive(Debug, Default)]
@@ -22,6 +25,7 @@ struct State {
     last_index: u32,
     host: HostNetwork,
     plugged: BTreeSet<String>,
+    lent: Vec<LinkView>,
 }
 
 impl FakeLinks {
@@ -67,6 +71,11 @@ impl FakeLinks {
 }
 
 impl State {
+    fn need(&self, name: &str) -> Result<&LinkView, Error> {
+        let found = self.links.get(name);
+        found.ok_or_else(|| Error::NoLink(name.to_owned()))
+    }
+
     fn next(&mut self, name: &str, kind: &str) -> LinkView {
         self.last_index += 1;
         LinkView {
@@ -114,11 +123,10 @@ impl Links for FakeLinks {
         check_name(&nic.host_name)?;
         check_name(&nic.container_name)?;
         let mut state = self.state();
-        let bridge = state
-            .links
-            .get(&nic.bridge)
-            .ok_or_else(|| Error::NoLink(nic.bridge.clone()))?;
-        let (master, mtu) = (Some(bridge.index), nic.mtu.unwrap_or(bridge.mtu));
+        let bridge = nic.bridge.as_deref().map(|name| state.need(name));
+        let bridge = bridge.transpose()?;
+        let master = bridge.map(|bridge| bridge.index);
+        let mtu = nic.mtu.or(bridge.map(|bridge| bridge.mtu)).unwrap_or(1500);
         if state.links.contains_key(&nic.host_name) {
             let source = rustix::io::Errno::EXIST.into();
             return Err(Error::Link {
@@ -144,6 +152,83 @@ impl Links for FakeLinks {
 
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
         self.delete(host_name)
+    }
+
+    async fn route_nic(&self, spec: &RoutedSpec, _netns: BorrowedFd<'_>) -> Result<(), Error> {
+        self.state().need(&spec.host_name).map(drop)
+    }
+
+    async fn attach_macvlan(
+        &self,
+        spec: &MacvlanSpec,
+        _netns: BorrowedFd<'_>,
+    ) -> Result<u32, Error> {
+        check_name(&spec.container_name)?;
+        let mut state = self.state();
+        state.need(&spec.parent)?;
+        state.last_index += 1;
+        Ok(state.last_index)
+    }
+
+    async fn detach_inside(
+        &self,
+        _link: (&str, Option<u32>),
+        _netns: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn lend(
+        &self,
+        spec: &LoanSpec,
+        _pin: &Path,
+        _netns: BorrowedFd<'_>,
+    ) -> Result<u32, Error> {
+        let mut state = self.state();
+        let index = state.need(&spec.name)?.index;
+        let link = state.links.remove(&spec.name);
+        state.lent.extend(link);
+        Ok(index)
+    }
+
+    async fn take_back(&self, lent: &Lent, _pin: &Path) -> Result<(), Error> {
+        let mut state = self.state();
+        if let Some(place) = state.lent.iter().position(|link| link.name == lent.name) {
+            let link = state.lent.remove(place);
+            state.links.insert(link.name.clone(), link);
+        }
+        Ok(())
+    }
+
+    async fn unpin(&self, _pin: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn ensure_vlan(&self, parent: &str, id: u16) -> Result<(), Error> {
+        let mut state = self.state();
+        state.need(parent)?;
+        let name = vlan_name(parent, id);
+        if !state.links.contains_key(&name) {
+            let link = state.next(&name, "vlan");
+            state.links.insert(name, link);
+        }
+        Ok(())
+    }
+
+    async fn add_routes(&self, link: &str, _nets: &[IpNet]) -> Result<(), Error> {
+        self.state().need(link).map(drop)
+    }
+
+    async fn remove_routes(&self, _link: &str, _nets: &[IpNet]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn answer_for(&self, parent: &str, _addresses: &[IpAddr]) -> Result<(), Error> {
+        self.state().need(parent).map(drop)
+    }
+
+    async fn stop_answering(&self, _parent: &str, _addresses: &[IpAddr]) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<LinkView>, Error> {

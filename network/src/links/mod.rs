@@ -5,16 +5,23 @@
 //! links can be told from others.
 
 mod fake;
+mod loan;
+mod macvlan;
 mod request;
+mod routed;
 mod rtnetlink;
+mod vlan;
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 
 use crate::view::HostNetwork;
-use crate::{BridgeSpec, Error, Mac, NicSpec};
+use crate::{BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec};
 
 pub use fake::FakeLinks;
 pub use rtnetlink::RtnetlinkLinks;
@@ -50,14 +57,47 @@ pub trait Links: Send + Sync + Debug {
     async fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(), Error>;
     /// Deletes a bridge of ours; fine if it is gone, [`Error::NotOurs`] if it is somebody else's.
     async fn delete_bridge(&self, name: &str) -> Result<(), Error>;
-    /// Makes a veth pair: one end up at the bridge, the other inside `netns`, named and down.
+    /// Makes a veth pair: one end up, at its bridge if it has one, the other inside `netns`, named and down.
     async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error>;
     /// Deletes a NIC by its host end; fine if it is gone. Takes about 20 ms: the death of its namespace does it for nothing.
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error>;
+    /// Gives a veth pair without a bridge its addresses and routes. All of them die with the pair.
+    async fn route_nic(&self, spec: &RoutedSpec, netns: BorrowedFd<'_>) -> Result<(), Error>;
+    /// Makes a macvlan inside `netns`, up, and returns its index there.
+    async fn attach_macvlan(&self, spec: &MacvlanSpec, netns: BorrowedFd<'_>)
+    -> Result<u32, Error>;
+    /// Deletes a macvlan inside `netns`, by its index or, where that is unknown, its name; fine if it is gone.
+    async fn detach_inside(
+        &self,
+        link: (&str, Option<u32>),
+        netns: BorrowedFd<'_>,
+    ) -> Result<(), Error>;
+    /// Moves an interface of the host into `netns` and returns its index there. `pin` is a file that keeps the namespace,
+    /// whoever dies, until [`Links::unpin`].
+    async fn lend(&self, spec: &LoanSpec, pin: &Path, netns: BorrowedFd<'_>) -> Result<u32, Error>;
+    /// Moves an interface back, with all that it was; fine if it is back.
+    async fn take_back(&self, lent: &Lent, pin: &Path) -> Result<(), Error>;
+    /// Lets a namespace go that [`Links::lend`] kept; fine if it is gone.
+    async fn unpin(&self, pin: &Path) -> Result<(), Error>;
+    /// Makes the interface `PARENT.ID` for one VLAN of a parent; fine if it is there.
+    async fn ensure_vlan(&self, parent: &str, id: u16) -> Result<(), Error>;
+    /// Sends what goes to these subnets to a link; fine if that is so.
+    async fn add_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), Error>;
+    /// The undo of that; fine if there are none, or no link.
+    async fn remove_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), Error>;
+    /// Answers on `parent` whoever asks for the Ethernet address of these.
+    async fn answer_for(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), Error>;
+    /// The undo of that; fine if nobody answers, or there is no link.
+    async fn stop_answering(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), Error>;
     /// All links.
     async fn list(&self) -> Result<Vec<LinkView>, Error>;
     /// Addresses and routes: what is taken, and the way out.
     async fn host(&self) -> Result<HostNetwork, Error>;
+}
+
+/// The name of the interface for one VLAN of a parent.
+pub fn vlan_name(parent: &str, id: u16) -> String {
+    format!("{parent}.{id}")
 }
 
 /// The kernel's rules for names, see `dev_valid_name` in net/core/dev.c.

@@ -1,6 +1,6 @@
 //! The rtnetlink messages that we send; pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnet::IpNet;
@@ -8,6 +8,9 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::{
     BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
     InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -65,31 +68,33 @@ pub(super) fn set_link(index: u32, mtu: Option<u32>, hwaddr: Option<Mac>) -> Rou
     RouteNetlinkMessage::SetLink(message)
 }
 
-/// A veth pair, complete in one request: the host's end up and at its bridge, the peer born in `netns`.
+/// A veth pair, complete in one request: the host's end up and at its bridge, if any, the peer born in `netns`.
 ///
 /// Born there, and not moved: a move costs an RCU grace period and shows the link in the host's namespace for a moment.
 pub(super) fn new_nic(
     nic: &NicSpec,
-    bridge: u32,
-    mtu: u32,
+    bridge: Option<u32>,
+    mtu: Option<u32>,
     netns: BorrowedFd<'_>,
 ) -> RouteNetlinkMessage {
     let mut peer = LinkMessage::default();
     peer.attributes = vec![
         LinkAttribute::IfName(nic.container_name.clone()),
         LinkAttribute::Address(nic.hwaddr.0.to_vec()),
-        LinkAttribute::Mtu(mtu),
         LinkAttribute::NetNsFd(netns.as_raw_fd()),
     ];
+    peer.attributes.extend(mtu.map(LinkAttribute::Mtu));
     let veth = InfoData::Veth(InfoVeth::Peer(peer));
     let mut message = up();
     message.attributes = vec![
         LinkAttribute::IfName(nic.host_name.clone()),
-        LinkAttribute::Mtu(mtu),
-        LinkAttribute::Controller(bridge),
         LinkAttribute::Group(LINK_GROUP),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(veth)]),
     ];
+    message.attributes.extend(mtu.map(LinkAttribute::Mtu));
+    message
+        .attributes
+        .extend(bridge.map(LinkAttribute::Controller));
     RouteNetlinkMessage::NewLink(message)
 }
 
@@ -115,6 +120,47 @@ pub(super) fn set_master(index: u32, bridge: Option<u32>) -> RouteNetlinkMessage
     RouteNetlinkMessage::SetLink(message)
 }
 
+/// Everything that is reached over a link by a neighbour there.
+pub(super) fn default_route(index: u32, gateway: IpAddr) -> RouteMessage {
+    let everything = IpNet::new(unspecified(gateway), 0).unwrap_or_else(|_valid| gateway.into());
+    let mut message = route(index, everything);
+    message.header.scope = RouteScope::Universe;
+    message.attributes = vec![
+        RouteAttribute::Gateway(gateway.into()),
+        RouteAttribute::Oif(index),
+    ];
+    message
+}
+
+fn unspecified(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// An address that the host answers for on a link, as `ip neigh add proxy` makes it.
+pub(super) fn proxy_neighbour(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = index;
+    message.header.family = family(address);
+    message.header.state = NeighbourState::Permanent;
+    message.header.flags = NeighbourFlags::Proxy;
+    let address = match address {
+        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+    };
+    message.attributes = vec![NeighbourAttribute::Destination(address)];
+    message
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
 /// A subnet that is reached over a link.
 pub(super) fn route(index: u32, net: IpNet) -> RouteMessage {
     let mut message = RouteMessage::default();
@@ -123,10 +169,7 @@ pub(super) fn route(index: u32, net: IpNet) -> RouteMessage {
     message.header.protocol = RouteProtocol::Static;
     message.header.scope = RouteScope::Link;
     message.header.kind = RouteType::Unicast;
-    message.header.address_family = match net {
-        IpNet::V4(_) => AddressFamily::Inet,
-        IpNet::V6(_) => AddressFamily::Inet6,
-    };
+    message.header.address_family = family(net.addr());
     let destination = match net.network() {
         IpAddr::V4(v4) => RouteAddress::Inet(v4),
         IpAddr::V6(v6) => RouteAddress::Inet6(v6),
@@ -143,11 +186,7 @@ pub(super) fn address(index: u32, address: IpAddr, prefix: u8) -> AddressMessage
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = prefix;
-    message.header.family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
+    message.header.family = family(address);
     message.attributes = vec![
         AddressAttribute::Local(address),
         AddressAttribute::Address(address),
@@ -171,7 +210,7 @@ pub(super) fn address(index: u32, address: IpAddr, prefix: u8) -> AddressMessage
     message
 }
 
-fn up() -> LinkMessage {
+pub(super) fn up() -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;

@@ -5,7 +5,8 @@
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
@@ -14,11 +15,13 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use rustix::io::Errno;
 
-use super::{LinkView, Links, check_name, request};
+use super::{LinkView, Links, check_name, loan, macvlan, request, routed, vlan};
 use crate::error::blocking;
 use crate::netlink::RouteSocket;
 use crate::view::{self, HostNetwork};
-use crate::{BridgeSpec, Error, Mac, NicSpec, ipam, sysctl};
+use crate::{
+    BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec, ipam, sysctl,
+};
 
 /// The links of the network namespace that the calling thread is in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,14 +41,76 @@ impl Links for RtnetlinkLinks {
     }
 
     async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
-        let netns = netns.try_clone_to_owned().map_err(Error::Socket)?;
-        let nic = nic.clone();
+        let (nic, netns) = (nic.clone(), owned(netns)?);
         blocking(move || attach_nic(&nic, netns.as_fd())).await
     }
 
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
         let name = host_name.to_owned();
         blocking(move || delete_ours("delete NIC", &name)).await
+    }
+
+    async fn route_nic(&self, spec: &RoutedSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        let (spec, netns) = (spec.clone(), owned(netns)?);
+        blocking(move || routed::route_nic(&spec, netns.as_fd())).await
+    }
+
+    async fn attach_macvlan(
+        &self,
+        spec: &MacvlanSpec,
+        netns: BorrowedFd<'_>,
+    ) -> Result<u32, Error> {
+        let (spec, netns) = (spec.clone(), owned(netns)?);
+        blocking(move || macvlan::attach(&spec, netns.as_fd())).await
+    }
+
+    async fn detach_inside(
+        &self,
+        (name, index): (&str, Option<u32>),
+        netns: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        let (name, netns) = (name.to_owned(), owned(netns)?);
+        blocking(move || macvlan::detach_inside(&name, index, netns.as_fd())).await
+    }
+
+    async fn lend(&self, spec: &LoanSpec, pin: &Path, netns: BorrowedFd<'_>) -> Result<u32, Error> {
+        let (spec, pin, netns) = (spec.clone(), pin.to_owned(), owned(netns)?);
+        blocking(move || loan::lend(&spec, &pin, netns.as_fd())).await
+    }
+
+    async fn take_back(&self, lent: &Lent, pin: &Path) -> Result<(), Error> {
+        let (lent, pin) = (lent.clone(), pin.to_owned());
+        blocking(move || loan::take_back(&lent, &pin)).await
+    }
+
+    async fn unpin(&self, pin: &Path) -> Result<(), Error> {
+        let pin = pin.to_owned();
+        blocking(move || loan::unpin(&pin)).await
+    }
+
+    async fn ensure_vlan(&self, parent: &str, id: u16) -> Result<(), Error> {
+        let parent = parent.to_owned();
+        blocking(move || vlan::ensure(&parent, id)).await
+    }
+
+    async fn add_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), Error> {
+        let (link, nets) = (link.to_owned(), nets.to_vec());
+        blocking(move || routed::add_routes(&link, &nets)).await
+    }
+
+    async fn remove_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), Error> {
+        let (link, nets) = (link.to_owned(), nets.to_vec());
+        blocking(move || routed::remove_routes(&link, &nets)).await
+    }
+
+    async fn answer_for(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), Error> {
+        let (parent, addresses) = (parent.to_owned(), addresses.to_vec());
+        blocking(move || routed::answer_for(&parent, &addresses)).await
+    }
+
+    async fn stop_answering(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), Error> {
+        let (parent, addresses) = (parent.to_owned(), addresses.to_vec());
+        blocking(move || routed::stop_answering(&parent, &addresses)).await
     }
 
     async fn list(&self) -> Result<Vec<LinkView>, Error> {
@@ -57,11 +122,25 @@ impl Links for RtnetlinkLinks {
     }
 }
 
-fn open() -> Result<RouteSocket, Error> {
+fn owned(netns: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    netns.try_clone_to_owned().map_err(Error::Socket)
+}
+
+/// A socket that speaks of the namespace behind `netns`.
+pub(super) fn open_in(netns: BorrowedFd<'_>) -> Result<RouteSocket, Error> {
+    rlxc_sys::netns::in_netns(netns, RouteSocket::open)?.map_err(Error::Socket)
+}
+
+/// A link that has to be there.
+pub(super) fn need(socket: &RouteSocket, name: &str) -> Result<LinkView, Error> {
+    find(socket, name)?.ok_or_else(|| Error::NoLink(name.to_owned()))
+}
+
+pub(super) fn open() -> Result<RouteSocket, Error> {
     RouteSocket::open().map_err(Error::Socket)
 }
 
-fn refused(doing: &'static str, link: &str) -> impl Fn(io::Error) -> Error {
+pub(super) fn refused(doing: &'static str, link: &str) -> impl Fn(io::Error) -> Error {
     let link = link.to_owned();
     move |source| Error::Link {
         doing,
@@ -70,7 +149,7 @@ fn refused(doing: &'static str, link: &str) -> impl Fn(io::Error) -> Error {
     }
 }
 
-fn find(socket: &RouteSocket, name: &str) -> Result<Option<LinkView>, Error> {
+pub(super) fn find(socket: &RouteSocket, name: &str) -> Result<Option<LinkView>, Error> {
     match socket.get(request::get_link(name)) {
         Ok(Some(RouteNetlinkMessage::NewLink(message))) => Ok(Some(view::link(&message))),
         Ok(_) => Ok(None),
@@ -138,7 +217,12 @@ fn configure_bridge(
 }
 
 /// A subnet that is reached over a bridge.
-fn add_route(socket: &RouteSocket, bridge: &str, index: u32, net: IpNet) -> Result<(), Error> {
+pub(super) fn add_route(
+    socket: &RouteSocket,
+    bridge: &str,
+    index: u32,
+    net: IpNet,
+) -> Result<(), Error> {
     let message = RouteNetlinkMessage::NewRoute(request::route(index, net));
     let added = socket.change(message, NLM_F_CREATE | NLM_F_EXCL);
     ignore(added, Errno::EXIST).map_err(refused("add a route to", bridge))
@@ -222,30 +306,43 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
     check_name(&nic.host_name)?;
     check_name(&nic.container_name)?;
     let socket = open()?;
-    let bridge = find(&socket, &nic.bridge)?.ok_or_else(|| Error::NoLink(nic.bridge.clone()))?;
-    let message = request::new_nic(nic, bridge.index, nic.mtu.unwrap_or(bridge.mtu), netns);
+    let bridge = nic.bridge.as_deref().map(|name| need(&socket, name));
+    let bridge = bridge.transpose()?;
+    let mtu = nic.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu));
+    let message = request::new_nic(nic, bridge.as_ref().map(|bridge| bridge.index), mtu, netns);
     socket
         .change(message, NLM_F_CREATE | NLM_F_EXCL)
         .map_err(refused("create NIC", &nic.host_name))?;
-    let prepared = isolate(&socket, nic).and_then(|()| sysctl::prepare_nic(nic, netns));
+    let prepared = isolate(&socket, nic)
+        .and_then(|()| join_vlans(&socket, nic, bridge.as_ref()))
+        .and_then(|()| sysctl::prepare_nic(nic, netns));
     if prepared.is_err() {
         delete_half_made("delete NIC", &nic.host_name);
     }
     prepared
 }
 
+fn join_vlans(socket: &RouteSocket, nic: &NicSpec, bridge: Option<&LinkView>) -> Result<(), Error> {
+    match bridge {
+        Some(bridge) if !nic.vlans.is_default() => {
+            vlan::join(socket, &nic.host_name, bridge, &nic.vlans)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn isolate(socket: &RouteSocket, nic: &NicSpec) -> Result<(), Error> {
     if !nic.isolated {
         return Ok(());
     }
-    let link = find(socket, &nic.host_name)?.ok_or_else(|| Error::NoLink(nic.host_name.clone()))?;
+    let link = need(socket, &nic.host_name)?;
     socket
         .change(request::isolate(link.index, true), 0)
         .map_err(refused("isolate NIC", &nic.host_name))
 }
 
 /// Nothing half made stays; the error that is returned to the caller is the one that came first.
-fn delete_half_made(doing: &'static str, name: &str) {
+pub(super) fn delete_half_made(doing: &'static str, name: &str) {
     if let Err(error) = delete_ours(doing, name) {
         tracing::warn!(link = name, error = %rlxc_sys::chain::chain(&error), "a half made link stays behind");
     }
@@ -267,7 +364,7 @@ fn delete_ours(doing: &'static str, name: &str) -> Result<(), Error> {
 }
 
 /// Takes one refusal as success: what was asked for is so already.
-fn ignore(result: io::Result<()>, errno: Errno) -> io::Result<()> {
+pub(super) fn ignore(result: io::Result<()>, errno: Errno) -> io::Result<()> {
     result.or_else(|error| {
         if error.raw_os_error() == Some(errno.raw_os_error()) {
             Ok(())

@@ -9,8 +9,8 @@ use rlxc_sys::netns::in_netns;
 use rlxc_sys::tool::Tool;
 
 use crate::{
-    BridgeSpec, Dnsmasq, DnsmasqDirs, Firewall, Links, Mac, Nftables, NicSpec, RtnetlinkLinks,
-    host_interfaces, plan_ruleset, setup_sysctls, testing,
+    BridgeSpec, Dnsmasq, DnsmasqDirs, Firewall, Links, Mac, Nftables, NicSpec, PortVlans,
+    RtnetlinkLinks, host_interfaces, plan_ruleset, setup_sysctls, testing,
 };
 
 pub(crate) const ANSWER: Duration = Duration::from_secs(3);
@@ -117,11 +117,12 @@ impl Guest {
         let nic = NicSpec {
             host_name: name.to_owned(),
             container_name: "eth0".to_owned(),
-            bridge: "br0".to_owned(),
+            bridge: Some("br0".to_owned()),
             hwaddr,
             mtu: None,
             up: false,
             isolated: false,
+            vlans: PortVlans::default(),
         };
         RtnetlinkLinks
             .attach_nic(&nic, netns.as_fd())

@@ -1,13 +1,13 @@
 //! Keys of devices, by their type.
 
 use super::kind::{self, Kind};
-use super::{Group, Key, Scope};
+use super::{Group, Key, Scope, nic};
 use crate::model::Config;
 
 /// The types of devices, and what each may have besides its type.
 const TYPES: &[(&str, &Scope)] = &[
     ("disk", &DISK),
-    ("nic", &NIC_BRIDGED),
+    ("nic", &nic::BRIDGED),
     ("none", &NONE),
     ("proxy", &PROXY),
     ("unix-char", &UNIX_CHAR),
@@ -27,20 +27,30 @@ pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
     };
     let mut keys = device.clone();
     keys.remove("type");
-    scope
+    scope_of(device)
+        .unwrap_or(scope)
         .check(&keys)
         .map_err(|wrong| format!("device `{name}`: {wrong}"))
 }
 
-/// Whether a device of a type takes another value of a key while its instance runs.
-pub fn is_live(kind: &str, key: &str) -> bool {
-    let scope = TYPES.iter().find(|(name, _)| *name == kind);
-    let key = scope.and_then(|(_, scope)| scope.keys().find(|known| known.is_called(key)));
+/// What a device may have, by its type and, for a NIC, by how it is plugged in.
+fn scope_of(device: &Config) -> Option<&'static Scope> {
+    let kind = device.get("type").map_or("", String::as_str);
+    if kind == "nic" {
+        return Some(nic::scope(device));
+    }
+    let found = TYPES.iter().find(|(name, _)| *name == kind);
+    found.map(|(_, scope)| *scope)
+}
+
+/// Whether a device takes another value of a key while its instance runs.
+pub fn is_live(device: &Config, key: &str) -> bool {
+    let key = scope_of(device).and_then(|scope| scope.keys().find(|known| known.is_called(key)));
     key.is_some_and(|key| key.live)
 }
 
 #[rustfmt::skip]
-const USER: Key = Key::new("user.*", Kind::Text, "Free for users").live();
+pub(super) const USER: Key = Key::new("user.*", Kind::Text, "Free for users").live();
 #[rustfmt::skip]
 const REQUIRED: Key = Key::new("required", Kind::Bool, "Whether the instance starts only if the source is there").or("true");
 
@@ -61,41 +71,6 @@ pub const DISK: Scope = Scope {
             Key::new("shift", Kind::Bool, "Whether files that root owns on the host belong to the instance's root").or("false"),
             Key::new("size", kind::SIZE, "What the root may take").or("no limit").when("path is `/`").live(),
             Key::new("source", Kind::Text, "Directory or file of the host, or the custom volume on the pool").when("path is not `/`"),
-            USER,
-        ],
-    }],
-};
-
-/// Interfaces on a bridge.
-#[rustfmt::skip]
-pub const NIC_BRIDGED: Scope = Scope {
-    entity: "device-nic-bridged",
-    called: "key of a NIC",
-    groups: &[Group {
-        name: "device-conf",
-        keys: &[
-            Key::new("host_name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name of its end on the host").or("made from the instance's name"),
-            Key::new("hwaddr", kind::MAC, "MAC address").or("chosen once"),
-            Key::new("ipv4.address", kind::IPV4, "IPv4 address that DHCP gives it").when("the network has DHCP").live(),
-            Key::new("ipv6.address", kind::IPV6, "IPv6 address that DHCP gives it").when("the network has stateful DHCPv6").live(),
-            Key::new("limits.egress", kind::BIT_RATE, "Most that the instance sends in a second").or("no limit").live(),
-            Key::new("limits.ingress", kind::BIT_RATE, "Most that the instance receives in a second").or("no limit").live(),
-            Key::new("limits.max", kind::BIT_RATE, "The same for both").or("no limit").live(),
-            Key::new("limits.priority", Kind::Int(0, 0xffff), "Priority of what it sends").or("0").live(),
-            Key::new("mtu", Kind::Int(68, 65535), "MTU").or("that of the bridge"),
-            Key::new("name", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Name in the instance").or("the device's"),
-            Key::new("network", Kind::Text, "Managed network that it is plugged into"),
-            Key::new("nictype", Kind::OneOf(&["bridged"]), "How it is plugged in").when("there is no network"),
-            Key::new("parent", Kind::Form(is_interface, "an interface's name of at most 15 bytes"), "Bridge of the host that it is plugged into").when("there is no network"),
-            Key::new("security.acls", Kind::Text, "Network ACLs, joined by commas").live(),
-            Key::new("security.acls.default.egress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what instances send and no rule speaks of").or("reject").when("there are ACLs").live(),
-            Key::new("security.acls.default.egress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
-            Key::new("security.acls.default.ingress.action", Kind::OneOf(&["allow", "reject", "drop"]), "What becomes of what comes for instances and no rule speaks of").or("reject").when("there are ACLs").live(),
-            Key::new("security.acls.default.ingress.logged", Kind::Bool, "Whether it is told of in the kernel's log").or("false").when("there are ACLs").live(),
-            Key::new("security.ipv4_filtering", Kind::Bool, "Whether it sends from its own IPv4 address only").or("false").live(),
-            Key::new("security.ipv6_filtering", Kind::Bool, "Whether it sends from its own IPv6 addresses only").or("false").live(),
-            Key::new("security.mac_filtering", Kind::Bool, "Whether it sends from its own MAC address only").or("false").live(),
-            Key::new("security.port_isolation", Kind::Bool, "Whether it exchanges nothing with other isolated NICs of the network").or("false"),
             USER,
         ],
     }],
@@ -152,11 +127,3 @@ pub const UNIX_CHAR: Scope = Scope {
         ],
     }],
 };
-
-/// What the kernel takes as a name, see `dev_valid_name` in net/core/dev.c.
-pub(super) fn is_interface(text: &str) -> bool {
-    (1..=15).contains(&text.len())
-        && !matches!(text, "." | "..")
-        && !text.contains(['/', ':'])
-        && !text.contains(char::is_whitespace)
-}

@@ -52,6 +52,20 @@ pub const BIT_RATE: Kind = Kind::Form(
 );
 /// An IPv6 address.
 pub const IPV6: Kind = Kind::Form(parses::<Ipv6Addr>, "an address such as fd42::3");
+/// IPv4 addresses.
+pub const ADDRESSES4: Kind = Kind::Form(
+    |text| all(text, parses::<Ipv4Addr>),
+    "addresses such as 10.1.2.3,10.1.2.4",
+);
+/// IPv6 addresses.
+pub const ADDRESSES6: Kind = Kind::Form(
+    |text| all(text, parses::<Ipv6Addr>),
+    "addresses such as fd42::3,fd42::4",
+);
+/// Name of an interface of the host or an instance.
+pub const INTERFACE: Kind = Kind::Form(is_interface, "an interface's name of at most 15 bytes");
+/// Names of interfaces of the host.
+pub const INTERFACES: Kind = Kind::Form(|text| all(text, is_interface), "names of interfaces");
 /// Addresses of either family.
 pub const ADDRESSES: Kind = Kind::Form(
     |text| all(text, parses::<IpAddr>),
@@ -143,6 +157,14 @@ pub(super) fn shortened(value: &str) -> String {
 
 fn parses<T: std::str::FromStr>(text: &str) -> bool {
     text.parse::<T>().is_ok()
+}
+
+/// What the kernel takes as a name, see `dev_valid_name` in net/core/dev.c.
+fn is_interface(text: &str) -> bool {
+    (1..=15).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(['/', ':'])
+        && !text.contains(char::is_whitespace)
 }
 
 /// Whether all parts of a list pass.

@@ -15,6 +15,7 @@ pub mod device;
 pub mod instance;
 pub mod kind;
 pub mod network;
+pub mod nic;
 pub mod pool;
 pub mod project;
 pub mod server;
@@ -108,10 +109,16 @@ pub struct Scope {
 pub const SCOPES: &[&Scope] = &[
     &instance::SCOPE,
     &device::DISK,
-    &device::NIC_BRIDGED,
+    &nic::BRIDGED,
+    &nic::MACVLAN,
+    &nic::P2P,
+    &nic::PHYSICAL,
+    &nic::ROUTED,
     &device::PROXY,
     &device::UNIX_CHAR,
     &network::BRIDGE,
+    &network::MACVLAN,
+    &network::PHYSICAL,
     &project::SCOPE,
     &server::SCOPE,
     &pool::SCOPE,

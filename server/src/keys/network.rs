@@ -15,9 +15,37 @@ pub const BRIDGE: Scope = Scope {
     }],
 };
 
+/// Keys of networks whose NICs are macvlans.
+pub const MACVLAN: Scope = Scope {
+    entity: "network-macvlan",
+    called: "network key",
+    groups: &[Group {
+        name: "network-conf",
+        keys: PARENT_KEYS,
+    }],
+};
+
+/// Keys of networks whose NIC is an interface of the host.
+pub const PHYSICAL: Scope = Scope {
+    entity: "network-physical",
+    called: "network key",
+    groups: &[Group {
+        name: "network-conf",
+        keys: PARENT_KEYS,
+    }],
+};
+
+#[rustfmt::skip]
+const PARENT_KEYS: &[Key] = &[
+    Key::new("mtu", Kind::Int(68, 65535), "MTU of NICs").or("that of the parent"),
+    Key::new("parent", kind::INTERFACE, "Interface of the host"),
+    Key::new("user.*", Kind::Text, "Free for users").live(),
+    Key::new("vlan", Kind::Int(1, 4094), "VLAN of the parent"),
+];
+
 #[rustfmt::skip]
 const KEYS: &[Key] = &[
-    Key::new("bridge.external_interfaces", Kind::Form(|text| kind::all(text, super::device::is_interface), "names of interfaces"), "Interfaces of the host that are plugged into the bridge").live(),
+    Key::new("bridge.external_interfaces", kind::INTERFACES, "Interfaces of the host that are plugged into the bridge").live(),
     Key::new("bridge.hwaddr", kind::MAC, "MAC address of the bridge").live(),
     Key::new("bridge.mtu", Kind::Int(68, 65535), "MTU of the bridge").or("1500").live(),
     Key::new("dns.domain", Kind::Form(is_domain, "a domain name such as lab.example"), "Domain of the instances' names").or("rlxc").live(),

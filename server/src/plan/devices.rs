@@ -146,7 +146,7 @@ fn can_change_in_place(device: &Device, key: &str) -> bool {
     // A root can't go and come again: what it can't take in place is refused.
     let is_root =
         device.kind() == "disk" && device.keys.get("path").is_some_and(|path| path == "/");
-    is_root || keys::device::is_live(device.kind(), key)
+    is_root || keys::device::is_live(&device.keys, key)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Names and addresses of an instance's network devices.
 
+use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::attachment::{self, Attachment};
 use crate::keys::is_true;
-use crate::model::{Config, Devices};
+use crate::model::{Config, Devices, Network};
 
 /// The longest name of a Linux interface: IFNAMSIZ without its NUL.
 const LONGEST: usize = 15;
@@ -23,16 +25,22 @@ pub struct Nic {
     pub name: String,
     /// The interface's name on the host.
     pub host_name: String,
-    /// The bridge it is plugged into.
+    /// How it reaches the world.
+    pub attachment: Attachment,
+    /// The bridge it is plugged into; empty if there is none.
     pub bridge: String,
     /// Whether that bridge is a network of ours.
     pub managed: bool,
     /// Its MAC address.
     pub hwaddr: String,
+    /// Whether a user chose that.
+    pub has_own_hwaddr: bool,
     /// A fixed IPv4 address for DHCP.
     pub ipv4: Option<String>,
     /// A fixed IPv6 address for DHCP.
     pub ipv6: Option<String>,
+    /// Subnets that the host sends to it.
+    pub routes: Vec<IpNet>,
     /// Its MTU, if not the bridge's.
     pub mtu: Option<u32>,
     /// It sends from its own MAC address only.
@@ -56,13 +64,40 @@ pub struct Nic {
 impl Nic {
     /// Whether the packet filter has to know of it.
     pub fn has_rules(&self) -> bool {
-        self.mac_filtering
+        let asked_for = self.mac_filtering
             || self.ipv4_filtering
             || self.ipv6_filtering
             || self.security.contains_key("security.acls")
             || self.egress.is_some()
             || self.ingress.is_some()
-            || self.priority.is_some()
+            || self.priority.is_some();
+        // Who has addresses that the host knows sends from no others.
+        let is_routed = matches!(self.attachment, Attachment::Routed(_));
+        self.attachment.has_host_end() && (asked_for || is_routed)
+    }
+
+    /// The NIC as it is on a managed network, which may be no bridge. An error tells of a key that makes no sense there.
+    pub fn on(self, network: &Network) -> Result<Self, String> {
+        let attachment = Attachment::on(network, self.attachment.clone())
+            .map_err(|error| format!("network `{}`: {error}", network.name))?;
+        if matches!(attachment, Attachment::Bridged(_)) {
+            return Ok(self);
+        }
+        let asks_for_more = self.has_rules() || self.isolated || !self.routes.is_empty();
+        if asks_for_more || self.ipv4.is_some() || self.ipv6.is_some() {
+            return Err(format!(
+                "device `{}`: network `{}` is of type {}: addresses, routes, limits and filters make no sense there",
+                self.device, network.name, network.kind
+            ));
+        }
+        let mtu = network.config.get("mtu").and_then(|mtu| mtu.parse().ok());
+        Ok(Self {
+            attachment,
+            bridge: String::new(),
+            managed: false,
+            mtu: self.mtu.or(mtu),
+            ..self
+        })
     }
 }
 
@@ -88,7 +123,13 @@ pub fn plan_nic(
     device: &str,
     keys: &Config,
 ) -> Result<Nic, String> {
-    let (bridge, managed) = plan_bridge(device, keys)?;
+    let of_device = |error| format!("device `{device}`: {error}");
+    let attachment = attachment::parse(keys).map_err(of_device)?;
+    let network = keys.get("network");
+    let bridge = match &attachment {
+        Attachment::Bridged(_) => network.or_else(|| keys.get("parent")).cloned(),
+        _ => None,
+    };
     let volatile = |key: &str| config.get(&format!("volatile.{device}.{key}"));
     let rate = |key: &str| {
         let text = keys.get(key).or_else(|| keys.get("limits.max"));
@@ -107,8 +148,11 @@ pub fn plan_nic(
             .get("host_name")
             .cloned()
             .unwrap_or_else(|| host_name(instance, name, device)),
-        bridge: bridge.clone(),
-        managed,
+        attachment,
+        bridge: bridge.unwrap_or_default(),
+        managed: network.is_some(),
+        routes: attachment::routes(keys).map_err(of_device)?,
+        has_own_hwaddr: keys.contains_key("hwaddr"),
         hwaddr: keys
             .get("hwaddr")
             .or_else(|| volatile("hwaddr"))
@@ -135,24 +179,6 @@ pub fn plan_nic(
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     })
-}
-
-/// The bridge that a NIC is plugged into, and whether it is a network of ours.
-fn plan_bridge<'a>(device: &str, keys: &'a Config) -> Result<(&'a String, bool), String> {
-    match (
-        keys.get("network"),
-        keys.get("nictype").map(String::as_str),
-        keys.get("parent"),
-    ) {
-        (Some(network), _, _) => Ok((network, true)),
-        (None, Some("bridged"), Some(parent)) => Ok((parent, false)),
-        (None, Some(kind), _) if kind != "bridged" => Err(format!(
-            "device `{device}`: nictype `{kind}` is not known here; use `bridged`, or `network=NAME`"
-        )),
-        _ => Err(format!(
-            "device `{device}`: a NIC needs `network`, or `nictype=bridged` with `parent`"
-        )),
-    }
 }
 
 /// The host's side of a veth pair: it tells the instance where fifteen bytes allow it.

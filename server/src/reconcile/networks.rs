@@ -9,6 +9,7 @@ use crate::app::network;
 use crate::context::App;
 use crate::db::{self, networks};
 use crate::error::{Error, Result};
+use crate::model::Network;
 use crate::plan::bridge::bridge_spec;
 
 const MENDED: &str = "Network mended";
@@ -17,7 +18,9 @@ const MENDED: &str = "Network mended";
 pub(super) async fn mend(app: &App) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
     network::rules::forget_gone(app).await?;
-    for row in app.db.read(networks::list).await? {
+    mend_unmanaged(app).await?;
+    let rows = app.db.read(networks::list).await?;
+    for row in rows.into_iter().filter(Network::is_bridge) {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;
         };
@@ -39,6 +42,22 @@ pub(super) async fn mend(app: &App) -> Result<()> {
                 app.warn(network::UNAVAILABLE, &url, &text).await;
             }
         }
+    }
+    Ok(())
+}
+
+/// Puts rules of NICs back that are on no network of ours.
+async fn mend_unmanaged(app: &App) -> Result<()> {
+    for bridge in network::rules::unmanaged(app).await? {
+        let failed = |error| Error::failed("look at rules of NICs", error);
+        let firewall = &app.networking.firewall;
+        if firewall.verify(&bridge).await.map_err(failed)? {
+            continue;
+        }
+        tracing::warn!(bridge, "mending rules of NICs");
+        network::rules::apply(app, &bridge).await?;
+        let text = "firewall rules of NICs that are on no managed network were gone";
+        app.warn(MENDED, "/1.0/instances", text).await;
     }
     Ok(())
 }
@@ -85,6 +104,8 @@ pub(super) async fn take_down_unknown(app: &App) -> Result<()> {
     for row in app.db.read(networks::list).await? {
         names.remove(&row.name);
     }
+    // Rules of NICs that are on no network at all.
+    names.remove("");
     for name in names {
         tracing::warn!(network = name, "taking down a network that nobody knows");
         let taken = app.networking.take_down(&name).await;
@@ -95,7 +116,8 @@ pub(super) async fn take_down_unknown(app: &App) -> Result<()> {
 
 /// Forgets names of NICs that no instance has any more.
 pub(super) async fn forget_unknown_hosts(app: &App) -> Result<()> {
-    for row in app.db.read(networks::list).await? {
+    let rows = app.db.read(networks::list).await?;
+    for row in rows.into_iter().filter(Network::is_bridge) {
         let failed = |error| Error::failed(format!("look at the names on `{}`", row.name), error);
         // Hosts before rows: who comes meanwhile has a row.
         let hosts = app

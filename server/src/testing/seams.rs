@@ -1,17 +1,19 @@
 //! The seams of the daemon, each with a place where it can break.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use rlxc_container::proxy::ProxySpec;
 use rlxc_container::spec::ContainerSpec;
 use rlxc_network::view::HostNetwork;
 use rlxc_network::{
-    BridgeSpec, Error as NetworkError, FakeLinks, Finding, Firewall, Host, Lease, LinkView, Links,
-    Mac, NicSpec, RecordingFirewall, Ruleset,
+    BridgeSpec, Error as NetworkError, FakeLinks, Finding, Firewall, Host, Lease, Lent, LinkView,
+    Links, LoanSpec, Mac, MacvlanSpec, NicSpec, RecordingFirewall, RoutedSpec, Ruleset,
 };
 
 use super::faults::{Faults, Verdict};
@@ -98,6 +100,83 @@ impl Links for Life {
     async fn detach_nic(&self, host_name: &str) -> Result<(), NetworkError> {
         self.network("detach NIC", self.host.links.detach_nic(host_name))
             .await
+    }
+
+    async fn route_nic(
+        &self,
+        spec: &RoutedSpec,
+        netns: BorrowedFd<'_>,
+    ) -> Result<(), NetworkError> {
+        self.network("route nic", self.host.links.route_nic(spec, netns))
+            .await
+    }
+
+    async fn attach_macvlan(
+        &self,
+        spec: &MacvlanSpec,
+        netns: BorrowedFd<'_>,
+    ) -> Result<u32, NetworkError> {
+        self.network(
+            "attach macvlan",
+            self.host.links.attach_macvlan(spec, netns),
+        )
+        .await
+    }
+
+    async fn detach_inside(
+        &self,
+        link: (&str, Option<u32>),
+        netns: BorrowedFd<'_>,
+    ) -> Result<(), NetworkError> {
+        self.network("detach inside", self.host.links.detach_inside(link, netns))
+            .await
+    }
+
+    async fn lend(
+        &self,
+        spec: &LoanSpec,
+        pin: &Path,
+        netns: BorrowedFd<'_>,
+    ) -> Result<u32, NetworkError> {
+        self.network("lend", self.host.links.lend(spec, pin, netns))
+            .await
+    }
+
+    async fn take_back(&self, lent: &Lent, pin: &Path) -> Result<(), NetworkError> {
+        self.network("take back", self.host.links.take_back(lent, pin))
+            .await
+    }
+
+    async fn unpin(&self, pin: &Path) -> Result<(), NetworkError> {
+        self.network("unpin", self.host.links.unpin(pin)).await
+    }
+
+    async fn ensure_vlan(&self, parent: &str, id: u16) -> Result<(), NetworkError> {
+        self.network("ensure vlan", self.host.links.ensure_vlan(parent, id))
+            .await
+    }
+
+    async fn add_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), NetworkError> {
+        self.network("add routes", self.host.links.add_routes(link, nets))
+            .await
+    }
+
+    async fn remove_routes(&self, link: &str, nets: &[IpNet]) -> Result<(), NetworkError> {
+        self.network("remove routes", self.host.links.remove_routes(link, nets))
+            .await
+    }
+
+    async fn answer_for(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), NetworkError> {
+        self.network("answer for", self.host.links.answer_for(parent, addresses))
+            .await
+    }
+
+    async fn stop_answering(&self, parent: &str, addresses: &[IpAddr]) -> Result<(), NetworkError> {
+        self.network(
+            "stop answering",
+            self.host.links.stop_answering(parent, addresses),
+        )
+        .await
     }
 
     async fn list(&self) -> Result<Vec<LinkView>, NetworkError> {

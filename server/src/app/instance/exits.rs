@@ -45,7 +45,7 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
         _ => (Verb::Update, "Cleaning up instance"),
     };
     if verb == Verb::Update {
-        network::proxy::left(app, instance.id).await;
+        network::left(app, instance.id, None).await;
         note_stopped(app, instance.id);
         app.instance_event("instance-shutdown", &instance.project, &instance.name, None);
         if !instance.ephemeral {

@@ -64,6 +64,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
         Err(error) => {
             // A restart that fails leaves it stopped.
             app.guests.close(app, id);
+            network::left(app, id, None).await;
             permit.finish(Outcome::Stopped);
             return Err(error);
         }
@@ -135,7 +136,9 @@ async fn boot(
     let StartPlan { mut spec, mut nics } = plan;
     gate::confine(app, &instance.project, &mut spec.mounts).await?;
     fill_hwaddrs(app, instance, &mut nics);
-    network::check_nics(app, &instance.project, &nics).await?;
+    let nics = network::settle_nics(app, &instance.project, nics).await?;
+    // A guest that reboots, say, has left its interfaces in the life before.
+    network::traces::undo_all(app, instance.id, None).await?;
     make_directories(app, instance.id).await?;
     guest::open(app, instance, expanded).await?;
     let prepared = app.runtime.prepare(spec).await.map_err(failed)?;
@@ -143,7 +146,6 @@ async fn boot(
     let running = prepared.release().await.map_err(failed)?;
     let proxies = network::proxy::start_all(app, instance, expanded, running.as_ref());
     if let Err(error) = proxies.await {
-        network::proxy::left(app, instance.id).await;
         running.kill().await.map_err(failed)?;
         return Err(error);
     }

@@ -76,7 +76,7 @@ pub(super) async fn stop(
             })?.map_err(failed)?;
         }
     }
-    network::proxy::left(app, instance.id).await;
+    network::left(app, instance.id, Some(running.netns())).await;
     note_stopped(app, instance.id);
     Ok(())
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use rlxc_api::{NetworkAcl as AclView, NetworkAclPut, NetworkAclsPost, Requestor};
 
-use super::addresses::expanded_all;
+use super::addresses::{expanded_all, network_owner};
 use super::rules;
 use crate::context::{App, instance_url};
 use crate::db::{network_rules, networks, profiles};
 use crate::error::{Error, Result};
 use crate::model::{Config, NetworkAcl};
 use crate::plan::acl::{acl_names, check_acl};
+use crate::plan::project::Feature;
 
 /// Who names an ACL.
 #[derive(Debug, Default)]
@@ -25,9 +26,14 @@ pub fn url(name: &str) -> String {
     format!("/1.0/network-acls/{name}")
 }
 
+/// ACLs belong to whom the networks of a project belong to.
+async fn owner(app: &App, project: &str) -> Result<String> {
+    app.owner(project, Feature::Networks).await
+}
+
 /// All ACLs of a project.
 pub async fn list(app: &App, project: &str) -> Result<Vec<AclView>> {
-    let id = app.project(project).await?;
+    let id = app.project(&owner(app, project).await?).await?;
     let rows = app
         .db
         .read(move |tx| network_rules::list_acls(tx, Some(id)))
@@ -41,6 +47,7 @@ pub async fn list(app: &App, project: &str) -> Result<Vec<AclView>> {
 
 /// One ACL.
 pub async fn get(app: &App, project: &str, name: &str) -> Result<AclView> {
+    let project = &owner(app, project).await?;
     let acl = find(app, project, name).await?;
     render(app, acl).await
 }
@@ -53,11 +60,12 @@ pub async fn create(
     post: NetworkAclsPost,
 ) -> Result<()> {
     check_name(&post.name)?;
-    let id = app.project(project).await?;
+    let project = owner(app, project).await?;
+    let id = app.project(&project).await?;
     let acl = with_rules(
         NetworkAcl {
             name: post.name,
-            project: project.to_owned(),
+            project,
             ..NetworkAcl::default()
         },
         post.put,
@@ -80,12 +88,13 @@ pub async fn update(
     name: &str,
     put: NetworkAclPut,
 ) -> Result<()> {
+    let project = &owner(app, project).await?;
     let before = find(app, project, name).await?;
     let acl = with_rules(before.clone(), put)?;
     write(app, acl).await?;
-    if let Err(error) = apply_everywhere(app, name).await {
+    if let Err(error) = apply_everywhere(app, project, name).await {
         write(app, before).await?;
-        apply_everywhere(app, name).await?;
+        apply_everywhere(app, project, name).await?;
         return Err(error);
     }
     app.resource_event("network-acl-updated", url(name), name, who);
@@ -109,8 +118,9 @@ pub async fn rename(
     new: &str,
 ) -> Result<()> {
     check_name(new)?;
+    let project = &owner(app, project).await?;
     let acl = find(app, project, name).await?;
-    refuse_in_use(app, name, "renamed").await?;
+    refuse_in_use(app, project, name, "renamed").await?;
     let acl = NetworkAcl {
         name: new.to_owned(),
         ..acl
@@ -122,8 +132,9 @@ pub async fn rename(
 
 /// Deletes an ACL that nobody names.
 pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Result<()> {
+    let project = &owner(app, project).await?;
     let acl = find(app, project, name).await?;
-    refuse_in_use(app, name, "deleted").await?;
+    refuse_in_use(app, project, name, "deleted").await?;
     app.db
         .write(move |tx| network_rules::delete_acl(tx, acl.id).map_err(Error::from))
         .await?;
@@ -131,8 +142,8 @@ pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Re
     Ok(())
 }
 
-async fn refuse_in_use(app: &App, name: &str, what: &str) -> Result<()> {
-    let users = users(app, name).await?.urls;
+async fn refuse_in_use(app: &App, project: &str, name: &str, what: &str) -> Result<()> {
+    let users = users(app, project, name).await?.urls;
     if users.is_empty() {
         return Ok(());
     }
@@ -142,31 +153,36 @@ async fn refuse_in_use(app: &App, name: &str, what: &str) -> Result<()> {
     )))
 }
 
-async fn apply_everywhere(app: &App, name: &str) -> Result<()> {
-    for network in users(app, name).await?.networks {
+async fn apply_everywhere(app: &App, project: &str, name: &str) -> Result<()> {
+    for network in users(app, project, name).await?.networks {
         rules::apply(app, &network).await?;
     }
     Ok(())
 }
 
-async fn users(app: &App, name: &str) -> Result<Users> {
-    let name = name.to_owned();
+/// Who names the ACL of a project: its networks, and NICs on them, whosever these are.
+async fn users(app: &App, project: &str, name: &str) -> Result<Users> {
+    let (project, name) = (project.to_owned(), name.to_owned());
     app.db
         .read(move |tx| {
             let names = |config: &Config| acl_names(config).contains(&name);
             let mut users = Users::default();
             for network in networks::list(tx)? {
-                if names(&network.config) {
+                if network.project == project && names(&network.config) {
                     users.urls.push(super::url(&network.name));
                     users.networks.insert(network.name);
                 }
             }
             for profile in profiles::list_all(tx)? {
-                if profile.devices.values().any(names) {
+                let is_ours = network_owner(tx, &profile.project)? == project;
+                if is_ours && profile.devices.values().any(names) {
                     users.urls.push(format!("/1.0/profiles/{}", profile.name));
                 }
             }
             for (instance, expanded) in expanded_all(tx)? {
+                if network_owner(tx, &instance.project)? != project {
+                    continue;
+                }
                 let nics = expanded.devices.values().filter(|keys| names(keys));
                 let bridges: Vec<String> = nics
                     .filter_map(|keys| keys.get("network").or_else(|| keys.get("parent")).cloned())
@@ -228,7 +244,7 @@ async fn find(app: &App, project: &str, name: &str) -> Result<NetworkAcl> {
 }
 
 async fn render(app: &App, acl: NetworkAcl) -> Result<AclView> {
-    let used_by = users(app, &acl.name).await?.urls;
+    let used_by = users(app, &acl.project, &acl.name).await?.urls;
     Ok(AclView {
         put: NetworkAclPut {
             description: acl.description,

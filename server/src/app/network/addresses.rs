@@ -9,7 +9,7 @@ use rlxc_network::{BridgeSpec, ipam};
 use crate::context::App;
 use crate::db::{instances, networks, profiles, projects};
 use crate::error::{Error, Result};
-use crate::model::{Config, Devices, Instance};
+use crate::model::{Config, Devices, Instance, Network};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::{Nic, plan_nics};
@@ -69,18 +69,20 @@ pub fn check_devices(
 ) -> Result<()> {
     let Expanded { config, devices } = expanded;
     let nics = plan_nics(instance.id, &instance.name, config, devices).map_err(Error::Invalid)?;
-    let owner = owner(tx, &instance.project)?;
-    for nic in nics.iter().filter(|nic| nic.managed) {
-        networks::find(tx, &nic.bridge)?
+    let owner = network_owner(tx, &instance.project)?;
+    for nic in nics.into_iter().filter(|nic| nic.managed) {
+        let network = networks::find(tx, &nic.bridge)?
             .filter(|network| network.project == owner)
             .ok_or_else(|| Error::not_found("network", &nic.bridge))?;
+        nic.on(&network).map_err(Error::Invalid)?;
     }
     for device in super::proxy::proxies(devices) {
         super::proxy::check(instance, devices, device)?;
     }
     let wanted = fixed_addresses(devices);
     for (position, fixed) in wanted.iter().enumerate() {
-        if let Some(network) = networks::find(tx, &fixed.network)? {
+        let network = networks::find(tx, &fixed.network)?;
+        if let Some(network) = network.filter(Network::is_bridge) {
             let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
             check_subnet(&spec, fixed).map_err(Error::Invalid)?;
         }
@@ -117,7 +119,7 @@ pub fn check_devices(
 }
 
 /// The project whose networks instances of a project are on.
-fn owner(tx: &rusqlite::Transaction<'_>, project: &str) -> Result<String> {
+pub(super) fn network_owner(tx: &rusqlite::Transaction<'_>, project: &str) -> Result<String> {
     let found = projects::find(tx, project)?;
     let own = found.is_some_and(|project| Feature::Networks.is_on(&project.config));
     Ok(if own { project } else { "default" }.to_owned())

@@ -5,7 +5,7 @@ use rlxc_api::{NetworkPut, NetworksPost, Requestor};
 use rlxc_network::ipam;
 
 use super::view::used_by;
-use super::{bring_up, find, url};
+use super::{bring_up, find, on_parent, url};
 use crate::app::project::gate;
 use crate::context::App;
 use crate::db::networks;
@@ -17,10 +17,14 @@ use crate::saga::{JournalEntry, Saga};
 /// Makes a network.
 pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPost) -> Result<()> {
     let name: NetworkName = post.name.parse()?;
-    if !post.kind.is_empty() && post.kind != "bridge" {
+    let kind = if post.kind.is_empty() {
+        "bridge"
+    } else {
+        &post.kind
+    };
+    if !["bridge", "macvlan", "physical"].contains(&kind) {
         return Err(Error::Invalid(format!(
-            "network type `{}` is not known here: there is `bridge`",
-            post.kind
+            "network type `{kind}` is not known here: there are bridge, macvlan and physical"
         )));
     }
     let _turn = app.networking.turn.lock().await;
@@ -33,16 +37,35 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPos
     {
         return Err(Error::exists("network", name.as_str()));
     }
-    let config = choose_addresses(app, &name, post.put.config).await?;
-    let network = Network {
+    let mut network = Network {
         id: 0,
         project: project.to_owned(),
         name: name.to_string(),
-        kind: "bridge".to_owned(),
+        kind: kind.to_owned(),
         description: post.put.description,
-        config,
+        config: post.put.config,
     };
-    check_subnets(app, &network).await?;
+    if network.is_bridge() {
+        network.config = choose_addresses(app, &name, network.config).await?;
+        check_subnets(app, &network).await?;
+    } else {
+        on_parent::check_new(app, &network).await?;
+    }
+    make(app, network).await?;
+    app.project_event("network-created", (project, &name), url(&name), who);
+    Ok(())
+}
+
+async fn make(app: &App, network: Network) -> Result<()> {
+    let owner = app.project(&network.project).await?;
+    let insert = move |tx: &rusqlite::Transaction<'_>, network: &Network| {
+        networks::insert(tx, network)?;
+        gate::check(tx, owner)
+    };
+    if !network.is_bridge() {
+        // There is nothing to make but the row.
+        return app.db.write(move |tx| insert(tx, &network)).await;
+    }
     let operation = app.clock.uuid().to_string();
     let mut saga = Saga::new(app, &operation);
     saga.intend(JournalEntry::Network {
@@ -53,14 +76,7 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPos
         saga.unwind().await;
         return Err(error);
     }
-    let owner = app.project(project).await?;
-    saga.commit_with(move |tx| {
-        networks::insert(tx, &network)?;
-        gate::check(tx, owner)
-    })
-    .await?;
-    app.project_event("network-created", (project, &name), url(&name), who);
-    Ok(())
+    saga.commit_with(move |tx| insert(tx, &network)).await
 }
 
 /// Takes away what a creation that did not end, or a deletion, left.
@@ -155,9 +171,13 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> 
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .collect();
-    network.config = choose_only_auto(app, name, network.config).await?;
     network.description = put.description;
-    check_subnets(app, &network).await?;
+    if network.is_bridge() {
+        network.config = choose_only_auto(app, name, network.config).await?;
+        check_subnets(app, &network).await?;
+    } else {
+        on_parent::check(app, &network).await?;
+    }
     let result = match bring_up(app, &network).await {
         Ok(()) => {
             app.db
@@ -204,6 +224,13 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
             "network `{name}` is in use by {}",
             users.join(", ")
         )));
+    }
+    if !network.is_bridge() {
+        app.db
+            .write(move |tx| networks::delete(tx, network.id).map_err(Error::from))
+            .await?;
+        app.project_event("network-deleted", (&project, name), url(name), who);
+        return Ok(());
     }
     // It goes by the undo of its creation: whoever dies in between, it is taken down at the next start.
     let mut saga = Saga::new(app, &app.clock.uuid().to_string());

@@ -3,7 +3,7 @@
 use rlxc_api::{NetworkForward as ForwardView, NetworkForwardPut, NetworkForwardsPost, Requestor};
 use rlxc_network::firewall::plan_ruleset;
 
-use super::{find, rules};
+use super::{find, find_bridge, rules};
 use crate::context::App;
 use crate::db::{network_rules, networks};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub async fn create(
     post: NetworkForwardsPost,
 ) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
-    let network = find(app, network).await?;
+    let network = find_bridge(app, network).await?;
     let listen = parse_listen(&post.listen_address).map_err(Error::Invalid)?;
     let forward = NetworkForward {
         network: network.id,

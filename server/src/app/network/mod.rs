@@ -7,11 +7,15 @@ mod allocations;
 mod change;
 pub mod forward;
 mod holder;
+mod left;
 mod names;
 mod nics;
+mod on_parent;
+mod placed;
 pub mod proxy;
 mod rename;
 pub mod rules;
+pub mod traces;
 mod view;
 
 use std::sync::Arc;
@@ -22,9 +26,10 @@ use rlxc_sys::chain::chain;
 pub use addresses::{check_devices, check_leases, choose_address, expanded_all, fixed_addresses};
 pub use allocations::allocations;
 pub use change::{create, delete, undo_create, update};
+pub use left::left;
 pub use names::Names;
 pub use nics::{
-    attach, check_nics, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts,
+    attach, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts, settle_nics,
     unplug,
 };
 pub use rename::rename;
@@ -47,6 +52,8 @@ pub struct Networking {
     pub names: Arc<dyn Names>,
     /// What is plugged into networks and needs rules.
     pub plugged: rules::Plugged,
+    /// Held by whoever places NICs that leave traces on the host, which several may share.
+    pub placing: tokio::sync::Mutex<()>,
     /// Held by whoever makes, changes or deletes a network: subnets must not meet.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -65,13 +72,15 @@ impl Networking {
 
     /// Takes a network away; doing it twice is fine.
     pub async fn take_down(&self, name: &str) -> Result<(), rlxc_network::Error> {
-        self.names.stop(name).await?;
-        self.firewall.remove(name).await?;
-        match self.links.delete_bridge(name).await {
+        // What one tool can't do, for it is missing, is no reason to leave the rest.
+        let stopped = self.names.stop(name).await;
+        let removed = self.firewall.remove(name).await;
+        let deleted = match self.links.delete_bridge(name).await {
             // Somebody else's of this name: so there was none of ours.
             Err(rlxc_network::Error::NotOurs(_)) => Ok(()),
             other => other,
-        }
+        };
+        stopped.and(removed).and(deleted)
     }
 }
 
@@ -81,6 +90,9 @@ pub const UNAVAILABLE: &str = "Network unavailable";
 /// Brings up all networks. One that can't be leaves a warning.
 pub async fn bring_up_all(app: &App) -> Result<()> {
     rules::learn(app).await?;
+    for bridge in rules::unmanaged(app).await? {
+        rules::apply(app, &bridge).await?;
+    }
     for network in app.db.read(networks::list).await? {
         match bring_up(app, &network).await {
             Ok(()) => app.resolve(UNAVAILABLE, &url(&network.name)),
@@ -96,12 +108,27 @@ pub async fn bring_up_all(app: &App) -> Result<()> {
 
 /// Makes a network be what its row says.
 pub async fn bring_up(app: &App, network: &Network) -> Result<()> {
+    if !network.is_bridge() {
+        return on_parent::look(app, network).await;
+    }
     let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
     let ruleset = rules::assemble(app, &spec, network).await?;
     app.networking
         .bring_up(&spec, &ruleset)
         .await
         .map_err(|error| Error::failed(format!("bring up network `{}`", network.name), error))
+}
+
+/// A network that is a bridge; others have neither addresses nor rules.
+async fn find_bridge(app: &App, name: &str) -> Result<Network> {
+    let network = find(app, name).await?;
+    if network.is_bridge() {
+        return Ok(network);
+    }
+    Err(Error::Invalid(format!(
+        "network `{name}` is of type {}: only bridges have this",
+        network.kind
+    )))
 }
 
 async fn find(app: &App, name: &str) -> Result<Network> {

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
-use rlxc_network::{Host, Mac, NicSpec};
+use rlxc_network::{Host, Mac, NicSpec, PortVlans};
 use rlxc_sys::chain::chain;
 
-use super::{addresses, rules};
+use super::{addresses, placed, rules};
 use crate::context::App;
 use crate::db::{self, instances, networks};
 use crate::error::{Error, Result};
 use crate::model::Instance;
+use crate::plan::attachment::Attachment;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::{Nic, plan_nics};
 use crate::plan::project::Feature;
@@ -18,26 +19,57 @@ use crate::plan::project::Feature;
 /// The longest part of a host name, RFC 1035.
 const LONGEST_LABEL: usize = 63;
 
-/// Refuses NICs on networks that do not exist, before anything is made.
-pub async fn check_nics(app: &App, project: &str, nics: &[Nic]) -> Result<()> {
+/// The NICs as they are on their networks, some of which are no bridges. Refuses networks that do not exist, before
+/// anything is made.
+pub async fn settle_nics(app: &App, project: &str, nics: Vec<Nic>) -> Result<Vec<Nic>> {
     if nics.iter().all(|nic| !nic.managed) {
-        return Ok(());
+        return Ok(nics);
     }
     let owner = app.owner(project, Feature::Networks).await?;
     let mut known = app.db.read(networks::list).await?;
     known.retain(|network| network.project == owner);
-    match nics
-        .iter()
-        .find(|nic| nic.managed && !known.iter().any(|network| network.name == nic.bridge))
-    {
-        Some(nic) => Err(Error::not_found("network", &nic.bridge)),
-        None => Ok(()),
+    let settle = |nic: Nic| {
+        if !nic.managed {
+            return Ok(nic);
+        }
+        match known.iter().find(|network| network.name == nic.bridge) {
+            Some(network) => nic.on(network).map_err(Error::Invalid),
+            None => Err(Error::not_found("network", &nic.bridge)),
+        }
+    };
+    nics.into_iter().map(settle).collect()
+}
+
+/// A NIC of an instance that is there: its network was found before.
+async fn settle(app: &App, nic: &Nic) -> Result<Nic> {
+    if !nic.managed {
+        return Ok(nic.clone());
+    }
+    let name = nic.bridge.clone();
+    let network = app.db.read(move |tx| networks::find(tx, &name)).await?;
+    match network {
+        Some(network) => nic.clone().on(&network).map_err(Error::Invalid),
+        None => Ok(nic.clone()),
     }
 }
 
-/// Plugs a NIC: its name for DHCP and DNS, then the veth pair. The pair dies with the namespace. Returns the name of the
-/// host's end.
+/// Plugs a NIC: its name for DHCP and DNS, then the veth pair, or whatever else its type asks for. The pair dies with the
+/// namespace. Returns the name of the host's end; empty if there is none.
 pub async fn attach(
+    app: &App,
+    instance: &Instance,
+    nic: &Nic,
+    netns: BorrowedFd<'_>,
+) -> Result<String> {
+    if !matches!(nic.attachment, Attachment::Bridged(_)) {
+        return placed::place(app, nic, netns, Switch::ByInit).await;
+    }
+    let host_name = attach_to_bridge(app, instance, nic, netns).await?;
+    placed::route(app, nic).await?;
+    Ok(host_name)
+}
+
+async fn attach_to_bridge(
     app: &App,
     instance: &Instance,
     nic: &Nic,
@@ -102,18 +134,23 @@ async fn attach_guarded(app: &App, nic: &Nic, netns: BorrowedFd<'_>) -> Result<S
 
 /// Who switches the instance's end of a pair on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Switch {
+pub(super) enum Switch {
     /// Its init, which is about to start.
     ByInit,
     /// We: its init has started long ago.
     AtOnce,
 }
 
-fn spec(nic: &Nic, switch: Switch) -> Result<NicSpec> {
+pub(super) fn spec(nic: &Nic, switch: Switch) -> Result<NicSpec> {
+    let vlans = match &nic.attachment {
+        Attachment::Bridged(vlans) => vlans.clone(),
+        _ => PortVlans::default(),
+    };
     Ok(NicSpec {
         host_name: nic.host_name.clone(),
         container_name: nic.name.clone(),
-        bridge: nic.bridge.clone(),
+        bridge: Some(nic.bridge.clone()).filter(|name| !name.is_empty()),
+        vlans,
         hwaddr: parse_mac(nic)?,
         mtu: nic.mtu,
         up: switch == Switch::AtOnce,
@@ -123,6 +160,21 @@ fn spec(nic: &Nic, switch: Switch) -> Result<NicSpec> {
 
 /// Plugs a NIC into an instance that runs; fine if it is plugged in.
 pub async fn plug(app: &App, instance: &str, nic: &Nic, netns: BorrowedFd<'_>) -> Result<()> {
+    let nic = &settle(app, nic).await?;
+    if !matches!(nic.attachment, Attachment::Bridged(_)) {
+        let placed = placed::place(app, nic, netns, Switch::AtOnce).await;
+        return placed.map(drop);
+    }
+    plug_into_bridge(app, instance, nic, netns).await?;
+    placed::route(app, nic).await
+}
+
+async fn plug_into_bridge(
+    app: &App,
+    instance: &str,
+    nic: &Nic,
+    netns: BorrowedFd<'_>,
+) -> Result<()> {
     readdress(app, instance, nic).await?;
     rules::guard(app, nic).await?;
     if list_links(app).await?.contains(&nic.host_name) {
@@ -137,7 +189,12 @@ pub async fn plug(app: &App, instance: &str, nic: &Nic, netns: BorrowedFd<'_>) -
 }
 
 /// Pulls a NIC out of an instance that runs, and forgets its name and lease; fine if it is gone.
-pub async fn unplug(app: &App, nic: &Nic) -> Result<()> {
+pub async fn unplug(app: &App, nic: &Nic, netns: BorrowedFd<'_>) -> Result<()> {
+    let nic = &settle(app, nic).await?;
+    placed::displace(app, nic, netns).await?;
+    if !matches!(nic.attachment, Attachment::Bridged(_)) {
+        return Ok(());
+    }
     let failed = |error| Error::failed(format!("pull out device `{}`", nic.device), error);
     let links = &app.networking.links;
     links.detach_nic(&nic.host_name).await.map_err(failed)?;
@@ -152,6 +209,7 @@ pub async fn unplug(app: &App, nic: &Nic) -> Result<()> {
 
 /// Tells DHCP and DNS the name of an instance, and its fixed addresses if it has any.
 pub async fn readdress(app: &App, instance: &str, nic: &Nic) -> Result<()> {
+    let nic = &settle(app, nic).await?;
     if !nic.managed {
         return Ok(());
     }
@@ -246,7 +304,7 @@ pub fn host_name(instance: &Instance) -> String {
     }
 }
 
-fn parse_mac(nic: &Nic) -> Result<Mac> {
+pub(super) fn parse_mac(nic: &Nic) -> Result<Mac> {
     nic.hwaddr
         .parse()
         .map_err(|error: rlxc_network::mac::InvalidMac| {
@@ -287,5 +345,7 @@ async fn managed_nics(app: &App, instance: &Instance) -> Vec<Nic> {
     };
     let Expanded { config, devices } = expand(instance, known.of(&instance.project));
     let nics = plan_nics(instance.id, &instance.name, &config, &devices).unwrap_or_default();
-    nics.into_iter().filter(|nic| nic.managed).collect()
+    let settled = settle_nics(app, &instance.project, nics).await;
+    let settled = settled.unwrap_or_default().into_iter();
+    settled.filter(|nic| nic.managed).collect()
 }

@@ -1,7 +1,5 @@
 //! Proxies of instances: processes that pass connections on, or rules that do. They come and go with their instance.
 
-use rlxc_sys::chain::chain;
-
 use super::{holder, rules};
 use crate::context::App;
 use crate::error::{Error, Result};
@@ -123,16 +121,4 @@ pub async fn start_all(
         start(app, (instance.id, device), plan, running).await?;
     }
     Ok(())
-}
-
-/// An instance has ended: processes of proxies have by themselves, rules of proxies and NICs go now.
-pub async fn left(app: &App, instance: i64) {
-    for device in rules::proxies_of(app, instance) {
-        if let Err(error) = rules::set_proxy(app, (instance, &device), None).await {
-            tracing::warn!(instance, device, error = %chain(&error), "rules of a proxy stay");
-        }
-    }
-    if let Err(error) = rules::forget_instance(app, instance).await {
-        tracing::warn!(instance, error = %chain(&error), "rules of a NIC stay");
-    }
 }

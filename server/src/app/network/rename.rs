@@ -41,12 +41,8 @@ pub async fn rename(app: &App, who: &Requestor, name: &str, new: &str) -> Result
 
 /// The row first: whoever dies after that, the next start takes down what no row names and brings up what one does.
 async fn change(app: &App, from: &Network, to: &Network) -> Result<()> {
-    let mut saga = Saga::new(app, &app.clock.uuid().to_string());
-    let entry = JournalEntry::Network {
-        name: from.name.clone(),
-    };
     let (id, name) = (to.id, to.name.clone());
-    saga.intend_with(entry, move |tx| {
+    let rename = move |tx: &rusqlite::Transaction<'_>| {
         networks::rename(tx, id, &name).map_err(|error| {
             if error.is_unique_violation() {
                 Error::exists("network", &name)
@@ -54,8 +50,15 @@ async fn change(app: &App, from: &Network, to: &Network) -> Result<()> {
                 error.into()
             }
         })
-    })
-    .await?;
+    };
+    if !to.is_bridge() {
+        return app.db.write(rename).await;
+    }
+    let mut saga = Saga::new(app, &app.clock.uuid().to_string());
+    let entry = JournalEntry::Network {
+        name: from.name.clone(),
+    };
+    saga.intend_with(entry, rename).await?;
     saga.unwind().await;
     bring_up(app, to).await
 }

@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rlxc_network::firewall::{Dnat, NicRules, Ruleset, plan_ruleset};
-use rlxc_network::{BridgeSpec, ipam};
+use rlxc_network::{BridgeSpec, Mac, ipam};
 
-use super::addresses::expanded_all;
+use super::addresses::{expanded_all, network_owner};
 use crate::context::App;
-use crate::db::{network_rules, networks};
+use crate::db::{instances, network_rules, networks};
 use crate::error::{Error, Result};
 use crate::model::{Network, NetworkAcl};
 use crate::plan::acl::plan_policy;
+use crate::plan::attachment::{Attachment, Routed};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::forward::plan_forward;
 use crate::plan::nic::{Nic, plan_nics};
@@ -58,7 +59,9 @@ pub async fn learn(app: &App) -> Result<()> {
             &expanded.config,
             &expanded.devices,
         );
-        for mut nic in nics.unwrap_or_default().into_iter().filter(Nic::has_rules) {
+        let settled = super::settle_nics(app, &instance.project, nics.unwrap_or_default()).await;
+        let settled = settled.unwrap_or_default().into_iter();
+        for mut nic in settled.filter(Nic::has_rules) {
             let key = format!("volatile.{}.host_name", nic.device);
             if let Some(host_name) = expanded.config.get(&key) {
                 nic.host_name.clone_from(host_name);
@@ -151,7 +154,7 @@ pub async fn apply(app: &App, name: &str) -> Result<()> {
             let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
             assemble(app, &spec, &network).await?
         }
-        // A bridge of somebody else's, with NICs of ours.
+        // A bridge of somebody else's, with NICs of ours, or none at all.
         None => Ruleset {
             bridge: name.to_owned(),
             nics: nic_rules(app, name, None).await?,
@@ -165,12 +168,14 @@ pub async fn apply(app: &App, name: &str) -> Result<()> {
 
 /// All rules of a managed network.
 pub async fn assemble(app: &App, spec: &BridgeSpec, network: &Network) -> Result<Ruleset> {
-    let id = network.id;
+    let (id, project) = (network.id, network.project.clone());
     let (forwards, acls) = app
         .db
         .read(move |tx| {
             let forwards = network_rules::list_forwards(tx, Some(id))?;
-            Ok::<_, Error>((forwards, network_rules::list_acls(tx, None)?))
+            let mut acls = network_rules::list_acls(tx, None)?;
+            acls.retain(|acl| acl.project == project);
+            Ok::<_, Error>((forwards, acls))
         })
         .await?;
     let mut ruleset = plan_ruleset(spec);
@@ -192,11 +197,15 @@ pub async fn assemble(app: &App, spec: &BridgeSpec, network: &Network) -> Result
             ),
         }
     }
-    ruleset.nics = nic_rules(app, &network.name, Some(spec)).await?;
+    ruleset.nics = nic_rules(app, &network.name, Some((spec, network))).await?;
     Ok(ruleset)
 }
 
-async fn nic_rules(app: &App, bridge: &str, spec: Option<&BridgeSpec>) -> Result<Vec<NicRules>> {
+async fn nic_rules(
+    app: &App,
+    bridge: &str,
+    managed: Option<(&BridgeSpec, &Network)>,
+) -> Result<Vec<NicRules>> {
     let nics: Vec<Nic> = {
         let all = app.networking.plugged.nics();
         all.values()
@@ -207,23 +216,51 @@ async fn nic_rules(app: &App, bridge: &str, spec: Option<&BridgeSpec>) -> Result
     if nics.is_empty() {
         return Ok(Vec::new());
     }
-    let acls = app.db.read(|tx| network_rules::list_acls(tx, None)).await?;
-    nics.iter()
-        .map(|nic| rules_of(nic, spec, &acls).map_err(Error::Invalid))
-        .collect()
+    let (acls, owners) = app.db.read(acls_and_owners).await?;
+    let spec = managed.map(|(spec, _)| spec);
+    let rules = |nic: &Nic| {
+        // ACLs belong to the project of the network; on a bridge of somebody else's to that of the instance's networks.
+        let project = managed.map_or_else(
+            || owners.get(&nic.instance).cloned().unwrap_or_default(),
+            |(_, network)| network.project.clone(),
+        );
+        let own: Vec<NetworkAcl> = acls
+            .iter()
+            .filter(|acl| acl.project == project)
+            .cloned()
+            .collect();
+        rules_of(nic, spec, &own).map_err(Error::Invalid)
+    };
+    nics.iter().map(rules).collect()
+}
+
+/// All ACLs, and by instance the project whose networks it uses.
+fn acls_and_owners(
+    tx: &rusqlite::Transaction<'_>,
+) -> Result<(Vec<NetworkAcl>, BTreeMap<i64, String>)> {
+    let acls = network_rules::list_acls(tx, None)?;
+    let mut owners = BTreeMap::new();
+    for instance in instances::list(tx, None)? {
+        owners.insert(instance.id, network_owner(tx, &instance.project)?);
+    }
+    Ok((acls, owners))
 }
 
 /// What one NIC may.
 fn rules_of(nic: &Nic, spec: Option<&BridgeSpec>, acls: &[NetworkAcl]) -> Result<NicRules, String> {
-    let hwaddr = nic.hwaddr.parse().map_err(|_bad| {
+    let hwaddr: Mac = nic.hwaddr.parse().map_err(|_bad| {
         format!(
             "device `{}`: `{}` is not an Ethernet address",
             nic.device, nic.hwaddr
         )
     })?;
+    if let Attachment::Routed(routed) = &nic.attachment {
+        return Ok(routed_rules(nic, routed, hwaddr));
+    }
     let ipv4 = nic.ipv4_filtering.then(|| {
         let own: Option<Ipv4Addr> = nic.ipv4.as_deref().and_then(|text| text.parse().ok());
-        own.map(Ipv4Net::from).into_iter().collect()
+        let routed = nic.routes.iter().filter_map(as_ipv4);
+        own.map(Ipv4Net::from).into_iter().chain(routed).collect()
     });
     let ipv6 = nic.ipv6_filtering.then(|| {
         let own: Option<Ipv6Addr> = nic.ipv6.as_deref().and_then(|text| text.parse().ok());
@@ -231,7 +268,9 @@ fn rules_of(nic: &Nic, spec: Option<&BridgeSpec>, acls: &[NetworkAcl]) -> Result
             .and_then(|spec| spec.ipv6)
             .filter(|net| net.prefix_len() <= 64);
         let slaac = prefix.map(|net| Ipv6Net::from(ipam::eui64(net, hwaddr)));
-        own.map(Ipv6Net::from).into_iter().chain(slaac).collect()
+        let routed = nic.routes.iter().filter_map(as_ipv6);
+        let own = own.map(Ipv6Net::from).into_iter().chain(slaac);
+        own.chain(routed).collect()
     });
     let policy = plan_policy(&nic.security, acls)
         .map_err(|error| format!("device `{}`: {error}", nic.device))?;
@@ -246,6 +285,49 @@ fn rules_of(nic: &Nic, spec: Option<&BridgeSpec>, acls: &[NetworkAcl]) -> Result
         rate_to: nic.ingress.map(|bits| bits / 8),
         priority: nic.priority,
     })
+}
+
+fn as_ipv4(net: &IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(*net),
+        IpNet::V6(_) => None,
+    }
+}
+
+fn as_ipv6(net: &IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(*net),
+    }
+}
+
+/// A routed NIC sends from its own addresses only.
+fn routed_rules(nic: &Nic, routed: &Routed, hwaddr: Mac) -> NicRules {
+    let own = routed.addresses.iter().copied().map(IpNet::from);
+    let nets: Vec<IpNet> = own.chain(nic.routes.iter().copied()).collect();
+    NicRules {
+        host_name: nic.host_name.clone(),
+        hwaddr,
+        mac: false,
+        ipv4: Some(nets.iter().filter_map(as_ipv4).collect()),
+        ipv6: Some(nets.iter().filter_map(as_ipv6).collect()),
+        policy: None,
+        rate_from: nic.egress.map(|bits| bits / 8),
+        rate_to: nic.ingress.map(|bits| bits / 8),
+        priority: nic.priority,
+    }
+}
+
+/// Bridges of others on which NICs of ours have rules; the empty name stands for those on no bridge.
+pub async fn unmanaged(app: &App) -> Result<BTreeSet<String>> {
+    let mut names: BTreeSet<String> = {
+        let nics = app.networking.plugged.nics();
+        nics.values().map(|nic| nic.bridge.clone()).collect()
+    };
+    for network in app.db.read(networks::list).await? {
+        names.remove(&network.name);
+    }
+    Ok(names)
 }
 
 /// Forgets the NICs of an instance that has ended, and its rules with them.

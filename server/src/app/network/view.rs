@@ -220,12 +220,19 @@ async fn fixed_leases(app: &App, name: &str) -> Result<Vec<NetworkLease>> {
 
 /// Addresses and counters of one of the host's interfaces, managed or not.
 pub async fn state(app: &App, name: &str) -> Result<NetworkState> {
+    let key = name.to_owned();
+    let row = app.db.read(move |tx| networks::find(tx, &key)).await?;
+    // A network that is an interface of the host shows the state of that.
+    let name = &match row.filter(|network| !network.is_bridge()) {
+        Some(network) => super::on_parent::interface(&network),
+        None => name.to_owned(),
+    };
     let interfaces = blocking(rlxc_network::host_interfaces)
         .await
         .map_err(|error| Error::failed("list the host's interfaces", error))?;
     let interface = interfaces
         .into_iter()
-        .find(|interface| interface.name == name)
+        .find(|interface| interface.name == *name)
         .ok_or_else(|| Error::not_found("network", name))?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let addresses = interface

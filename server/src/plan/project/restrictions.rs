@@ -219,11 +219,19 @@ impl<'a> Restrictions<'a> {
     fn check_nic(&self, what: &str, device: &Config) -> Result<(), String> {
         const KEY: &str = "restricted.devices.nic";
         const ACCESS: &str = "restricted.networks.access";
+        const HOSTS_OWN: &[&str] = &[
+            "host_name",
+            "ipv4.routes",
+            "ipv6.routes",
+            "vlan",
+            "vlan.tagged",
+        ];
         let network = device.get("network");
         match self.value(KEY) {
             "allow" => {}
-            // The name of an interface of the host is the host's to give.
-            "managed" if network.is_some() && !device.contains_key("host_name") => {}
+            // Names of interfaces of the host, its routes and its VLANs are the host's to give.
+            "managed"
+                if network.is_some() && !HOSTS_OWN.iter().any(|key| device.contains_key(*key)) => {}
             _ => return self.refuse(what, KEY),
         }
         let allowed = self.value(ACCESS);

@@ -5,6 +5,7 @@ use crate::app::network;
 use crate::context::App;
 use crate::error::{Error, Result};
 use crate::model::{Config, Instance};
+use crate::plan::attachment::Attachment;
 use crate::plan::devices::{Change, Device};
 use crate::plan::nic::{Nic, plan_nic, random_hwaddr};
 
@@ -14,19 +15,30 @@ pub(super) async fn prepare(app: &App, instance: &Instance, change: &mut Change)
         return Ok(());
     }
     let nic = plan(instance.id, &instance.name, change.device())?;
-    network::check_nics(app, &instance.project, &[nic]).await?;
+    let settled = network::settle_nics(app, &instance.project, vec![nic]).await?;
     match change {
-        Change::Add(device) => note(app, instance, device).await,
+        Change::Add(device) => note(app, instance, &settled, device).await,
         Change::Update { after, .. } => note_address(app, instance, after).await,
         Change::Remove(_) => Ok(()),
     }
 }
 
 /// Chooses the address and the name of the host's end, so that they are in the journal before there is anything.
-async fn note(app: &App, instance: &Instance, device: &mut Device) -> Result<()> {
+async fn note(app: &App, instance: &Instance, settled: &[Nic], device: &mut Device) -> Result<()> {
     if !device.keys.contains_key("hwaddr") && !device.notes.contains_key("hwaddr") {
         let hwaddr = random_hwaddr(app.clock.uuid());
         device.notes.insert("hwaddr".to_owned(), hwaddr);
+    }
+    for nic in settled {
+        match &nic.attachment {
+            Attachment::Macvlan { .. } => return Ok(()),
+            Attachment::Physical(parent) => {
+                let name = parent.interface();
+                device.notes.insert("host_name".to_owned(), name);
+                return Ok(());
+            }
+            _ => {}
+        }
     }
     let wanted = plan(instance.id, &instance.name, device)?.host_name;
     // One that goes before it comes again has its name free by then.
@@ -54,7 +66,10 @@ pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
             let netns = target.running.netns();
             network::plug(target.app, target.name, &nic, netns).await
         }
-        Change::Remove(device) => network::unplug(target.app, &known(target, device)?).await,
+        Change::Remove(device) => {
+            let nic = known(target, device)?;
+            network::unplug(target.app, &nic, target.running.netns()).await
+        }
         Change::Update { after, .. } => {
             let nic = known(target, after)?;
             network::readdress(target.app, target.name, &nic).await?;

@@ -157,6 +157,8 @@ fn what_is_narrowed_stays_narrow() {
         ("type=new-thing", ""),
         ("type=nic network=a", "restricted.devices.nic=block"),
         ("type=nic network=a host_name=eth0", ""),
+        ("type=nic network=a ipv4.routes=10.0.0.0/8", ""),
+        ("type=nic network=a vlan=7", ""),
         ("type=nic network=a", "restricted.networks.access=b,c"),
         (
             "type=nic nictype=bridged parent=a",

@@ -1,0 +1,328 @@
+//! Networks that go wrong: a daemon that dies while packets flow, rules of others, tools that are missing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rlxc_tests::{Daemon, Leaks, Uplink, World, require};
+
+use super::daemon_with_c1;
+
+fn gateway(daemon: &Daemon) -> String {
+    let text = daemon
+        .cli()
+        .ok(["network", "get", "rlxcbr0", "ipv4.address"]);
+    text.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// Runs a command of the host in the network of an instance, whatever becomes of the daemon.
+fn beside(daemon: &Daemon, name: &str, argv: &[&str]) -> rlxc_tests::process::Run {
+    let state = daemon.cli().instance(name).unwrap();
+    let init = state["state"]["pid"].as_u64().unwrap().to_string();
+    let line = ["nsenter", "-t", &init, "-n"]
+        .into_iter()
+        .chain(argv.iter().copied());
+    daemon.world().enter(line.map(str::to_owned))
+}
+
+fn rules(daemon: &Daemon) -> String {
+    daemon.world().run(&["nft", "list", "ruleset"]).stdout
+}
+
+#[test]
+fn no_packet_is_lost_while_the_daemon_is_gone() {
+    require!(root);
+    let (mut daemon, _) = daemon_with_c1();
+    daemon.cli().ok(["launch", "busybox", "c2"]);
+    daemon.cli().wait_ipv4("c1");
+    let neighbour = daemon.cli().wait_ipv4("c2");
+    let (host, quiet) = (gateway(&daemon), ["ping", "-q", "-i", "0.02", "-c", "250"]);
+    let pings = [host, neighbour].map(|address| {
+        let line: Vec<&str> = quiet.iter().copied().chain([address.as_str()]).collect();
+        let ping = beside(&daemon, "c1", &line).deadline(Duration::from_secs(60));
+        std::thread::spawn(move || ping.output())
+    });
+    daemon.kill();
+    daemon.start();
+    daemon.stop();
+    daemon.start();
+    for ping in pings {
+        let output = ping.join().unwrap().unwrap();
+        assert!(
+            output.stdout.contains("250 received, 0% packet loss"),
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn rules_are_the_same_after_the_daemon_was_killed() {
+    require!(root);
+    let (mut daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let address = cli.wait_ipv4("c1");
+    daemon
+        .world()
+        .run(&["ip", "address", "add", "192.0.2.10/32", "dev", "lo"]);
+    cli.ok(["network", "forward", "create", "rlxcbr0", "192.0.2.10"]);
+    let port = ["network", "forward", "port", "add", "rlxcbr0", "192.0.2.10"];
+    cli.ok(port.iter().copied().chain(["tcp", "80", &address]));
+    cli.ok(["network", "acl", "create", "web"]);
+    let rule = [
+        "network",
+        "acl",
+        "rule",
+        "add",
+        "web",
+        "ingress",
+        "action=allow",
+    ];
+    cli.ok(rule
+        .iter()
+        .copied()
+        .chain(["protocol=tcp", "destination_port=80"]));
+    cli.ok(["network", "set", "rlxcbr0", "security.acls=web"]);
+    let limit = ["config", "device", "override", "c1", "eth0"];
+    cli.ok(limit
+        .iter()
+        .copied()
+        .chain(["limits.max=50Mbit", "security.acls=web"]));
+    let before = rules(&daemon);
+    assert!(
+        before.contains("192.0.2.10") && before.contains("limit rate"),
+        "{before}"
+    );
+    daemon.kill();
+    daemon.start();
+    // Counters aside there is nothing in a rule that changes by itself.
+    assert_eq!(rules(&daemon), before);
+    daemon.kill();
+    daemon.world().run(&["nft", "flush", "ruleset"]);
+    daemon.start();
+    assert_eq!(rules(&daemon), before);
+}
+
+#[test]
+fn a_table_of_our_name_is_taken_over() {
+    require!(root);
+    let mut daemon = Daemon::prepared(Uplink::Isolated);
+    let table = format!("{}_lab", daemon.prefix());
+    daemon.start();
+    let before = Leaks::look(&daemon);
+    let chain = "type filter hook forward priority 0; policy drop";
+    let text = format!("table inet {table} {{\n chain stray {{\n {chain};\n }}\n}}\n");
+    daemon
+        .world()
+        .enter(["nft", "-f", "-"])
+        .stdin(text)
+        .ok()
+        .unwrap();
+    daemon.cli().ok(["network", "create", "lab"]);
+    let rules = rules(&daemon);
+    assert!(
+        !rules.contains("stray") && rules.contains("masquerade"),
+        "{rules}"
+    );
+    daemon.cli().ok(["network", "delete", "lab"]);
+    before.assert_none(&daemon);
+}
+
+#[test]
+fn without_nft_nothing_is_half_made() {
+    require!(root);
+    let mut daemon = Daemon::prepared(Uplink::Isolated);
+    let hide = ["/usr/sbin/nft", "/sbin/nft"].map(Path::new);
+    for path in hide.into_iter().filter(|path| path.is_file()) {
+        daemon.world().blank(path);
+    }
+    daemon.start();
+    let interfaces = || daemon.world().run(&["ls", "/sys/class/net"]).stdout;
+    let before = interfaces();
+    let text = daemon.cli().fails(["network", "create", "extra0"]);
+    assert!(text.contains("`nft"), "{text}");
+    assert_eq!(interfaces(), before);
+}
+
+#[test]
+fn a_network_in_use_names_its_users_and_subnets_do_not_meet() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let text = cli.fails(["network", "delete", "rlxcbr0"]);
+    assert!(
+        text.contains("/1.0/instances/c1") && text.contains("/1.0/profiles/default"),
+        "{text}"
+    );
+    let own = cli.ok(["network", "get", "rlxcbr0", "ipv4.address"]);
+    let text = cli.fails(["network", "create", "twin", &format!("ipv4.address={own}")]);
+    assert!(
+        text.contains("overlaps") && text.contains("`rlxcbr0`"),
+        "{text}"
+    );
+}
+
+/// Two hosts on a cable; `c1` reaches the other one by NAT, if nobody stands in the way.
+fn with_another_host() -> (Daemon, World, String) {
+    let (daemon, _) = daemon_with_c1();
+    let other = World::new(Uplink::Isolated).unwrap();
+    let [_, far] = daemon.world().connect(&other);
+    daemon.cli().wait_ipv4("c1");
+    (daemon, other, far.to_owned())
+}
+
+fn reaches(daemon: &Daemon, address: &str) -> bool {
+    let ping = ["exec", "c1", "--", "ping", "-c", "1", "-W", "1", address];
+    daemon.cli().run(ping).code == 0
+}
+
+#[test]
+fn docker_lets_instances_pass() {
+    require!(root);
+    require!(tool "iptables");
+    let (daemon, _other, far) = with_another_host();
+    assert!(reaches(&daemon, &far));
+    // As Docker lays it.
+    for line in [
+        "-N DOCKER-USER",
+        "-A DOCKER-USER -j RETURN",
+        "-I FORWARD -j DOCKER-USER",
+        "-P FORWARD DROP",
+    ] {
+        let argv: Vec<&str> = ["iptables", "-w"]
+            .into_iter()
+            .chain(line.split(' '))
+            .collect();
+        daemon.world().run(&argv);
+    }
+    assert!(!reaches(&daemon, &far), "Docker stands in the way");
+    // Whatever changes the network's rules looks for Docker; the reconciler does it every minute.
+    daemon
+        .cli()
+        .ok(["network", "set", "rlxcbr0", "user.seen=docker"]);
+    assert!(reaches(&daemon, &far));
+    daemon.cli().ok(["delete", "-f", "c1"]);
+    daemon
+        .cli()
+        .ok(["profile", "device", "remove", "default", "eth0"]);
+    daemon.cli().ok(["network", "delete", "rlxcbr0"]);
+    let left = daemon.world().run(&["iptables", "-w", "-S"]).stdout;
+    assert!(!left.contains("rlxcbr0"), "{left}");
+}
+
+/// A table of another firewall: an empty chain, and one that begins with it.
+fn laid(table: &str, empty: &str, chain: &str, rules: &str) -> String {
+    format!("table {table} {{\n chain {empty} {{\n }}\n chain {chain} {{\n {rules}\n }}\n}}\n")
+}
+
+#[test]
+fn a_firewall_that_drops_is_named_with_its_remedy() {
+    require!(root);
+    let (daemon, _other, far) = with_another_host();
+    // As ufw lays it: a policy, and a chain for the administrator.
+    let forward = "type filter hook forward priority 0; policy drop;\n jump user-forward";
+    let table = laid("ip ufw", "user-forward", "FORWARD", forward);
+    daemon
+        .world()
+        .enter(["nft", "-f", "-"])
+        .stdin(table)
+        .ok()
+        .unwrap();
+    assert!(!reaches(&daemon, &far));
+    let report = daemon.cli().run(["admin", "doctor"]).stdout;
+    assert!(report.contains("`ip ufw` drops by default"), "{report}");
+    assert!(report.contains("ufw route allow in on BRIDGE"), "{report}");
+    for side in ["iifname", "oifname"] {
+        let line = [
+            "nft",
+            "add",
+            "rule",
+            "ip",
+            "ufw",
+            "user-forward",
+            side,
+            "rlxcbr0",
+            "accept",
+        ];
+        daemon.world().run(&line);
+    }
+    assert!(reaches(&daemon, &far), "what the remedy says helps");
+    // As firewalld lays it: all that is in no zone is rejected at the end, the trusted zone passes.
+    daemon.world().run(&["nft", "delete", "table", "ip", "ufw"]);
+    let forward = "type filter hook forward priority 10; policy accept;\n jump zones\n reject";
+    let table = laid("inet firewalld", "zones", "filter_FORWARD", forward);
+    daemon
+        .world()
+        .enter(["nft", "-f", "-"])
+        .stdin(table)
+        .ok()
+        .unwrap();
+    assert!(!reaches(&daemon, &far));
+    for side in ["iifname", "oifname"] {
+        let line = [
+            "nft",
+            "add",
+            "rule",
+            "inet",
+            "firewalld",
+            "zones",
+            side,
+            "rlxcbr0",
+            "accept",
+        ];
+        daemon.world().run(&line);
+    }
+    assert!(reaches(&daemon, &far));
+    let ours = rules(&daemon);
+    assert!(
+        ours.contains("firewalld"),
+        "its rules are not touched: {ours}"
+    );
+}
+
+/// Megabits a second that come through, as iperf3 sees it; `options` tell which way.
+fn rate(daemon: &Daemon, options: &[&str]) -> f64 {
+    let host = gateway(daemon);
+    let mut line = vec!["iperf3", "-J", "-c", &host, "-t", "3", "-O", "1"];
+    line.extend(options);
+    let output = beside(daemon, "c1", &line)
+        .deadline(Duration::from_secs(30))
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let received = &report["end"]["sum_received"]["bits_per_second"];
+    received.as_f64().unwrap_or_default() / 1e6
+}
+
+#[test]
+fn limits_hold_both_ways_and_change_at_once() {
+    require!(root);
+    require!(tool "iperf3");
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    cli.wait_ipv4("c1");
+    daemon.world().run(&["iperf3", "-s", "-D"]);
+    let near = |what: &str, options: &[&str], wanted: f64| {
+        let mut found = 0.0;
+        // Another try for a machine that was busy.
+        for _ in 0..3 {
+            found = rate(&daemon, options);
+            if (found / wanted - 1.0).abs() <= 0.1 {
+                return;
+            }
+        }
+        panic!("{what}: {found} Mbit/s instead of {wanted}");
+    };
+    let set = ["config", "device", "override", "c1", "eth0"];
+    cli.ok(set
+        .iter()
+        .copied()
+        .chain(["limits.egress=20Mbit", "limits.ingress=40Mbit"]));
+    near("sent", &["-u", "-b", "60M"], 20.0);
+    near("received", &["-u", "-b", "80M", "-R"], 40.0);
+    cli.ok(["config", "device", "unset", "c1", "eth0", "limits.ingress"]);
+    cli.ok(["config", "device", "set", "c1", "eth0", "limits.egress="]);
+    cli.ok(["config", "device", "set", "c1", "eth0", "limits.max=30Mbit"]);
+    near("sent by TCP", &[], 30.0);
+    near("received by TCP", &["-R"], 30.0);
+    cli.ok(["config", "device", "unset", "c1", "eth0", "limits.max"]);
+    assert!(rate(&daemon, &[]) > 100.0, "nothing holds it any more");
+}
