@@ -9,6 +9,7 @@ use rlxc_sys::chain::chain;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::apparmor::AppArmor;
 use crate::app::network::Networking;
 use crate::app::pool::Pools;
 use crate::clock::{self, Clock};
@@ -50,6 +51,8 @@ pub struct App {
     pub cgroups: rlxc_container::cgroup::Layout,
     /// What the host has.
     pub host: HostFacts,
+    /// Profiles around instances, where the kernel has AppArmor.
+    pub apparmor: AppArmor,
     /// Storage drivers for pools in the daemon's own directory, the best first.
     pub storage_drivers: Vec<&'static str>,
     /// Subordinate ids that instances may get.

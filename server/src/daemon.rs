@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::apparmor::AppArmor;
 use crate::app::network::Networking;
 use crate::app::{self, instance, network, pool};
 use crate::clock::{Clock, SystemClock};
@@ -78,6 +79,7 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
     app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
     app.tasks.spawn(app::image::upkeep::run(Arc::clone(&app)));
+    app.tasks.spawn(app::apparmor::prepare(Arc::clone(&app)));
     let groups = (options.group.as_str(), options.user_group.as_str());
     let doors = open_doors(&app, groups, options.inherited).await?;
     tracing::info!(directory = %app.places.dir().display(), "ready");
@@ -273,6 +275,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         ),
         cgroups,
         host: host_facts(),
+        apparmor: AppArmor::detect(),
         storage_drivers: rlxc_storage::drivers_in(places.dir()),
         id_ranges: id_ranges()?,
         instances: Registry::new(exits),

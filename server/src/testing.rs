@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::app::apparmor::AppArmor;
 use crate::app::network::Networking;
 use crate::app::pool::Pools;
 use crate::clock::{Clock, SystemClock};
@@ -307,6 +308,7 @@ fn build(
             memory: 8 << 30,
             cpus: 4,
         },
+        apparmor: AppArmor::none(),
         storage_drivers: rlxc_storage::DRIVERS.to_vec(),
         id_ranges: vec![Span {
             first: 1_000_000,

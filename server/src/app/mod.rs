@@ -1,5 +1,6 @@
 //! What the daemon can do, one function a use case. Handlers call these and nothing else.
 
+pub mod apparmor;
 pub mod backup;
 pub mod certificate;
 pub mod image;

@@ -70,6 +70,7 @@ const MISCELLANEOUS: &[Key] = &[
     Key::new("image.*", Kind::Text, "Properties of the image that it was made from"),
     Key::new("linux.kernel_modules", Kind::Form(is_modules, "names of modules, joined by commas"), "Modules of the kernel that are loaded before it starts"),
     Key::new("linux.sysctl.*", Kind::Text, "A sysctl of the instance's namespaces, see sysctl(8)"),
+    Key::new("raw.apparmor", Kind::Text, "Rules that its AppArmor profile has besides, see apparmor.d(5)").when("the host has AppArmor"),
     Key::new("raw.idmap", Kind::Form(idmap::is_raw, "lines such as `both 1000 1000`"), "Ids that it shares with the host: users, groups or both, the host's, its own").when("it is not privileged"),
     Key::new("user.*", Kind::Text, "Free for users; seen by templates and searchable").live(),
 ];

@@ -1,6 +1,7 @@
 //! Decisions as pure functions: what the inventory says goes in, what is to be done comes out. Nothing here has effects.
 
 pub mod acl;
+pub mod apparmor;
 pub mod attachment;
 pub mod bridge;
 pub mod devices;

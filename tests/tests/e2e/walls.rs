@@ -254,3 +254,31 @@ fn user_map(cli: Cli<'_>, name: &str) -> Vec<Vec<u32>> {
     };
     text.lines().map(words).collect()
 }
+
+#[test]
+fn apparmor_confines_where_the_kernel_has_it() {
+    require!(root);
+    let (daemon, _before) = super::daemon_with_c1();
+    let cli = daemon.cli();
+    let has = std::path::Path::new("/sys/kernel/security/apparmor/.replace").exists();
+    cli.ok(["config", "set", "c1", "raw.apparmor", "deny /etc/passwd r,"]);
+    if !has {
+        let wrong = cli.fails(["restart", "-f", "c1"]);
+        assert!(wrong.contains("no AppArmor"), "{wrong}");
+        cli.ok(["config", "unset", "c1", "raw.apparmor"]);
+        cli.ok(["start", "c1"]);
+        return;
+    }
+    let label = cli.exec("c1", &["cat", "/proc/self/attr/current"]);
+    assert!(
+        label.starts_with("rlxc-") && label.contains("enforce"),
+        "{label}"
+    );
+    cli.exec("c1", &["cat", "/etc/passwd"]);
+    cli.ok(["restart", "-f", "c1"]);
+    let output = cli.run(["exec", "c1", "--", "cat", "/etc/passwd"]);
+    assert!(output.stderr.contains("Permission denied"), "{output}");
+    cli.ok(["config", "set", "c1", "raw.apparmor", "nonsense"]);
+    let wrong = cli.fails(["restart", "-f", "c1"]);
+    assert!(wrong.contains("AppArmor profile"), "{wrong}");
+}

@@ -7,6 +7,7 @@ use rlxc_api::Requestor;
 use rlxc_sys::rootfs::RootSource;
 
 use super::{find_by_id, ids, modules};
+use crate::app::apparmor;
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
@@ -135,6 +136,7 @@ async fn boot(
         plan_start(instance, &placed, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
     let StartPlan { mut spec, mut nics } = plan;
     gate::confine(app, &instance.project, &mut spec.mounts).await?;
+    spec.apparmor = apparmor::ensure(app, &instance.name, &expanded.config).await?;
     fill_hwaddrs(app, instance, &mut nics);
     let nics = network::settle_nics(app, &instance.project, nics).await?;
     // A guest that reboots, say, has left its interfaces in the life before.

@@ -1,0 +1,107 @@
+//! AppArmor profiles of instances in the kernel: loaded when the first instance needs them, and left there, since others of the
+//! same daemon (and of the next one) have the same.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use rlxc_sys::chain::chain;
+use rlxc_sys::tool::Tool;
+
+use crate::context::{App, blocking};
+use crate::error::{Error, Result};
+use crate::model::Config;
+use crate::plan::apparmor::{Profile, profile};
+
+/// Where AppArmor is, see securityfs.
+const SECURITY: &str = "/sys/kernel/security/apparmor";
+
+/// What this host's kernel has, and what was loaded into it.
+#[derive(Debug)]
+pub struct AppArmor {
+    /// Features that ask for rules of their own; none where there is no AppArmor, or none that we may use.
+    mediated: Option<BTreeSet<String>>,
+    loaded: tokio::sync::Mutex<BTreeSet<String>>,
+}
+
+impl AppArmor {
+    /// Looks at the kernel. Who is confined already (in a container, say) can load no profiles.
+    pub fn detect() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let enabled = read("/sys/module/apparmor/parameters/enabled").trim() == "Y";
+        let free = read("/proc/self/attr/current").trim_end_matches(['\n', '\0']) == "unconfined";
+        let root = Path::new(SECURITY);
+        let mediated = (enabled && free && root.join(".replace").exists()).then(|| features(root));
+        Self {
+            mediated,
+            loaded: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Where there is none.
+    pub fn none() -> Self {
+        Self {
+            mediated: None,
+            loaded: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether instances are confined by it.
+    pub fn is_on(&self) -> bool {
+        self.mediated.is_some()
+    }
+}
+
+fn features(root: &Path) -> BTreeSet<String> {
+    let known = [
+        ("userns_create", "features/namespaces/userns_create"),
+        ("io_uring", "features/io_uring"),
+        ("posix_mqueue", "features/ipc/posix_mqueue"),
+    ];
+    let there = known.iter().filter(|(_, path)| root.join(path).exists());
+    there.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// Loads the profile that most instances have, so that the first of them need not wait for it.
+pub async fn prepare(app: Arc<App>) {
+    // What goes wrong is logged, and tried again at the first start.
+    drop(ensure(&app, "", &Config::new()).await);
+}
+
+/// The name of the profile of an instance, which is in the kernel when this returns; `None` where there is no AppArmor.
+pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option<String>> {
+    let asked = config.contains_key("raw.apparmor");
+    let Some(mediated) = &app.apparmor.mediated else {
+        if asked {
+            return Err(Error::Invalid(format!(
+                "instance `{instance}` has `raw.apparmor`, but no AppArmor of this host can hold it: unset the key, or see `rlxc admin doctor`"
+            )));
+        }
+        return Ok(None);
+    };
+    let profile = profile(config, mediated);
+    let mut loaded = app.apparmor.loaded.lock().await;
+    if loaded.contains(&profile.name) {
+        return Ok(Some(profile.name));
+    }
+    let Profile { name, text } = profile;
+    match blocking(move || load(&text)).await {
+        Ok(()) => {
+            loaded.insert(name.clone());
+            Ok(Some(name))
+        }
+        Err(error) if asked => Err(Error::failed(
+            format!("load the AppArmor profile of instance `{instance}`"),
+            error,
+        )),
+        Err(error) => {
+            tracing::warn!(instance, error = %chain(&error), "an instance runs without its AppArmor profile");
+            Ok(None)
+        }
+    }
+}
+
+fn load(text: &str) -> Result<(), rlxc_sys::tool::ToolError> {
+    let parser = Tool::new("apparmor_parser").args(["--replace", "--skip-cache", "--quiet"]);
+    parser.input(text.as_bytes()).run().map(drop)
+}
