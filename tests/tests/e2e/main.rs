@@ -10,7 +10,6 @@ mod events;
 mod exec;
 mod files;
 mod firewall;
-mod full;
 mod fuzz;
 mod guest_api;
 mod hostile_image;
