@@ -30,9 +30,17 @@ pub(super) fn render(number: usize, rules: &NicRules, memory: Memory) -> String 
         from.extend(sent(policy, memory));
         to.extend(received(policy, memory));
     }
+    both(number, from, &to)
+}
+
+/// The chain of what a NIC sends, which is there even if it has nothing to do, for it is jumped to; and that of what it gets.
+fn both(number: usize, mut from: Vec<String>, to: &[String]) -> String {
+    if from.is_empty() {
+        from.push("continue".to_owned());
+    }
     [
         chain(&format!("nic{number}_from"), None, &from),
-        chain(&format!("nic{number}_to"), None, &to),
+        chain(&format!("nic{number}_to"), None, to),
     ]
     .concat()
 }
@@ -92,15 +100,7 @@ pub(super) fn render_alone(number: usize, rules: &NicRules) -> String {
     let priority = rules.priority;
     from.extend(priority.map(|number| format!("meta priority set 0:{number:x}")));
     let to: Vec<String> = rules.rate_to.map(limit).into_iter().collect();
-    // A chain that is jumped to has to be there.
-    if from.is_empty() {
-        from.push("continue".to_owned());
-    }
-    [
-        chain(&format!("nic{number}_from"), None, &from),
-        chain(&format!("nic{number}_to"), None, &to),
-    ]
-    .concat()
+    both(number, from, &to)
 }
 
 /// Drops what pretends to come from somebody else.

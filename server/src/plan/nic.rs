@@ -132,7 +132,8 @@ pub fn plan_nic(
     };
     let volatile = |key: &str| config.get(&format!("volatile.{device}.{key}"));
     let rate = |key: &str| {
-        let text = keys.get(key).or_else(|| keys.get("limits.max"));
+        let own = keys.get(key).filter(|text| !text.is_empty());
+        let text = own.or_else(|| keys.get("limits.max"));
         text.and_then(|text| parse_rate(text))
     };
     let filters = |what: &str| is_true(keys, &format!("security.{what}_filtering"));

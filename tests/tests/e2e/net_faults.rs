@@ -228,8 +228,8 @@ fn a_firewall_that_drops_is_named_with_its_remedy() {
         .unwrap();
     assert!(!reaches(&daemon, &far));
     let report = daemon.cli().run(["admin", "doctor"]).stdout;
-    assert!(report.contains("`ip ufw` drops by default"), "{report}");
-    assert!(report.contains("ufw route allow in on BRIDGE"), "{report}");
+    assert!(report.contains("policy drop in `ip ufw"), "{report}");
+    assert!(report.contains("-i rlxcbr0 -j ACCEPT"), "{report}");
     for side in ["iifname", "oifname"] {
         let line = [
             "nft",
