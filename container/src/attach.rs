@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use rlxc_sys::clone::{CloneRequest, Parent, clone_child};
 use rlxc_sys::{namespace, process, pty};
@@ -19,6 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::confine::{Confinement, InPhase};
 use crate::init::c_strings;
 use crate::protocol::{self, ExecRequest, Failure, TerminalSize};
@@ -47,8 +47,7 @@ pub(crate) struct Order<'a> {
     pub(crate) unprivileged: bool,
     pub(crate) confinement: &'a Confinement,
     pub(crate) oom_score_adj: i32,
-    /// Files of version 1 cgroups to be written to.
-    pub(crate) memberships: Vec<PathBuf>,
+    pub(crate) cgroup: &'a Cgroup,
     pub(crate) request: &'a ExecRequest,
     pub(crate) stdio: &'a [OwnedFd],
 }
@@ -72,10 +71,7 @@ fn join(status: BorrowedFd<'_>, order: &Order<'_>) -> Result<(), Failure> {
     kept.extend(order.stdio.iter().map(AsFd::as_fd));
     process::close_all_but(&kept).in_phase("attach", || "close descriptors".into())?;
     process::forbid_tracing().in_phase("attach", String::new)?;
-    for members in &order.memberships {
-        fs::write(members, "0")
-            .in_phase("attach", || format!("write to `{}`", members.display()))?;
-    }
+    order.cgroup.join_legacy().in_phase("attach", String::new)?;
     // Raising it back is always allowed, lowering it (which the monitor did for itself) may not be.
     drop(fs::write(
         "/proc/self/oom_score_adj",

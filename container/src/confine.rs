@@ -14,12 +14,15 @@ use crate::spec::ContainerSpec;
 
 const PHASE: &str = "confinement";
 
+/// A resource, soft and hard; `None` is "unlimited".
+type Limit = (Resource, Option<u64>, Option<u64>);
+
 /// Parsed and rendered.
 #[derive(Debug)]
 pub(crate) struct Confinement {
     filter: Vec<Instruction>,
     dropped: Vec<Capability>,
-    limits: Vec<(Resource, Option<u64>, Option<u64>)>,
+    limits: Vec<Limit>,
     apparmor: Option<String>,
 }
 
@@ -28,26 +31,52 @@ impl Confinement {
         let dropped = spec.drop_capabilities.iter().map(|name| {
             Capability::parse(name).ok_or_else(|| refused(format!("no capability `{name}`")))
         });
-        let unlimited = |value: u64| (value != u64::MAX).then_some(value);
-        let limits = spec.rlimits.iter().map(|(name, soft, hard)| {
-            let resource = process::parse_resource(name)
-                .ok_or_else(|| refused(format!("no resource limit `{name}`")))?;
-            Ok((resource, unlimited(*soft), unlimited(*hard)))
-        });
         Ok(Self {
             filter: crate::seccomp::render(&spec.seccomp)
                 .map_err(|error| refused(error.to_string()))?,
             dropped: dropped.collect::<Result<_, _>>()?,
-            limits: limits.collect::<Result<_, Failure>>()?,
+            limits: parse_limits(&spec.rlimits)?,
             apparmor: spec.apparmor.clone(),
         })
+    }
+
+    /// Gives init other resource limits, and commands from now on; what is not named any more gets this process's own.
+    /// All of them or none.
+    pub(crate) fn set_limits(
+        &mut self,
+        wanted: &[(String, u64, u64)],
+        init: i32,
+    ) -> Result<(), Failure> {
+        let wanted = parse_limits(wanted)?;
+        let named = |resource| wanted.iter().any(|(other, ..)| *other == resource);
+        let lifted = self.limits.iter().map(|(resource, ..)| *resource);
+        let lifted = lifted.filter(|resource| !named(*resource)).map(|resource| {
+            let (soft, hard) = process::resource_limit(resource);
+            (resource, soft, hard)
+        });
+        let orders: Vec<Limit> = wanted.iter().copied().chain(lifted).collect();
+        let mut before: Vec<Limit> = Vec::new();
+        for (resource, soft, hard) in orders {
+            match process::change_resource_limit(init, resource, soft, hard) {
+                Ok((soft, hard)) => before.push((resource, soft, hard)),
+                Err(error) => {
+                    for (resource, soft, hard) in before {
+                        // What it had it may have again.
+                        drop(process::change_resource_limit(init, resource, soft, hard));
+                    }
+                    return Err(error).in_phase(PHASE, || describe(resource));
+                }
+            }
+        }
+        self.limits = wanted;
+        Ok(())
     }
 
     /// Binds the calling process, all but the user it runs as. What it does after must be possible under the filter.
     pub(crate) fn apply(&self) -> Result<(), Failure> {
         for (resource, soft, hard) in &self.limits {
             process::set_resource_limit(*resource, *soft, *hard)
-                .in_phase(PHASE, || format!("set resource limit {resource:?}"))?;
+                .in_phase(PHASE, || describe(*resource))?;
         }
         for capability in &self.dropped {
             capability::drop_from_bounding_set(*capability)
@@ -63,6 +92,24 @@ impl Confinement {
         }
         Ok(())
     }
+}
+
+fn parse_limits(rlimits: &[(String, u64, u64)]) -> Result<Vec<Limit>, Failure> {
+    let unlimited = |value: u64| (value != u64::MAX).then_some(value);
+    let parse = |(name, soft, hard): &(String, u64, u64)| {
+        let resource = process::parse_resource(name)
+            .ok_or_else(|| refused(format!("no resource limit `{name}`")))?;
+        Ok((resource, unlimited(*soft), unlimited(*hard)))
+    };
+    rlimits.iter().map(parse).collect()
+}
+
+/// As users know it. Who may not raise a limit lacks CAP_SYS_RESOURCE on the host; see setrlimit(2).
+fn describe(resource: Resource) -> String {
+    let name = format!("{resource:?}").to_lowercase();
+    format!(
+        "set `limits.kernel.{name}` (to raise what is hard, the host must have CAP_SYS_RESOURCE)"
+    )
 }
 
 fn refused(detail: String) -> Failure {

@@ -16,3 +16,4 @@ pub mod spec;
 mod attach;
 mod confine;
 mod init;
+mod view;

@@ -12,7 +12,7 @@
 //!   Hello ─▶                  ◀─ Hello{…} + [pidfd, netns, userns?], later Exited{cause}
 //!   Exec{…} + [in, out, err] ─▶  ◀─ ExecStarted{pid} (+ [pty master]) | ExecFailed{…}, later ExecExited{status}
 //!   ExecSignal, ExecResize ─▶ (on the connection of that exec; no answer)
-//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog, Mount, Unmount ─▶  ◀─ one answer
+//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog, Mount, Unmount, SetDevices, SetRlimits ─▶  ◀─ one answer
 //! ```
 
 use std::io;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::exit::ExitCause;
 use crate::proxy::ProxySpec;
-use crate::spec::{ContainerSpec, MountSpec};
+use crate::spec::{ContainerSpec, DeviceSpec, MountSpec};
 
 /// The version that `Hello` carries.
 pub const PROTOCOL: u32 = 1;
@@ -94,6 +94,18 @@ pub enum Request {
     Mount {
         /// What, and where.
         mount: MountSpec,
+    },
+    /// Let a device of the instance consist of these nodes from now on.
+    SetDevices {
+        /// Its name.
+        device: String,
+        /// Each of which says so too.
+        nodes: Vec<DeviceSpec>,
+    },
+    /// Give init, and commands from now on, these resource limits; all others are the monitor's own.
+    SetRlimits {
+        /// As [`ContainerSpec::rlimits`].
+        rlimits: Vec<(String, u64, u64)>,
     },
     /// Take away what is mounted at a place.
     Unmount {

@@ -2,6 +2,7 @@
 //!
 //! Serialised as JSON between versions: fields are only ever added, each with a default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rlxc_sys::idmap::IdMap;
@@ -71,6 +72,9 @@ pub struct ContainerSpec {
     /// What it may use of the host.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether files of `/proc` and `/sys` show what it got instead of what the host has.
+    #[serde(default)]
+    pub view: bool,
 }
 
 /// A directory or file of the host that the container sees.
@@ -113,10 +117,19 @@ pub struct MountSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeviceSpec {
+    /// Which device of the instance it belongs to.
+    #[serde(default)]
+    pub device: String,
     /// On the host.
     pub source: PathBuf,
     /// In the container.
     pub path: PathBuf,
+    /// `c` or `b`; that of the source if empty.
+    #[serde(default)]
+    pub kind: String,
+    /// `254:0`; that of the source if empty.
+    #[serde(default)]
+    pub number: String,
     /// Permissions.
     #[serde(default = "DeviceSpec::default_mode")]
     pub mode: u32,
@@ -165,6 +178,8 @@ pub struct Limits {
     pub memory_soft: Option<u64>,
     /// Swap in bytes, besides memory.
     pub swap: Option<u64>,
+    /// How readily the kernel swaps, 0 to 200; version 1 only.
+    pub swappiness: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
     /// Time on processors.
@@ -173,6 +188,14 @@ pub struct Limits {
     pub cpu_weight: Option<u64>,
     /// Processors it may run on, as cpuset writes lists: `0-2,5`.
     pub cpus: Option<String>,
+    /// NUMA nodes that its memory comes from, written in the same way.
+    pub nodes: Option<String>,
+    /// Share of block devices under contention, 1 to 1,000; 100 is usual.
+    pub io_weight: Option<u64>,
+    /// Rates of block devices.
+    pub disks: Vec<DiskLimit>,
+    /// Bytes of huge pages by their size as the kernel writes it: `2MB`.
+    pub hugepages: BTreeMap<String, u64>,
 }
 
 /// So much processor time in each period.
@@ -183,4 +206,20 @@ pub struct CpuTime {
     pub quota_us: u64,
     /// Microseconds of a period.
     pub period_us: u64,
+}
+
+/// What may be read from and written to a block device in a second.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct DiskLimit {
+    /// Its number, `8:0`; a whole disk, no partition.
+    pub device: String,
+    /// Bytes.
+    pub read_bytes: Option<u64>,
+    /// Bytes.
+    pub write_bytes: Option<u64>,
+    /// Requests.
+    pub reads: Option<u64>,
+    /// Requests.
+    pub writes: Option<u64>,
 }

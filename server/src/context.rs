@@ -20,9 +20,9 @@ use crate::instance::Registry;
 use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::host::HostFacts;
 use crate::plan::idmap::Span;
 use crate::plan::project::Feature;
-use crate::plan::start::HostFacts;
 use crate::runtime::Runtime;
 use crate::trust::Trust;
 
@@ -55,6 +55,10 @@ pub struct App {
     pub apparmor: AppArmor,
     /// Storage drivers for pools in the daemon's own directory, the best first.
     pub storage_drivers: Vec<&'static str>,
+    /// Whether other devices of the host are to be waited for.
+    pub devices_changed: tokio::sync::Notify,
+    /// One choice of processors at a time.
+    pub pinning: crate::app::instance::Pinning,
     /// Subordinate ids that instances may get.
     pub id_ranges: Vec<Span>,
     /// One unpacking or download of an image at a time.

@@ -36,8 +36,8 @@ use crate::lock::DirectoryLock;
 use crate::notify::notify;
 use crate::operation::Operations;
 use crate::places::Places;
+use crate::plan::host::HostFacts;
 use crate::plan::idmap::Span;
-use crate::plan::start::HostFacts;
 use crate::runtime::MonitorRuntime;
 use crate::trust::Trust;
 use crate::{reconcile, saga, service};
@@ -72,12 +72,14 @@ pub async fn run(options: Options) -> Result<()> {
     let to_start = instance::adopt_running(&app).await?;
     // Before others want what was lent.
     network::traces::sweep(&app).await?;
+    instance::rebalance(&app).await;
     app.tasks
         .spawn(instance::watch_exits(Arc::clone(&app), ended));
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
     app.tasks.spawn(app::recover::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
     app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
+    app.tasks.spawn(instance::follow(Arc::clone(&app)));
     app.tasks.spawn(app::image::upkeep::run(Arc::clone(&app)));
     app.tasks.spawn(app::apparmor::prepare(Arc::clone(&app)));
     let groups = (options.group.as_str(), options.user_group.as_str());
@@ -273,10 +275,12 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         runtime: Arc::new(
             MonitorRuntime::open().map_err(|error| Error::failed("find rlxc-monitor", error))?,
         ),
+        host: HostFacts::probe(&cgroups),
         cgroups,
-        host: host_facts(),
         apparmor: AppArmor::detect(),
         storage_drivers: rlxc_storage::drivers_in(places.dir()),
+        pinning: instance::Pinning::default(),
+        devices_changed: tokio::sync::Notify::new(),
         id_ranges: id_ranges()?,
         instances: Registry::new(exits),
         pools: pool::Pools::default(),
@@ -316,14 +320,4 @@ fn id_ranges() -> Result<Vec<Span>> {
             count: range.count,
         })
         .collect())
-}
-
-fn host_facts() -> HostFacts {
-    let memory = rustix::system::sysinfo();
-    let unit = u64::from(memory.mem_unit).max(1);
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    HostFacts {
-        memory: memory.totalram.saturating_mul(unit),
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-    }
 }

@@ -21,6 +21,7 @@ mod keyed;
 pub mod keys;
 mod lock;
 pub mod log_layer;
+pub mod lxcfs;
 pub mod metrics;
 pub mod migration;
 pub mod model;
@@ -41,4 +42,6 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 pub mod trust;
+pub mod uevent;
+pub mod unix_device;
 pub mod web;

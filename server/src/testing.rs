@@ -35,7 +35,6 @@ use crate::keyed::KeyedMutex;
 use crate::operation::Operations;
 use crate::places::Places;
 use crate::plan::idmap::Span;
-use crate::plan::start::HostFacts;
 use crate::reconcile;
 
 pub(crate) use every_step::{EveryStep, Request as Call};
@@ -304,12 +303,11 @@ fn build(
             unified: places.dir().join("cgroup"),
             legacy: BTreeMap::new(),
         },
-        host: HostFacts {
-            memory: 8 << 30,
-            cpus: 4,
-        },
+        host: seams::host_facts(),
         apparmor: AppArmor::none(),
         storage_drivers: rlxc_storage::DRIVERS.to_vec(),
+        pinning: crate::app::instance::Pinning::default(),
+        devices_changed: tokio::sync::Notify::new(),
         id_ranges: vec![Span {
             first: 1_000_000,
             count: 65_536 * 100,

@@ -8,6 +8,7 @@ pub mod btrfs;
 pub mod capability;
 pub mod chain;
 pub mod clone;
+pub mod device_filter;
 pub mod file;
 pub mod identity;
 pub mod idmap;

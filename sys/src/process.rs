@@ -179,6 +179,27 @@ pub fn set_resource_limit(
     Ok(rustix::process::setrlimit(resource, limit)?)
 }
 
+/// A resource limit of this process, soft and hard; `None` is "unlimited".
+pub fn resource_limit(resource: Resource) -> (Option<u64>, Option<u64>) {
+    let limit = rustix::process::getrlimit(resource);
+    (limit.current, limit.maximum)
+}
+
+/// Sets a resource limit of another process, see prlimit(2); returns what it was.
+pub fn change_resource_limit(
+    pid: i32,
+    resource: Resource,
+    soft: Option<u64>,
+    hard: Option<u64>,
+) -> io::Result<(Option<u64>, Option<u64>)> {
+    let limit = Rlimit {
+        current: soft,
+        maximum: hard,
+    };
+    let before = rustix::process::prlimit(rustix::process::Pid::from_raw(pid), resource, limit)?;
+    Ok((before.current, before.maximum))
+}
+
 /// Becomes another program; only returns with what kept it from that.
 pub fn execute(program: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
     match nix::unistd::execve(program, argv, env) {

@@ -113,7 +113,7 @@ pub(crate) struct InfoArgs {
     /// Print its log instead.
     #[arg(long, requires = "name")]
     pub(crate) show_log: bool,
-    /// Print what the server is made of instead: processors, memory, cards, disks.
+    /// Print resources instead: use and limits, or what the server is made of.
     #[arg(long, conflicts_with = "show_log")]
     pub(crate) resources: bool,
 }

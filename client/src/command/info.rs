@@ -1,24 +1,32 @@
 //! `info`.
 
+mod resources;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use rlxc_api::{Instance, InstanceFull, InstanceState, Resources, Server};
+use rlxc_api::{DoctorReport, Instance, InstanceFull, InstanceState, Resources, Server, Severity};
 use rlxc_client::url;
+use serde::Serialize;
 
 use crate::cli::InfoArgs;
 use crate::context::Context;
 use crate::render;
 
 pub(crate) async fn run(context: &Context, args: InfoArgs) -> Result<()> {
-    if args.resources {
-        let all: Resources = context.client.get("/1.0/resources").await?;
-        return context.yaml(&all);
-    }
     let Some(name) = args.name.filter(|name| !name.is_empty()) else {
-        return context.yaml(&context.client.get::<Server>("/1.0").await?);
+        if args.resources {
+            let all: Resources = context.client.get("/1.0/resources").await?;
+            return context.yaml(&all);
+        }
+        context.yaml(&context.client.get::<Server>("/1.0").await?)?;
+        return host(context).await;
     };
     let path = url::instance(&name);
+    if args.resources {
+        let full: InstanceFull = context.client.get(&format!("{path}?recursion=1")).await?;
+        return context.printer.print(&resources::text(&full));
+    }
     if args.show_log {
         let log = context
             .client
@@ -30,12 +38,62 @@ pub(crate) async fn run(context: &Context, args: InfoArgs) -> Result<()> {
     context.printer.print(&text(&full))
 }
 
+/// What the host gives instances for protection and for control of resources, and what it lacks, as its doctor says.
+#[derive(Debug, Serialize)]
+struct Host {
+    active: Vec<String>,
+    lacks: Vec<String>,
+}
+
+/// Findings of the doctor that are about that.
+const OF_HOST: [&str; 11] = [
+    "apparmor",
+    "cgroup-controller",
+    "cgroup-delegation",
+    "cgroup-devices",
+    "cgroup-layout",
+    "cgroup-swap",
+    "idmapped-mounts",
+    "kernel-namespaces",
+    "seccomp",
+    "user-namespaces",
+    "view",
+];
+
+/// A server that is not ours, or does not tell us, has no such thing.
+async fn host(context: &Context) -> Result<()> {
+    let Ok(report) = context.client.get::<DoctorReport>("/internal/doctor").await else {
+        return Ok(());
+    };
+    context.yaml(&std::collections::BTreeMap::from([("host", judge(report))]))
+}
+
+fn judge(report: DoctorReport) -> Host {
+    let mut host = Host {
+        active: Vec::new(),
+        lacks: Vec::new(),
+    };
+    let findings = report.findings.into_iter();
+    for finding in findings.filter(|finding| OF_HOST.contains(&finding.id.as_str())) {
+        let what = match finding.detail.as_str() {
+            "" => finding.title,
+            detail => format!("{} ({detail})", finding.title),
+        };
+        if finding.severity == Severity::Ok {
+            host.active.push(what);
+        } else {
+            host.lacks.push(format!("{what}: {}", finding.cost));
+        }
+    }
+    host
+}
+
 fn text(full: &InstanceFull) -> String {
     let mut out = Text::default();
     head(&mut out, &full.instance);
     if let Some(state) = full.state.as_ref().filter(|state| state.pid > 0) {
         out.line("PID", &state.pid.to_string());
-        resources(&mut out, state);
+        usage(&mut out, state);
         network(&mut out, state);
     }
     let snapshots = full.snapshots.as_deref().unwrap_or_default();
@@ -81,7 +139,7 @@ fn head(out: &mut Text, instance: &Instance) {
     out.line("Last used", &render::short_time(&instance.last_used_at));
 }
 
-fn resources(out: &mut Text, state: &InstanceState) {
+fn usage(out: &mut Text, state: &InstanceState) {
     out.section("Resources");
     out.line("  Processes", &state.processes.to_string());
     out.line("  CPU usage", &format!("{:.2}s", seconds(state.cpu.usage)));
@@ -119,5 +177,32 @@ fn network(out: &mut Text, state: &InstanceState) {
                 ),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rlxc_api::DoctorFinding;
+
+    #[test]
+    fn a_host_has_and_lacks() {
+        let finding = |id: &str, severity, detail: &str| DoctorFinding {
+            id: id.into(),
+            severity,
+            title: id.to_uppercase(),
+            detail: detail.into(),
+            cost: "much".into(),
+            remedy: String::new(),
+        };
+        let host = judge(DoctorReport {
+            findings: vec![
+                finding("seccomp", Severity::Ok, ""),
+                finding("cgroup-controller", Severity::Warning, "io"),
+                finding("tools", Severity::Ok, ""),
+            ],
+        });
+        assert_eq!(host.active, ["SECCOMP"]);
+        assert_eq!(host.lacks, ["CGROUP-CONTROLLER (io): much"]);
     }
 }

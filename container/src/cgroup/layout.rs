@@ -16,18 +16,39 @@ pub enum Controller {
     Cpu,
     /// Which processors.
     Cpuset,
+    /// Block devices.
+    Io,
+    /// Huge pages.
+    Hugetlb,
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpu, Self::Cpuset];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Memory,
+        Self::Pids,
+        Self::Cpu,
+        Self::Cpuset,
+        Self::Io,
+        Self::Hugetlb,
+    ];
 
-    /// As the kernel names it.
+    /// As version 2 names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
             Self::Cpuset => "cpuset",
+            Self::Io => "io",
+            Self::Hugetlb => "hugetlb",
+        }
+    }
+
+    /// As version 1 names it.
+    fn legacy_name(self) -> &'static str {
+        match self {
+            Self::Io => "blkio",
+            other => other.name(),
         }
     }
 }
@@ -64,7 +85,10 @@ impl Layout {
                 (Some("cgroup2"), _) => unified = unified.or(Some(path)),
                 (Some("cgroup"), Some(options)) => {
                     for controller in Controller::ALL {
-                        if options.split(',').any(|option| option == controller.name()) {
+                        if options
+                            .split(',')
+                            .any(|option| option == controller.legacy_name())
+                        {
                             legacy.entry(controller).or_insert_with(|| path.clone());
                         }
                     }

@@ -1,69 +1,83 @@
-//! Limits, written to whichever hierarchy has the controller.
+//! Limits, written to whichever hierarchy has the controller. `docs/resources.md` has the table.
 
 use std::path::{Path, PathBuf};
 
 use super::layout::{Controller, Layout};
-use super::{CgroupError, read, tree, write};
+use super::setting::{ABOVE, Setting, all};
+use super::{CgroupError, disks, read, tree, write};
 use crate::spec::Limits;
 
-/// One limit as files of both versions; `None` as a value lifts it.
-struct Setting {
-    controller: Controller,
-    unified: (&'static str, Option<String>),
-    legacy: Vec<(&'static str, Option<String>)>,
-    /// What the files hold when nothing is limited: unified, then legacy.
-    unlimited: (&'static str, &'static str),
-}
-
+/// Sets what is set and lifts what is not; an error names the limit.
 pub(super) fn apply(layout: &Layout, name: &Path, limits: &Limits) -> Result<(), CgroupError> {
-    for setting in settings(limits) {
-        let legacy = layout.legacy.get(&setting.controller);
-        match legacy {
-            Some(mount) => apply_legacy(&setting, mount, name)?,
-            None => apply_unified(&setting, &layout.unified.join(name))?,
-        }
+    for setting in all(limits) {
+        let written = match layout.legacy.get(&setting.controller) {
+            Some(mount) => apply_legacy(&setting, mount, name),
+            None => apply_unified(&setting, &layout.unified.join(name)),
+        };
+        written.map_err(|source| CgroupError::of(setting.what, source))?;
     }
-    Ok(())
+    let processors = (limits.cpus.as_deref(), limits.nodes.as_deref());
+    place(layout, name, processors).map_err(|source| CgroupError::of("limits.cpu", source))?;
+    throttle(layout, name, limits).map_err(|source| CgroupError::of("limits.read/write", source))
 }
 
 fn apply_unified(setting: &Setting, group: &Path) -> Result<(), CgroupError> {
-    let (file, value) = &setting.unified;
-    let path = group.join(file);
-    match value {
-        Some(_) if !path.exists() => Err(CgroupError::NoController {
-            controller: setting.controller.name(),
-        }),
-        Some(value) => write(&path, value),
-        None => lift(&path, setting.unlimited.0),
+    for file in &setting.unified {
+        let path = group.join(&file.name);
+        match &file.value {
+            Some(_) if !path.exists() && setting.optional => {}
+            Some(_) if !path.exists() => return Err(missing(setting.controller)),
+            Some(value) => write(&path, value)?,
+            None => lift(&path, file.unlimited)?,
+        }
     }
+    Ok(())
 }
 
 fn apply_legacy(setting: &Setting, mount: &Path, name: &Path) -> Result<(), CgroupError> {
     let group = mount.join(name);
-    if setting.legacy.iter().any(|(_, value)| value.is_some()) {
-        create_legacy(setting.controller, mount, name)?;
+    if setting.legacy.iter().any(|file| file.value.is_some()) {
+        ensure_legacy(setting.controller, mount, name)?;
     } else if !group.is_dir() {
         return Ok(());
     }
-    for (file, value) in &setting.legacy {
-        let path = group.join(file);
-        match value {
+    for file in &setting.legacy {
+        let path = group.join(&file.name);
+        match &file.value {
+            Some(_) if !path.exists() && setting.optional => {}
             Some(value) => write(&path, value)?,
-            None => lift(&path, setting.unlimited.1)?,
+            None => lift(&path, file.unlimited)?,
         }
     }
     Ok(())
 }
 
+fn missing(controller: Controller) -> CgroupError {
+    CgroupError::NoController {
+        controller: controller.name(),
+    }
+}
+
 /// A file that is missing or as it should be costs no write.
 fn lift(path: &Path, unlimited: &str) -> Result<(), CgroupError> {
+    let above = || {
+        let (name, group) = (path.file_name()?, path.parent()?);
+        read(&group.parent()?.join(name)).ok()
+    };
+    let inherited = if unlimited == ABOVE { above() } else { None };
+    let unlimited = inherited.as_deref().map_or(unlimited, str::trim);
     match read(path) {
-        Ok(text) if text.trim() != unlimited && !unlimited.is_empty() => write(path, unlimited),
+        Ok(text) if text.trim() != unlimited && unlimited != ABOVE => write(path, unlimited),
         _ => Ok(()),
     }
 }
 
-fn create_legacy(controller: Controller, mount: &Path, name: &Path) -> Result<(), CgroupError> {
+/// Makes a group of version 1 with its parents.
+pub(super) fn ensure_legacy(
+    controller: Controller,
+    mount: &Path,
+    name: &Path,
+) -> Result<(), CgroupError> {
     let mut path = PathBuf::from(mount);
     for part in name {
         let parent = path.clone();
@@ -81,89 +95,58 @@ fn create_legacy(controller: Controller, mount: &Path, name: &Path) -> Result<()
     Ok(())
 }
 
-fn settings(limits: &Limits) -> Vec<Setting> {
-    let number = |value: Option<u64>| value.map(|value| value.to_string());
-    let simple = |controller, unified, legacy, value: Option<u64>, unlimited| Setting {
-        controller,
-        unified: (unified, number(value)),
-        legacy: vec![(legacy, number(value))],
-        unlimited,
+/// Which processors, and memory of which nodes; all that the host has if not said.
+pub(super) fn place(
+    layout: &Layout,
+    name: &Path,
+    (cpus, nodes): (Option<&str>, Option<&str>),
+) -> Result<(), CgroupError> {
+    let wanted = [("cpuset.cpus", cpus), ("cpuset.mems", nodes)];
+    let some = wanted.iter().any(|(_, value)| value.is_some());
+    let Some(mount) = layout.legacy.get(&Controller::Cpuset) else {
+        let group = layout.unified.join(name);
+        if some && !group.join("cpuset.cpus").exists() {
+            return Err(missing(Controller::Cpuset));
+        }
+        // An empty line is "what those above have".
+        return set_differing(
+            &group,
+            wanted.map(|(file, value)| (file, value.unwrap_or("\n"))),
+        );
     };
-    vec![
-        simple(
-            Controller::Memory,
-            "memory.max",
-            "memory.limit_in_bytes",
-            limits.memory,
-            ("max", "-1"),
-        ),
-        simple(
-            Controller::Memory,
-            "memory.high",
-            "memory.soft_limit_in_bytes",
-            limits.memory_soft,
-            ("max", "-1"),
-        ),
-        swap(limits),
-        simple(
-            Controller::Pids,
-            "pids.max",
-            "pids.max",
-            limits.processes,
-            ("max", "max"),
-        ),
-        cpu_time(limits),
-        Setting {
-            controller: Controller::Cpu,
-            unified: ("cpu.weight", number(limits.cpu_weight)),
-            // 100 of version 2 is 1,024 of version 1.
-            legacy: vec![(
-                "cpu.shares",
-                number(limits.cpu_weight.map(|weight| (weight * 1024 / 100).max(2))),
-            )],
-            unlimited: ("100", "1024"),
-        },
-        Setting {
-            controller: Controller::Cpuset,
-            unified: ("cpuset.cpus", limits.cpus.clone()),
-            legacy: vec![("cpuset.cpus", limits.cpus.clone())],
-            // Lifted by the group's end: an empty list can't be written to a cpuset of version 1 that has processes.
-            unlimited: ("", ""),
-        },
-    ]
-}
-
-/// Version 1 limits memory and swap together, and must never have less of both than of memory.
-fn swap(limits: &Limits) -> Setting {
-    let both = limits
-        .swap
-        .map(|swap| swap.saturating_add(limits.memory.unwrap_or(0)).to_string());
-    Setting {
-        controller: Controller::Memory,
-        unified: ("memory.swap.max", limits.swap.map(|swap| swap.to_string())),
-        legacy: both
-            .map(|both| ("memory.memsw.limit_in_bytes", Some(both)))
-            .into_iter()
-            .collect(),
-        unlimited: ("max", "-1"),
+    let group = mount.join(name);
+    if some {
+        ensure_legacy(Controller::Cpuset, mount, name)?;
+    } else if !group.is_dir() {
+        return Ok(());
     }
+    let above = wanted.map(|(file, _)| read(&mount.join(file)).unwrap_or_default());
+    let [cpus, nodes] = &above;
+    let values = [
+        (wanted[0].0, wanted[0].1.unwrap_or(cpus.trim())),
+        (wanted[1].0, wanted[1].1.unwrap_or(nodes.trim())),
+    ];
+    set_differing(&group, values)
 }
 
-fn cpu_time(limits: &Limits) -> Setting {
-    let time = limits.cpu_time;
-    Setting {
-        controller: Controller::Cpu,
-        unified: (
-            "cpu.max",
-            time.map(|time| format!("{} {}", time.quota_us, time.period_us)),
-        ),
-        legacy: match time {
-            Some(time) => vec![
-                ("cpu.cfs_period_us", Some(time.period_us.to_string())),
-                ("cpu.cfs_quota_us", Some(time.quota_us.to_string())),
-            ],
-            None => vec![("cpu.cfs_quota_us", None)],
-        },
-        unlimited: ("max 100000", "-1"),
+fn set_differing(group: &Path, files: [(&str, &str); 2]) -> Result<(), CgroupError> {
+    for (file, value) in files {
+        let path = group.join(file);
+        if read(&path).is_ok_and(|text| text.trim() != value.trim()) {
+            write(&path, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn throttle(layout: &Layout, name: &Path, limits: &Limits) -> Result<(), CgroupError> {
+    match layout.legacy.get(&Controller::Io) {
+        None => disks::apply_unified(&layout.unified.join(name), &limits.disks),
+        Some(mount) => {
+            if !limits.disks.is_empty() {
+                ensure_legacy(Controller::Io, mount, name)?;
+            }
+            disks::apply_legacy(&mount.join(name), &limits.disks)
+        }
     }
 }

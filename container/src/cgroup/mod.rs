@@ -9,12 +9,16 @@
 //! ```
 //! Groups are made below the root, not below the daemon's service: `docs/decisions/0001-cgroups.md` says why.
 
+mod disks;
 mod layout;
 mod limits;
+mod setting;
 mod statistics;
+mod support;
 mod tree;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -24,6 +28,7 @@ use rustix::fs::{Mode, OFlags};
 
 pub use layout::{Controller, Layout};
 pub use statistics::{DiskStatistics, MemoryStatistics, Statistics};
+pub use support::Support;
 pub use usage::Usage;
 
 use crate::spec::Limits;
@@ -73,6 +78,15 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// A limit could not be set.
+    #[error("set `{what}`")]
+    Limit {
+        /// As users call it.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// A limit needs a controller that this host doesn't have.
     #[error("the kernel has no `{controller}` controller for this limit")]
     NoController {
@@ -94,6 +108,30 @@ pub enum CgroupError {
         /// Its directory.
         path: PathBuf,
     },
+}
+
+impl CgroupError {
+    fn of(what: &'static str, source: Self) -> Self {
+        Self::Limit {
+            what,
+            source: Box::new(source),
+        }
+    }
+}
+
+/// The memory of a container, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryFigures {
+    /// What it uses.
+    pub usage: u64,
+    /// The most that it may use.
+    pub limit: Option<u64>,
+    /// What of it is swapped out.
+    pub swap_usage: u64,
+    /// The most that may be.
+    pub swap_limit: Option<u64>,
+    /// Where the memory is.
+    pub statistics: MemoryStatistics,
 }
 
 /// The control group of a container's payload, on all hierarchies.
@@ -124,7 +162,11 @@ impl Cgroup {
         if let Some(owner) = owner {
             delegate(&path, owner)?;
         }
-        self.apply(limits)
+        // Shares of processors are those of neighbours: only where all have a group do they mean something.
+        if let Some(mount) = self.layout.legacy.get(&Controller::Cpu) {
+            limits::ensure_legacy(Controller::Cpu, mount, &self.name)?;
+        }
+        limits::apply(&self.layout, &self.name, limits)
     }
 
     /// Sets limits of a group that exists; what is not set any more is lifted.
@@ -152,10 +194,35 @@ impl Cgroup {
         open_directory(&path)
     }
 
-    /// The files of version 1 hierarchies that a process must be written to; none on most hosts and for most
-    /// containers. Each first write in a while costs a grace period of the kernel (10 ms and more), which is why
-    /// hierarchies without a limit are left out.
-    pub fn legacy_members(&self) -> Vec<PathBuf> {
+    /// Puts the container on processors, and its memory on nodes; all that there are if not said.
+    pub fn place(&self, cpus: Option<&str>, nodes: Option<&str>) -> Result<(), CgroupError> {
+        limits::place(&self.layout, &self.name, (cpus, nodes))
+            .map_err(|source| CgroupError::of("limits.cpu", source))?;
+        self.move_all_to_legacy()
+    }
+
+    /// The processors that it is kept to by a group of its own; `None` if it has none.
+    pub fn cpus(&self) -> Option<String> {
+        let group = match self.layout.legacy.get(&Controller::Cpuset) {
+            Some(mount) => mount.join(&self.name),
+            None => self.path(),
+        };
+        let text = read(&group.join("cpuset.cpus")).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Moves the calling process, which has one thread, into the groups of version 1 hierarchies; none on most hosts.
+    ///
+    /// By `tasks`: only that file spares a process that moves itself the kernel's global lock, and a grace period with it
+    /// (`cgroup_procs_write_start` in kernel/cgroup/cgroup.c).
+    pub fn join_legacy(&self) -> Result<(), CgroupError> {
+        self.legacy_directories()
+            .try_for_each(|directory| write(&directory.join("tasks"), "0"))
+    }
+
+    /// The lists of processes of version 1 hierarchies. To write to one costs about 0.4 ms a process, and a grace period
+    /// when nobody has done so for a while, which is why hierarchies without a limit are left out.
+    fn legacy_members(&self) -> Vec<PathBuf> {
         self.legacy_directories()
             .map(|directory| directory.join("cgroup.procs"))
             .collect()
@@ -229,6 +296,39 @@ impl Cgroup {
     /// What it uses now, in all detail.
     pub fn statistics(&self) -> Result<Statistics, CgroupError> {
         statistics::measure(&self.layout, &self.name)
+    }
+
+    /// The processors that it may use.
+    pub fn effective_cpus(&self) -> BTreeSet<u32> {
+        statistics::effective_cpus(&self.layout, &self.name)
+    }
+
+    /// Microseconds of processor time in user mode and in the kernel.
+    pub fn cpu_time(&self) -> (u64, u64) {
+        statistics::cpu_time(&self.layout, &self.name)
+    }
+
+    /// What it read and wrote, as far as that is counted.
+    pub fn disks(&self) -> Vec<DiskStatistics> {
+        statistics::measure_disks(&self.layout, &self.name)
+    }
+
+    /// Its processes, with their threads where the kernel counts them.
+    pub fn tasks(&self) -> u64 {
+        usage::tasks(&self.layout, &self.name)
+    }
+
+    /// Its memory, where a controller counts it.
+    pub fn memory(&self) -> Option<MemoryFigures> {
+        let counted = usage::counted_memory(&self.layout, &self.name)?;
+        let group = self.path();
+        Some(MemoryFigures {
+            usage: counted.usage,
+            limit: counted.limit,
+            swap_usage: counted.swap.unwrap_or(0),
+            swap_limit: counted.swap_limit,
+            statistics: statistics::memory(&self.layout, &self.name, &group).unwrap_or_default(),
+        })
     }
 
     /// Removes it with all that the container made below it. It must have no processes; one that is just ending is

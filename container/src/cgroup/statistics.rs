@@ -1,5 +1,6 @@
 //! Figures of a container that only monitoring asks for, in more detail than [`super::Usage`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::layout::{Controller, Layout};
@@ -54,6 +55,8 @@ pub struct MemoryStatistics {
 /// What was read from and written to a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskStatistics {
+    /// Its number: `254:0`.
+    pub number: String,
     /// Its name: `vda`.
     pub device: String,
     /// Bytes.
@@ -75,30 +78,88 @@ pub(super) fn measure(layout: &Layout, name: &Path) -> Result<Statistics, Cgroup
         system_us: value(&cpu, "system_usec"),
         cpus: cpus(layout, name, &group),
         memory: memory(layout, name, &group),
-        disks: disks(&read(&group.join("io.stat")).unwrap_or_default()),
+        disks: measure_disks(layout, name),
     })
 }
 
+/// Microseconds in user mode and in the kernel.
+pub(super) fn cpu_time(layout: &Layout, name: &Path) -> (u64, u64) {
+    let cpu = read(&layout.unified.join(name).join("cpu.stat")).unwrap_or_default();
+    (value(&cpu, "user_usec"), value(&cpu, "system_usec"))
+}
+
 fn cpus(layout: &Layout, name: &Path, group: &Path) -> Option<u64> {
+    Some(kept_to(layout, name, group)?.len() as u64)
+}
+
+/// The processors that a cpuset keeps it to.
+fn kept_to(layout: &Layout, name: &Path, group: &Path) -> Option<BTreeSet<u32>> {
     let unified = read(&group.join("cpuset.cpus.effective"));
     let list = unified.or_else(|error| match layout.legacy.get(&Controller::Cpuset) {
-        Some(mount) => read(&mount.join(name).join("cpuset.cpus")),
+        Some(mount) => read(&mount.join(name).join("cpuset.effective_cpus")),
         None => Err(error),
     });
-    Some(how_many(&list.ok()?))
+    Some(numbers(&list.ok()?))
 }
 
-/// How many numbers are in a list such as `0-3,8`.
-fn how_many(numbers: &str) -> u64 {
+/// The processors that it may use: all of the host's, if no cpuset says otherwise.
+pub(super) fn effective_cpus(layout: &Layout, name: &Path) -> BTreeSet<u32> {
+    let kept = kept_to(layout, name, &layout.unified.join(name));
+    kept.filter(|cpus| !cpus.is_empty()).unwrap_or_else(|| {
+        numbers(&read(Path::new("/sys/devices/system/cpu/online")).unwrap_or_default())
+    })
+}
+
+/// The numbers in a list such as `0-3,8`.
+fn numbers(list: &str) -> BTreeSet<u32> {
     let range = |part: &str| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
-        let (from, to) = (from.parse::<u64>().ok()?, to.parse::<u64>().ok()?);
-        Some(to.saturating_sub(from) + 1)
+        Some(from.parse::<u32>().ok()?..=to.parse().ok()?)
     };
-    numbers.trim().split(',').filter_map(range).sum()
+    list.trim().split(',').filter_map(range).flatten().collect()
 }
 
-fn memory(layout: &Layout, name: &Path, group: &Path) -> Option<MemoryStatistics> {
+/// What it read and wrote: `io.stat`, or what version 1 counts for a group with a limit.
+pub(super) fn measure_disks(layout: &Layout, name: &Path) -> Vec<DiskStatistics> {
+    let Some(mount) = layout.legacy.get(&Controller::Io) else {
+        return disks(&read(&layout.unified.join(name).join("io.stat")).unwrap_or_default());
+    };
+    let figures = |file: &str| read(&mount.join(name).join(file)).unwrap_or_default();
+    legacy_disks(
+        &figures("blkio.throttle.io_service_bytes_recursive"),
+        &figures("blkio.throttle.io_serviced_recursive"),
+    )
+}
+
+/// `254:0 Read 4096` for each device and kind; put into the words of version 2.
+fn legacy_disks(bytes: &str, requests: &str) -> Vec<DiskStatistics> {
+    let mut lines: BTreeMap<&str, String> = BTreeMap::new();
+    for (text, read, written) in [(bytes, "rbytes", "wbytes"), (requests, "rios", "wios")] {
+        for line in text.lines() {
+            let mut fields = line.split(' ');
+            let (Some(device), Some(kind), Some(figure)) =
+                (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            let name = match kind {
+                "Read" => read,
+                "Write" => written,
+                _ => continue,
+            };
+            let fields = [" ", name, "=", figure].concat();
+            lines.entry(device).or_default().push_str(&fields);
+        }
+    }
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(device, figures)| format!("{device}{figures}"))
+        .collect();
+    disks(&text.join("\n"))
+}
+
+/// Where its memory is, where that is counted.
+pub(super) fn memory(layout: &Layout, name: &Path, group: &Path) -> Option<MemoryStatistics> {
     if let Ok(stat) = read(&group.join("memory.stat")) {
         let events = read(&group.join("memory.events")).unwrap_or_default();
         return Some(unified(&stat, &events));
@@ -155,6 +216,7 @@ fn disks(stat: &str) -> Vec<DiskStatistics> {
             found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
         };
         Some(DiskStatistics {
+            number: numbers.to_owned(),
             device: link.file_name()?.to_string_lossy().into_owned(),
             read_bytes: field("rbytes"),
             reads: field("rios"),
@@ -177,7 +239,6 @@ fn value(text: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn figures_are_read_from_both_layouts() {
@@ -223,6 +284,7 @@ mod tests {
 
     #[test]
     fn devices_that_are_gone_are_left_out() {
+        assert!(legacy_disks("999:999 Read 1\nTotal 1\n", "").is_empty());
         assert!(disks("999:999 rbytes=1 wbytes=2 rios=3 wios=4\nnonsense\n").is_empty());
     }
 }

@@ -30,33 +30,69 @@ pub(super) fn measure(layout: &Layout, name: &Path) -> Result<Usage, CgroupError
         ..Usage::default()
     };
     measure_memory(layout, name, &unified, &mut usage);
+    usage.processes = tasks(layout, name);
+    Ok(usage)
+}
+
+/// Processes; threads too where the kernel counts them.
+pub(super) fn tasks(layout: &Layout, name: &Path) -> u64 {
+    let unified = layout.unified.join(name);
     let pids = number(&unified.join("pids.current")).or_else(|| {
         let group = layout.legacy.get(&Controller::Pids)?.join(name);
         number(&group.join("pids.current"))
     });
-    usage.processes = pids.unwrap_or_else(|| tree::processes(&unified).len() as u64);
-    Ok(usage)
+    pids.unwrap_or_else(|| tree::processes(&unified).len() as u64)
 }
 
 fn measure_memory(layout: &Layout, name: &Path, unified: &Path, usage: &mut Usage) {
-    if let Some(current) = number(&unified.join("memory.current")) {
-        usage.memory = current;
-        usage.memory_peak = number(&unified.join("memory.peak"));
-        usage.memory_limit = number(&unified.join("memory.max"));
-        usage.swap = number(&unified.join("memory.swap.current"));
+    let Some(counted) = counted_memory(layout, name) else {
+        usage.memory = tree::processes(unified).into_iter().map(resident).sum();
         return;
+    };
+    usage.memory = counted.usage;
+    usage.memory_peak = counted.peak;
+    usage.memory_limit = counted.limit;
+    usage.swap = counted.swap;
+}
+
+/// What a memory controller counts, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CountedMemory {
+    pub(super) usage: u64,
+    pub(super) peak: Option<u64>,
+    pub(super) limit: Option<u64>,
+    pub(super) swap: Option<u64>,
+    pub(super) swap_limit: Option<u64>,
+}
+
+/// `None` where no controller counts it: on hybrid hosts, without a limit.
+pub(super) fn counted_memory(layout: &Layout, name: &Path) -> Option<CountedMemory> {
+    let unified = layout.unified.join(name);
+    if let Some(usage) = number(&unified.join("memory.current")) {
+        return Some(CountedMemory {
+            usage,
+            peak: number(&unified.join("memory.peak")),
+            limit: number(&unified.join("memory.max")),
+            swap: number(&unified.join("memory.swap.current")),
+            swap_limit: number(&unified.join("memory.swap.max")),
+        });
     }
-    let legacy = layout.legacy.get(&Controller::Memory);
-    let legacy = legacy.map(|mount| mount.join(name));
-    if let Some(group) = legacy.filter(|group| group.is_dir()) {
-        usage.memory = number(&group.join("memory.usage_in_bytes")).unwrap_or_default();
-        usage.memory_peak = number(&group.join("memory.max_usage_in_bytes"));
-        // "No limit" of version 1 is the largest number of whole pages.
-        usage.memory_limit =
-            number(&group.join("memory.limit_in_bytes")).filter(|limit| *limit < 1 << 62);
-        return;
-    }
-    usage.memory = tree::processes(unified).into_iter().map(resident).sum();
+    let group = layout.legacy.get(&Controller::Memory)?.join(name);
+    let usage = number(&group.join("memory.usage_in_bytes"))?;
+    // "No limit" of version 1 is the largest number of whole pages.
+    let limit = |file: &str| number(&group.join(file)).filter(|limit| *limit < 1 << 62);
+    let both = number(&group.join("memory.memsw.usage_in_bytes"));
+    let memory = limit("memory.limit_in_bytes");
+    let both_limit = limit("memory.memsw.limit_in_bytes");
+    Some(CountedMemory {
+        usage,
+        peak: number(&group.join("memory.max_usage_in_bytes")),
+        limit: memory,
+        swap: both.map(|both| both.saturating_sub(usage)),
+        swap_limit: both_limit
+            .zip(memory)
+            .map(|(both, memory)| both.saturating_sub(memory)),
+    })
 }
 
 /// `VmRSS` of `/proc/PID/status`, in KiB there.

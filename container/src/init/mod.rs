@@ -27,6 +27,7 @@ use rlxc_sys::mount::{self, Depth};
 use rlxc_sys::{link, namespace, process};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::confine::{Confinement, InPhase};
 use crate::protocol::{self, Failure};
 use crate::spec::ContainerSpec;
@@ -36,6 +37,9 @@ use crate::spec::ContainerSpec;
 pub(crate) struct Supplies {
     /// Where the mounts go.
     pub(crate) placements: Vec<Placement>,
+    /// Whether a view comes after the root and `/dev`.
+    #[serde(default)]
+    pub(crate) view: bool,
     /// Whether that was all.
     pub(crate) last: bool,
 }
@@ -69,8 +73,13 @@ const DEFAULT_INIT: [&str; 4] = ["/sbin/init", "/usr/sbin/init", "/etc/init", "/
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The first code of the new process.
-pub(crate) fn run(socket: &OwnedFd, spec: &ContainerSpec, confinement: &Confinement) -> Infallible {
-    let Err(failure) = boot(socket.as_fd(), spec, confinement);
+pub(crate) fn run(
+    socket: &OwnedFd,
+    spec: &ContainerSpec,
+    cgroup: &Cgroup,
+    confinement: &Confinement,
+) -> Infallible {
+    let Err(failure) = boot(socket.as_fd(), spec, cgroup, confinement);
     // If the monitor doesn't hear it, it is gone, and this process ends all the same.
     drop(protocol::send(
         socket.as_fd(),
@@ -83,14 +92,17 @@ pub(crate) fn run(socket: &OwnedFd, spec: &ContainerSpec, confinement: &Confinem
 fn boot(
     socket: BorrowedFd<'_>,
     spec: &ContainerSpec,
+    cgroup: &Cgroup,
     confinement: &Confinement,
 ) -> Result<Infallible, Failure> {
     // A monitor that died before this line has closed its end of the socket: `receive` sees that.
     process::close_all_but(&[socket]).in_phase("identity", || "close descriptors".into())?;
     process::die_with_parent().in_phase("identity", || "tie to the monitor".into())?;
+    // As root of the host, which this process still is as far as files are concerned.
+    cgroup.join_legacy().in_phase("cgroup", String::new)?;
     let supplied = receive(socket)?;
     assume_identity(spec)?;
-    // The group was entered at birth; only from inside it does the new namespace hide what is above.
+    // The groups were entered; only from inside it does the new namespace hide what is above.
     namespace::unshare_cgroup().in_phase("cgroup", || "unshare the cgroup namespace".into())?;
     let devpts = root::build(&supplied, spec)?;
     let console = console::open(&devpts)?;
@@ -108,12 +120,14 @@ fn boot(
 struct Supplied {
     root: OwnedFd,
     dev: OwnedFd,
+    view: Option<OwnedFd>,
     rest: Vec<(Placement, OwnedFd)>,
 }
 
 fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
     let mut placements = Vec::new();
     let mut descriptors = Vec::new();
+    let mut has_view = false;
     loop {
         let message = protocol::receive::<Supplies>(socket)
             .in_phase("supplies", || "receive the mounts".into())?;
@@ -123,6 +137,7 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
         };
         placements.extend(supplies.placements);
         descriptors.extend(fds);
+        has_view |= supplies.view;
         if supplies.last {
             break;
         }
@@ -135,6 +150,7 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
             detail: "no root file system came".to_owned(),
         });
     };
+    let view = has_view.then(|| descriptors.next()).flatten();
     let mut rest = Vec::new();
     for placement in placements {
         let mount = match placement.shelf {
@@ -143,7 +159,12 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Supplied, Failure> {
         };
         rest.extend(mount.map(|mount| (placement, mount)));
     }
-    Ok(Supplied { root, dev, rest })
+    Ok(Supplied {
+        root,
+        dev,
+        view,
+        rest,
+    })
 }
 
 /// Recursive: a mount that has locked ones below it can't be copied without them.

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rlxc_sys::mount::{self, Attributes, Depth, MountError};
+use rustix::fs::AtFlags;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
 use super::Supplied;
@@ -11,6 +12,7 @@ use super::place::{Kind, Tree};
 use crate::confine::InPhase;
 use crate::protocol::Failure;
 use crate::spec::ContainerSpec;
+use crate::view;
 
 const PHASE: &str = "root file system";
 
@@ -38,6 +40,12 @@ pub(super) fn build(supplied: &Supplied, spec: &ContainerSpec) -> Result<OwnedFd
     // one already.
     mount_kernel(&tree, spec).in_phase(PHASE, String::new)?;
     let devpts = mount_devices(&tree, &supplied.dev)?;
+    if spec.nesting {
+        mount_uncovered(&tree).in_phase(PHASE, String::new)?;
+    }
+    if let Some(view) = &supplied.view {
+        show(&tree, view)?;
+    }
     for (placement, mount) in &supplied.rest {
         let target = tree
             .ensure(&placement.target, placement.file.into())
@@ -73,6 +81,41 @@ fn mount_kernel(tree: &Tree<'_>, spec: &ContainerSpec) -> Result<(), MountError>
     put(tree, &cgroup, "/sys/fs/cgroup")?;
     let run = mount::create("tmpfs", &[("mode", "0755")], NO_DEVICES)?;
     put(tree, &run, "/run")
+}
+
+/// A container in the container gets a procfs and a sysfs of its own only if it sees all of one already; those at their
+/// usual places have files of the view over them. Where LXC has them too.
+fn mount_uncovered(tree: &Tree<'_>) -> Result<(), MountError> {
+    put(
+        tree,
+        &mount::create("proc", &[], NOTHING)?,
+        "/dev/.lxc/proc",
+    )?;
+    put(
+        tree,
+        &mount::create("sysfs", &[], NOTHING)?,
+        "/dev/.lxc/sys",
+    )
+}
+
+/// Binds the files of a view over those of the kernel.
+fn show(tree: &Tree<'_>, view: &OwnedFd) -> Result<(), Failure> {
+    // Only what is attached somewhere can be copied, before Linux 6.15.
+    const PLACE: &str = "dev/.view";
+    put(tree, view, PLACE).in_phase(PHASE, String::new)?;
+    for (file, over) in view::FILES {
+        let Ok(target) = tree.find(Path::new(over), Kind::File) else {
+            continue;
+        };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let mount = rustix::mount::open_tree(tree.0, format!("{PLACE}/{file}"), flags)
+            .in_phase(PHASE, || format!("show `{over}`"))?;
+        mount::attach(&mount, target.as_fd(), Path::new(over)).in_phase(PHASE, String::new)?;
+    }
+    // The new root is the current directory.
+    mount::detach(Path::new(PLACE)).in_phase(PHASE, || format!("detach `{PLACE}`"))?;
+    rustix::fs::unlinkat(tree.0, PLACE, AtFlags::REMOVEDIR)
+        .in_phase(PHASE, || format!("remove `{PLACE}`"))
 }
 
 /// Makes what reaches the host read-only for a container without a user namespace; its own network stays its own.

@@ -48,7 +48,7 @@ impl Command {
             unprivileged: container.userns.is_some(),
             confinement: &container.confinement,
             oom_score_adj: container.oom_score_adj,
-            memberships: container.cgroup.legacy_members(),
+            cgroup: &container.cgroup,
             request,
             stdio,
         };

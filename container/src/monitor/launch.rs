@@ -11,7 +11,9 @@ use rlxc_sys::idmap::{IdMap, IdRange};
 use rlxc_sys::{namespace, packet, pidfd};
 use rustix::event::{PollFd, PollFlags};
 
+use super::access;
 use super::console::Console;
+use super::nodes;
 use super::shelf::Shelf;
 use super::supplies::Mounts;
 use crate::cgroup::{Cgroup, Layout};
@@ -19,7 +21,8 @@ use crate::confine::{Confinement, InPhase};
 use crate::exit::ExitRecord;
 use crate::init::{self, FromInit};
 use crate::protocol::{self, Failure, Reply, Request, SOCKET};
-use crate::spec::{ContainerSpec, MountSpec};
+use crate::spec::{ContainerSpec, DeviceSpec, MountSpec};
+use crate::view::View;
 
 const SIGKILL: i32 = 9;
 
@@ -40,6 +43,11 @@ pub(super) struct Container {
     pub(super) started_at: u64,
     /// What of the host is shown in it.
     pub(super) mounts: Vec<MountSpec>,
+    /// Its `/dev`, and what of the host's is in there.
+    pub(super) dev: OwnedFd,
+    pub(super) devices: Vec<DeviceSpec>,
+    pub(super) idmap: Option<IdMap>,
+    pub(super) view: Option<View>,
 }
 
 /// Launches over the daemon's socket; the daemon hears of success here, of failure from the caller.
@@ -54,6 +62,7 @@ pub(super) fn launch(
     let result = cgroup
         .create(owner, &spec.limits)
         .in_phase("cgroup", String::new)
+        .and_then(|()| access::restrict(&cgroup, &spec.devices))
         .and_then(|()| launch_in(daemon, spec, cgroup.clone(), confinement));
     if result.is_err() {
         // What the failure was matters more than a directory that stays; the next start takes it over.
@@ -70,8 +79,8 @@ fn launch_in(
     confinement: Confinement,
 ) -> Result<Container, Failure> {
     let (child, socket, shelf) = clone_init(spec, &cgroup, &confinement)?;
-    let result = drive(daemon, spec, (&child, &socket), shelf);
-    let (netns, userns, console, listener) = match result {
+    let result = drive(daemon, spec, &cgroup, (&child, &socket), shelf);
+    let parts = match result {
         Ok(parts) => parts,
         Err(failure) => {
             drop(pidfd::send_signal(child.pidfd.as_fd(), SIGKILL));
@@ -88,16 +97,25 @@ fn launch_in(
         instance: spec.instance.clone(),
         runtime_dir: spec.runtime_dir.clone(),
         init: child,
-        netns,
-        userns,
+        netns: parts.netns,
+        userns: parts.userns,
         cgroup,
         owner: spec.idmap.as_ref().map(owner).transpose()?,
         confinement,
         oom_score_adj: spec.oom_score_adj,
-        console,
-        listener,
+        console: parts.console,
+        listener: parts.listener,
         started_at: now(),
-        mounts: spec.mounts.clone(),
+        mounts: spec
+            .mounts
+            .iter()
+            .cloned()
+            .chain(nodes::bound_at_start(&spec.devices))
+            .collect(),
+        dev: parts.dev,
+        devices: spec.devices.clone(),
+        idmap: spec.idmap.clone(),
+        view: parts.view,
     })
 }
 
@@ -133,7 +151,7 @@ fn clone_init(
         cgroup: Some(directory.as_fd()),
         parent: Parent::Caller,
     };
-    let init = || init::run(&theirs, spec, confinement);
+    let init = || init::run(&theirs, spec, cgroup, confinement);
     if Shelf::is_needed(spec) {
         let (child, shelf) = Shelf::clone_init(&request, theirs.as_fd(), spec, init)?;
         return Ok((child, ours, Some(shelf)));
@@ -142,11 +160,20 @@ fn clone_init(
     Ok((child, ours, None))
 }
 
-type Parts = (OwnedFd, Option<OwnedFd>, Console, OwnedFd);
+/// What there is of a container that runs, besides its init.
+struct Parts {
+    netns: OwnedFd,
+    userns: Option<OwnedFd>,
+    console: Console,
+    listener: OwnedFd,
+    dev: OwnedFd,
+    view: Option<View>,
+}
 
 fn drive(
     daemon: BorrowedFd<'_>,
     spec: &ContainerSpec,
+    cgroup: &Cgroup,
     (child, socket): (&Child, &OwnedFd),
     shelf: Option<Shelf>,
 ) -> Result<Parts, Failure> {
@@ -161,27 +188,37 @@ fn drive(
     protocol::send(daemon, &Reply::Cloned { pid: child.pid }, &handles)
         .in_phase("daemon", || "tell of the clone".into())?;
     // While the daemon plugs the network.
-    let mounts = Mounts::open(spec, userns.as_ref().map(AsFd::as_fd), shelf)?;
+    let (mut view, shown) = open_view(spec, cgroup)?.unzip();
+    let mounts = Mounts::open(spec, userns.as_ref().map(AsFd::as_fd), shelf)?.with_view(shown);
     ExitRecord::remove(&spec.runtime_dir)
         .in_phase("monitor", || "remove the last exit record".into())?;
     let listener = packet::listen(&spec.runtime_dir, SOCKET)
         .in_phase("monitor", || format!("listen at `{SOCKET}`"))?;
     wait_for_daemon(daemon)?;
-    mounts
+    let dev = mounts
         .send(socket.as_fd())
         .in_phase("root file system", || "hand mounts to init".into())?;
-    let console = wait_for_exec(daemon, socket.as_fd())?;
-    let console = Console::new(console, &spec.console_log);
-    Ok((netns, userns, console, listener))
+    let console = wait_for_exec(daemon, socket.as_fd(), &mut view)?;
+    Ok(Parts {
+        netns,
+        userns,
+        console: Console::new(console, &spec.console_log),
+        listener,
+        dev,
+        view,
+    })
 }
 
-/// Gives the child its ids and its places in hierarchies that it was not born into.
-fn settle(spec: &ContainerSpec, child: &Child) -> Result<(), Failure> {
-    let layout = Layout::detect().in_phase("cgroup", String::new)?;
-    for members in Cgroup::new(layout, &spec.cgroup).legacy_members() {
-        fs::write(&members, child.pid.to_string())
-            .in_phase("cgroup", || format!("write to `{}`", members.display()))?;
+fn open_view(spec: &ContainerSpec, cgroup: &Cgroup) -> Result<Option<(View, OwnedFd)>, Failure> {
+    if !spec.view {
+        return Ok(None);
     }
+    let owner = spec.idmap.as_ref().map(owner).transpose()?;
+    View::open(cgroup, owner.unwrap_or_default())
+}
+
+/// Gives the child its ids.
+fn settle(spec: &ContainerSpec, child: &Child) -> Result<(), Failure> {
     let inherited = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
     if inherited.trim() != spec.oom_score_adj.to_string() {
         let path = format!("/proc/{}/oom_score_adj", child.pid);
@@ -218,10 +255,14 @@ fn hung_up() -> Failure {
 }
 
 /// Waits until init was executed: its console has come, then its socket closes and says nothing more.
-fn wait_for_exec(daemon: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+fn wait_for_exec(
+    daemon: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+    view: &mut Option<View>,
+) -> Result<OwnedFd, Failure> {
     let mut console = None;
     loop {
-        wait_for_either(daemon, init)?;
+        wait_for_either(daemon, init, view)?;
         match protocol::receive::<FromInit>(init).in_phase("init", String::new)? {
             Some((FromInit::Ready, fds)) => console = fds.into_iter().next(),
             Some((FromInit::Failed(failure), _fds)) => return Err(failure),
@@ -236,23 +277,35 @@ fn wait_for_exec(daemon: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Result<OwnedFd
     }
 }
 
-/// Returns once init has something to say; fails if the daemon hangs up first.
-fn wait_for_either(daemon: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Result<(), Failure> {
+/// Returns once init has something to say; fails if the daemon hangs up first. Meanwhile init looks for the files of its
+/// view.
+fn wait_for_either(
+    daemon: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+    view: &mut Option<View>,
+) -> Result<(), Failure> {
     loop {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(&init, PollFlags::IN),
             PollFd::new(&daemon, PollFlags::RDHUP),
         ];
+        let files = view.as_ref().map(View::descriptor);
+        fds.extend(files.map(|files| PollFd::new(files, PollFlags::IN)));
         match rustix::event::poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Err(io::Error::from(errno)).in_phase("init", String::new),
             Ok(_ready) => {}
         }
-        if !fds[1].revents().is_empty() {
+        let ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let ready: Vec<bool> = ready.collect();
+        if ready[1] {
             return Err(hung_up());
         }
-        if !fds[0].revents().is_empty() {
+        if ready[0] {
             return Ok(());
+        }
+        if let Some(files) = view {
+            files.attend().in_phase("view", String::new)?;
         }
     }
 }

@@ -9,12 +9,14 @@
 //! ```
 //! One thread, one poll loop, no async runtime: a monitor should cost a container next to nothing.
 
+mod access;
 mod connection;
 mod console;
 mod devices;
 mod exec;
 mod launch;
 mod mounts;
+mod nodes;
 mod serve;
 mod shelf;
 mod shutdown;

@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags};
 use super::connection::{Connection, error_reply};
 use super::exec::Command;
 use super::launch::{self, Container};
-use super::mounts;
 use super::shutdown;
+use super::{mounts, nodes};
 use crate::exit::{ExitCause, ExitRecord};
 use crate::protocol::{self, ExecRequest, Failure, PROTOCOL, Reply, Request, SOCKET};
 
@@ -22,6 +22,7 @@ enum Source {
     Init,
     Console,
     ConsoleClient,
+    View,
     Connection(u64),
     /// Status socket, helper and command of the command that a connection asked for.
     Command(u64),
@@ -93,6 +94,9 @@ impl Monitor {
                 console.client_events(),
             ));
         }
+        if let Some(view) = &container.view {
+            sources.push(entry(Source::View, view.descriptor(), PollFlags::IN));
+        }
         for connection in &self.connections {
             let source = Source::Connection(connection.id);
             sources.push(entry(source, &connection.socket, PollFlags::IN));
@@ -119,6 +123,13 @@ impl Monitor {
             }
             Source::Console => self.container.console.pump_output(),
             Source::ConsoleClient => self.container.console.pump_input(),
+            Source::View => {
+                let view = self.container.view.as_mut();
+                // Nobody has it mounted any more.
+                if view.is_some_and(|view| view.attend().is_err()) {
+                    self.container.view = None;
+                }
+            }
             Source::Connection(id) => self.hear(id),
             Source::Command(id) => self.follow(id),
             Source::Init => {}
@@ -184,6 +195,14 @@ impl Monitor {
                 let result = mounts::add(&mut self.container, mount);
                 return self.settle(id, result);
             }
+            Request::SetDevices { device, nodes } => {
+                let result = nodes::set(&mut self.container, &device, &nodes);
+                return self.settle(id, result);
+            }
+            Request::SetRlimits { rlimits } => {
+                let result = self.set_rlimits(&rlimits);
+                return self.settle(id, result);
+            }
             Request::Unmount { target } => {
                 let result = mounts::remove(&mut self.container, &target);
                 return self.settle(id, result);
@@ -216,6 +235,13 @@ impl Monitor {
         if let Some(connection) = self.connection(id) {
             connection.reply(&reply, &[]);
         }
+    }
+
+    fn set_rlimits(&mut self, rlimits: &[(String, u64, u64)]) -> Result<(), Failure> {
+        let container = &mut self.container;
+        container
+            .confinement
+            .set_limits(rlimits, container.init.pid)
     }
 
     fn signal_init(&self, signal: i32) -> io::Result<()> {

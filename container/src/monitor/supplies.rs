@@ -22,6 +22,7 @@ const BATCH: usize = 64;
 pub(super) struct Mounts {
     root: OwnedFd,
     dev: OwnedFd,
+    view: Option<OwnedFd>,
     /// Those on the shelf have no descriptor.
     rest: Vec<(Placement, Option<OwnedFd>)>,
 }
@@ -68,12 +69,23 @@ impl Mounts {
             };
             rest.push((placement, mount));
         }
-        Ok(Self { root, dev, rest })
+        Ok(Self {
+            root,
+            dev,
+            view: None,
+            rest,
+        })
     }
 
-    /// Hands all over.
-    pub(super) fn send(self, socket: BorrowedFd<'_>) -> io::Result<()> {
+    /// With the file system of what the container sees of the machine.
+    pub(super) fn with_view(self, view: Option<OwnedFd>) -> Self {
+        Self { view, ..self }
+    }
+
+    /// Hands all over; gives back `/dev`, which devices come to later.
+    pub(super) fn send(self, socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         let mut descriptors = vec![self.root.as_fd(), self.dev.as_fd()];
+        descriptors.extend(self.view.as_ref().map(AsFd::as_fd));
         let mut batches = self.rest.chunks(BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
@@ -88,14 +100,18 @@ impl Mounts {
                     .iter()
                     .map(|(placement, _)| placement.clone())
                     .collect(),
+                view: self.view.is_some(),
                 last: batches.peek().is_none(),
             };
             protocol::send(socket, &supplies, &descriptors)?;
             descriptors.clear();
             if supplies.last {
-                return Ok(());
+                break;
             }
         }
+        drop(batches);
+        drop(descriptors);
+        Ok(self.dev)
     }
 }
 

@@ -10,6 +10,33 @@ fn golden(message: &(impl Serialize + DeserializeOwned + PartialEq + std::fmt::D
 }
 
 #[test]
+fn later_requests_are_frozen() {
+    golden(
+        &Request::SetDevices {
+            device: "kmsg".into(),
+            nodes: vec![DeviceSpec {
+                device: "kmsg".into(),
+                source: "/dev/kmsg".into(),
+                path: "/dev/kmsg".into(),
+                kind: "c".into(),
+                number: "1:11".into(),
+                mode: 0o660,
+                uid: 0,
+                gid: 0,
+                optional: false,
+            }],
+        },
+        r#"{"request":"set-devices","device":"kmsg","nodes":[{"device":"kmsg","source":"/dev/kmsg","path":"/dev/kmsg","kind":"c","number":"1:11","mode":432,"uid":0,"gid":0,"optional":false}]}"#,
+    );
+    golden(
+        &Request::SetRlimits {
+            rlimits: vec![("nofile".into(), 1, 2)],
+        },
+        r#"{"request":"set-rlimits","rlimits":[["nofile",1,2]]}"#,
+    );
+}
+
+#[test]
 fn requests_are_frozen() {
     golden(&Request::Continue, r#"{"request":"continue"}"#);
     golden(

@@ -104,6 +104,7 @@ impl Bed {
             masked_paths: Vec::new(),
             oom_score_adj: 0,
             limits: Limits::default(),
+            view: true,
         };
         Self { dir, spec }
     }

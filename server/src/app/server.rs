@@ -179,6 +179,11 @@ pub const EXTENSIONS: &[&str] = &[
     "storage_volume_api_filtering",
     "storage_volumes_all_projects",
     "trust_ca_certificates",
+    "limits_hugepages",
+    "numa_cpu_placement",
+    "unix_device_hotplug",
+    "unix_device_rename",
+    "unix_hotplug_devices",
 ];
 
 const TRUST_PASSWORD: &str = "core.trust_password";

@@ -8,12 +8,13 @@ use super::facts::{CgroupFacts, Facts};
 use super::finding::{Described as _, check, fine, flaw};
 
 /// Controllers in both worlds' names, with the limits that need them.
-const CONTROLLERS: [(&str, &str, &str); 5] = [
+const CONTROLLERS: [(&str, &str, &str); 6] = [
     ("memory", "memory", "limits.memory"),
     ("cpu", "cpu", "limits.cpu.allowance and limits.cpu.priority"),
     ("cpuset", "cpuset", "limits.cpu"),
     ("pids", "pids", "limits.processes"),
     ("io", "blkio", "limits of disks"),
+    ("hugetlb", "hugetlb", "limits.hugepages.*"),
 ];
 
 pub(super) fn judge(facts: &Facts) -> Vec<DoctorFinding> {
@@ -24,7 +25,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<DoctorFinding> {
             .iter()
             .filter_map(|names| controller(cgroup, *names)),
     );
-    findings.extend([swap(cgroup)]);
+    findings.extend([swap(cgroup), devices(facts)]);
     findings.extend(delegation(cgroup));
     findings
 }
@@ -83,6 +84,25 @@ fn swap(cgroup: &CgroupFacts) -> DoctorFinding {
         )
         .costs("`limits.memory` doesn't hold what an instance swaps out")
         .mend("boot with `swapaccount=1`"),
+    )
+}
+
+fn devices(facts: &Facts) -> DoctorFinding {
+    check(
+        facts.device_filter,
+        fine(
+            "cgroup-devices",
+            "instances can open their own devices only",
+            "by BPF",
+        ),
+        flaw(
+            Severity::Notice,
+            "cgroup-devices",
+            "access to devices is not restricted",
+            "the kernel takes no BPF program for devices of control groups",
+        )
+        .costs("a privileged instance can make and open any device of the host")
+        .mend("boot a kernel with CONFIG_CGROUP_BPF; don't use `security.privileged`"),
     )
 }
 

@@ -27,6 +27,8 @@ pub struct Facts {
     pub tools: BTreeSet<String>,
     /// lxcfs is mounted.
     pub lxcfs: bool,
+    /// Access to devices can be restricted for a control group.
+    pub device_filter: bool,
     /// AppArmor is on.
     pub apparmor: bool,
     /// Those of `tools::DEVICES` that are in `/dev`.

@@ -34,6 +34,7 @@ pub(super) fn collect(dir: &Path) -> Facts {
             .filter(|name| tool::find(name).is_some())
             .map(str::to_owned)
             .collect(),
+        device_filter: rlxc_sys::device_filter::is_available(),
         lxcfs: read("/proc/self/mountinfo").contains(" - fuse.lxcfs "),
         apparmor: read("/sys/module/apparmor/parameters/enabled").trim() == "Y",
         devices: tools::DEVICES

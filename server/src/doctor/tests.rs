@@ -37,6 +37,7 @@ fn good() -> Facts {
         },
         tools: set("nft dnsmasq unsquashfs mmdebstrap"),
         lxcfs: true,
+        device_filter: true,
         apparmor: true,
         devices: set("fuse net/tun"),
         disk: DiskFacts {
@@ -97,7 +98,7 @@ fn each_flaw_says_what_it_costs_and_how_to_mend_it() {
             f.cgroup = CgroupFacts {
                 unified: None,
                 unified_controllers: set(""),
-                legacy_controllers: set("cpu memory cpuset pids blkio"),
+                legacy_controllers: set("cpu memory cpuset pids blkio hugetlb"),
                 ..f.cgroup.clone()
             }
         }),
@@ -105,11 +106,11 @@ fn each_flaw_says_what_it_costs_and_how_to_mend_it() {
             f.cgroup.unified_controllers.retain(|name| name != "memory");
         }),
         ("cgroup-swap", |f| f.cgroup.swap = false),
+        ("cgroup-devices", |f| f.device_filter = false),
         ("subordinate-ids", |f| {
             f.subuid = "root:100000:65536\n".to_owned();
         }),
         ("tool-dnsmasq", |f| f.tools.retain(|name| name != "dnsmasq")),
-        ("lxcfs", |f| f.lxcfs = false),
         ("limit-kernel.pid_max", |f| {
             f.sysctls.extend([("kernel.pid_max".to_owned(), 32_768)]);
         }),
@@ -128,7 +129,7 @@ fn hybrid_control_groups_are_fine() {
     let mut facts = good();
     facts.cgroup.unified_controllers.clear();
     facts.cgroup.legacy_controllers =
-        set("cpu cpuacct cpuset memory pids blkio freezer name=systemd");
+        set("cpu cpuacct cpuset memory pids blkio hugetlb freezer name=systemd");
     assert_eq!(flaws(&facts), []);
 }
 
@@ -186,7 +187,7 @@ fn bridge_netfilter_matters_more_beside_a_dropping_firewall() {
 #[test]
 fn the_worst_comes_first() {
     let mut facts = good();
-    facts.lxcfs = false;
+    facts.cgroup.swap = false;
     facts.kernel_release = "4.19.0".to_owned();
     let severities: Vec<_> = judge(&facts)
         .findings
@@ -195,6 +196,20 @@ fn the_worst_comes_first() {
         .collect();
     assert!(severities.is_sorted_by(|a, b| a >= b), "{severities:?}");
     assert_eq!(severities[0], Severity::Error);
+}
+
+#[test]
+fn instances_see_their_limits_by_lxcfs_or_by_fuse() {
+    let has_view = |lxcfs: bool, fuse: bool| {
+        let mut facts = good();
+        facts.lxcfs = lxcfs;
+        if !fuse {
+            facts.devices.remove("fuse");
+        }
+        !flaws(&facts).iter().any(|flaw| flaw.id == "view")
+    };
+    assert!(has_view(true, false) && has_view(false, true));
+    assert!(!has_view(false, false));
 }
 
 #[test]

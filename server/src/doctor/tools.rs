@@ -59,7 +59,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<DoctorFinding> {
             names.join(", "),
         ));
     }
-    findings.push(lxcfs(facts));
+    findings.push(view(facts));
     findings.extend(
         DEVICES
             .iter()
@@ -68,18 +68,28 @@ pub(super) fn judge(facts: &Facts) -> Vec<DoctorFinding> {
     findings
 }
 
-fn lxcfs(facts: &Facts) -> DoctorFinding {
+/// By lxcfs, or by each instance's monitor, which needs FUSE.
+fn view(facts: &Facts) -> DoctorFinding {
+    let by = if facts.lxcfs {
+        "lxcfs"
+    } else {
+        "their monitors"
+    };
     check(
-        facts.lxcfs,
-        fine("lxcfs", "lxcfs is running", ""),
+        facts.lxcfs || facts.devices.contains("fuse"),
+        fine(
+            "view",
+            "instances see their own limits in /proc",
+            format!("by {by}"),
+        ),
         flaw(
             Severity::Notice,
-            "lxcfs",
-            "lxcfs is not running",
-            "nothing is mounted at /var/lib/lxcfs",
+            "view",
+            "instances see the host's figures in /proc",
+            "nothing is mounted at /var/lib/lxcfs, and there is no /dev/fuse",
         )
         .costs("`free`, `nproc` and `uptime` inside show the host's numbers")
-        .mend("`apt-get install lxcfs`"),
+        .mend("`modprobe fuse`"),
     )
 }
 

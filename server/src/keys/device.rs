@@ -7,15 +7,41 @@ use crate::model::Config;
 /// The types of devices, and what each may have besides its type.
 const TYPES: &[(&str, &Scope)] = &[
     ("disk", &DISK),
+    ("gpu", &GPU),
     ("nic", &nic::BRIDGED),
     ("none", &NONE),
     ("proxy", &PROXY),
+    ("unix-block", &UNIX_BLOCK),
     ("unix-char", &UNIX_CHAR),
+    ("unix-hotplug", &UNIX_HOTPLUG),
+    ("usb", &USB),
+];
+
+/// Types that LXD and Incus know besides, and why they are not here.
+const ABSENT: &[(&str, &str)] = &[
+    (
+        "infiniband",
+        "adapters are not handed to instances; a function of one can be, as a NIC, by other means",
+    ),
+    (
+        "pci",
+        "containers have no bus of their own, only virtual machines do",
+    ),
+    (
+        "tpm",
+        "it would need `swtpm` and the kernel's proxy for TPMs; a TPM of the host can be had as `unix-char`, `source=/dev/tpmrm0`",
+    ),
+    ("unix", "say `unix-char` or `unix-block`"),
 ];
 
 /// Checks a device by its type.
 pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
     let kind = device.get("type").map_or("", String::as_str);
+    if let Some((_, lacks)) = ABSENT.iter().find(|(name, _)| *name == kind) {
+        return Err(format!(
+            "device `{name}` has type `{kind}`, which is not to be had here: {lacks}"
+        ));
+    }
     let Some((_, scope)) = TYPES.iter().find(|(name, _)| *name == kind) else {
         let known: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
         let known = known.join(", ");
@@ -30,7 +56,30 @@ pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
     scope_of(device)
         .unwrap_or(scope)
         .check(&keys)
+        .and_then(|()| check_whole(kind, &keys))
         .map_err(|wrong| format!("device `{name}`: {wrong}"))
+}
+
+/// What only several keys together tell.
+fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
+    let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
+    match kind {
+        "unix-char" | "unix-block" if !has("source") && !has("path") => {
+            Err("needs a `source` or a `path`".to_owned())
+        }
+        "unix-char" | "unix-block"
+            if keys.get("path").is_some_and(|path| path.split('/').any(|part| part == "..")) =>
+        {
+            Err("`path` leads back by `..`".to_owned())
+        }
+        "unix-char" | "unix-block" if has("major") != has("minor") => {
+            Err("`major` and `minor` go together".to_owned())
+        }
+        "unix-hotplug" if !["vendorid", "productid", "subsystem"].iter().any(|key| has(key)) => {
+            Err("needs a `vendorid`, a `productid` or a `subsystem`: all devices of the host are not meant".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a device may have, by its type and, for a NIC, by how it is plugged in.
@@ -54,6 +103,11 @@ pub(super) const USER: Key = Key::new("user.*", Kind::Text, "Free for users").li
 #[rustfmt::skip]
 const REQUIRED: Key = Key::new("required", Kind::Bool, "Whether the instance starts only if the source is there").or("true");
 
+const DISK_RATE: Kind = Kind::Form(
+    |text| crate::app::instance::limits::parse_rate(text).is_some(),
+    "a rate such as 10MB or 100iops",
+);
+
 /// Root file systems and directories of the host.
 #[rustfmt::skip]
 pub const DISK: Scope = Scope {
@@ -62,6 +116,9 @@ pub const DISK: Scope = Scope {
     groups: &[Group {
         name: "device-conf",
         keys: &[
+            Key::new("limits.max", DISK_RATE, "The same for reading and writing").or("no limit").live(),
+            Key::new("limits.read", DISK_RATE, "Most that is read from its disk in a second").or("no limit").live(),
+            Key::new("limits.write", DISK_RATE, "Most that is written to its disk in a second").or("no limit").live(),
             Key::new("path", kind::ABSOLUTE_PATH, "Where it is seen in the instance; `/` for its root"),
             Key::new("pool", Kind::Text, "Storage pool of the root, or of the custom volume that is shown"),
             Key::new("propagation", Kind::OneOf(&["private", "slave", "shared", "unbindable", "rprivate", "rslave", "rshared", "runbindable"]), "How mounts on the host and in the instance reach each other").or("private"),
@@ -109,21 +166,112 @@ pub const PROXY: Scope = Scope {
     }],
 };
 
-/// Character devices of the host.
 #[rustfmt::skip]
+const GID: Key = Key::new("gid", Kind::Int(0, 0xffff_ffff), "Group that owns it in the instance").or("0");
+#[rustfmt::skip]
+const UID: Key = Key::new("uid", Kind::Int(0, 0xffff_ffff), "User that owns it in the instance").or("0");
+#[rustfmt::skip]
+const MODE: Key = Key::new("mode", kind::MODE, "Its permissions in the instance").or("0660");
+#[rustfmt::skip]
+const PRODUCT: Key = Key::new("productid", Kind::Form(is_hex, "an id such as 6001"), "Product that it must be").or("any");
+#[rustfmt::skip]
+const VENDOR: Key = Key::new("vendorid", Kind::Form(is_hex, "an id such as 0403"), "Vendor that it must be of").or("any");
+#[rustfmt::skip]
+const WAITED_FOR: Key = Key::new("required", Kind::Bool, "Whether the instance starts only if it is there").or("false");
+
+#[rustfmt::skip]
+const NODE: &[Group] = &[Group {
+    name: "device-conf",
+    keys: &[
+        GID,
+        Key::new("major", Kind::Int(0, 0xfff), "Its major number").or("that of the source").when("`minor` is set too"),
+        Key::new("minor", Kind::Int(0, 0xf_ffff), "Its minor number").or("that of the source").when("`major` is set too"),
+        MODE,
+        Key::new("path", kind::ABSOLUTE_PATH, "Where it is in the instance").or("the source"),
+        Key::new("required", Kind::Bool, "Whether the instance starts only if the source is there; else it gets it when it comes").or("true"),
+        Key::new("source", kind::ABSOLUTE_PATH, "Device of the host").or("the path"),
+        UID,
+        USER,
+    ],
+}];
+
+/// Character devices of the host.
 pub const UNIX_CHAR: Scope = Scope {
     entity: "device-unix-char",
     called: "key of a character device",
+    groups: NODE,
+};
+
+/// Block devices of the host.
+pub const UNIX_BLOCK: Scope = Scope {
+    entity: "device-unix-block",
+    called: "key of a block device",
+    groups: NODE,
+};
+
+/// Devices of the host that come and go.
+#[rustfmt::skip]
+pub const UNIX_HOTPLUG: Scope = Scope {
+    entity: "device-unix-hotplug",
+    called: "key of a hotplugged device",
     groups: &[Group {
         name: "device-conf",
         keys: &[
-            Key::new("gid", Kind::Int(0, 0xffff_ffff), "Group that owns it in the instance").or("0"),
-            Key::new("mode", kind::MODE, "Its permissions in the instance").or("0660"),
-            Key::new("path", kind::ABSOLUTE_PATH, "Where it is in the instance").or("the source"),
-            REQUIRED,
-            Key::new("source", kind::ABSOLUTE_PATH, "Device of the host").or("the path"),
-            Key::new("uid", Kind::Int(0, 0xffff_ffff), "User that owns it in the instance").or("0"),
+            GID,
+            MODE,
+            PRODUCT,
+            WAITED_FOR,
+            Key::new("subsystem", Kind::Text, "Subsystem of the kernel that it must be of").or("any"),
+            UID,
             USER,
+            VENDOR,
         ],
     }],
 };
+
+/// Whole devices on USB.
+#[rustfmt::skip]
+pub const USB: Scope = Scope {
+    entity: "device-usb",
+    called: "key of a USB device",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("busnum", Kind::Int(0, 0xffff), "Bus that it must be on").or("any"),
+            Key::new("devnum", Kind::Int(0, 0xffff), "Number on the bus that it must have").or("any"),
+            GID,
+            MODE,
+            PRODUCT,
+            WAITED_FOR,
+            Key::new("serial", Kind::Text, "Serial number that it must have").or("any"),
+            UID,
+            USER,
+            VENDOR,
+        ],
+    }],
+};
+
+/// Graphics: the nodes in `/dev/dri`.
+#[rustfmt::skip]
+pub const GPU: Scope = Scope {
+    entity: "device-gpu-physical",
+    called: "key of a GPU",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            GID,
+            Key::new("gputype", Kind::OneOf(&["physical"]), "How it is shared: the whole of it with the host").or("physical"),
+            Key::new("id", Kind::Int(0, 0xffff), "Number of its card").or("any"),
+            MODE,
+            Key::new("pci", Kind::Text, "Its address on PCI, such as 0000:00:02.0").or("any"),
+            PRODUCT,
+            UID,
+            USER,
+            VENDOR,
+        ],
+    }],
+};
+
+fn is_hex(text: &str) -> bool {
+    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,8 +1,11 @@
 //! Keys of instances and profiles.
 
+use rlxc_api::size::ByteSize;
+
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
-use crate::plan::{idmap, syscalls};
+use crate::model::Config;
+use crate::plan::{idmap, numbers, syscalls};
 
 /// Keys of instances and profiles.
 pub const SCOPE: Scope = Scope {
@@ -77,14 +80,21 @@ const MISCELLANEOUS: &[Key] = &[
 
 #[rustfmt::skip]
 const LIMITS: &[Key] = &[
-    Key::new("limits.cpu", Kind::Form(is_cpus, "a number of processors or a set such as 0-3,5"), "Processors that it may use: how many, or which").or("all"),
-    Key::new("limits.cpu.allowance", Kind::Form(is_allowance, "a share such as 50% or a time such as 25ms/100ms"), "How much of the processors: a share when there is contention, or time in each period").or("100%"),
-    Key::new("limits.cpu.priority", Kind::Int(0, 10), "Weight beside instances with the same allowance").or("10"),
-    Key::new("limits.kernel.*", Kind::Form(is_rlimit, "a number, SOFT:HARD or unlimited"), "A resource limit of init, see setrlimit(2)"),
-    Key::new("limits.memory", kind::SIZE_OR_PERCENT, "Most memory that it may use").or("all"),
-    Key::new("limits.memory.enforce", Kind::OneOf(&["hard", "soft"]), "Whether it may use more while the host has enough").or("hard"),
-    Key::new("limits.memory.swap", Kind::Bool, "Whether its memory may be swapped out").or("true"),
-    Key::new("limits.processes", kind::COUNT, "Most processes that it may have").or("no limit"),
+    Key::new("limits.cpu", Kind::Form(is_cpus, "a number of processors or a set such as 0-3,5"), "Processors that it may use: how many, or which").or("all").live(),
+    Key::new("limits.cpu.allowance", Kind::Form(is_allowance, "a share such as 50% or a time such as 25ms/100ms"), "How much of the processors: a share when there is contention, or time in each period").or("100%").live(),
+    Key::new("limits.cpu.nodes", Kind::Form(is_nodes, "`balanced` or a set of NUMA nodes such as 0-1"), "NUMA nodes that its processors and its memory are on").or("all").live(),
+    Key::new("limits.cpu.priority", Kind::Int(0, 10), "Weight beside instances with the same allowance").or("10").live(),
+    Key::new("limits.disk.priority", Kind::Int(0, 10), "Share of disks when there is contention").or("5").when("a disk's scheduler knows shares").live(),
+    Key::new("limits.hugepages.1GB", kind::SIZE, "Most huge pages of this size, in bytes").or("no limit").when("the host has such pages").live(),
+    Key::new("limits.hugepages.1MB", kind::SIZE, "Most huge pages of this size, in bytes").or("no limit").when("the host has such pages").live(),
+    Key::new("limits.hugepages.2MB", kind::SIZE, "Most huge pages of this size, in bytes").or("no limit").when("the host has such pages").live(),
+    Key::new("limits.hugepages.64KB", kind::SIZE, "Most huge pages of this size, in bytes").or("no limit").when("the host has such pages").live(),
+    Key::new("limits.kernel.*", Kind::Form(is_rlimit, "a number, SOFT:HARD or unlimited"), "A resource limit of init and of what it and commands start from now on, see setrlimit(2)").live(),
+    Key::new("limits.memory", kind::SIZE_OR_PERCENT, "Most memory that it may use").or("all").live(),
+    Key::new("limits.memory.enforce", Kind::OneOf(&["hard", "soft"]), "Whether it may use more while the host has enough").or("hard").live(),
+    Key::new("limits.memory.swap", Kind::Form(is_swap, "true, false or a size such as 512MiB"), "Whether its memory may be swapped out, or how much of it").or("true").live(),
+    Key::new("limits.memory.swap.priority", Kind::Int(0, 10), "How readily it is swapped out: the lowest last").or("10").when("control groups are of version 1").live(),
+    Key::new("limits.processes", Kind::Int(1, i64::MAX), "Most processes and threads that it may have").or("no limit").live(),
 ];
 
 #[rustfmt::skip]
@@ -128,32 +138,57 @@ fn is_modules(text: &str) -> bool {
 }
 
 fn is_cpus(text: &str) -> bool {
-    let number = |text: &str| text.parse::<u32>().ok();
-    if let Some(count) = number(text) {
-        return count > 0;
+    match text.parse::<u32>() {
+        Ok(count) => count > 0,
+        Err(_) => numbers::parse(text).is_some(),
     }
-    text.split(',').all(|part| match part.split_once('-') {
-        None => number(part).is_some(),
-        Some((first, last)) => number(first)
-            .zip(number(last))
-            .is_some_and(|(first, last)| first <= last),
-    })
 }
 
+fn is_nodes(text: &str) -> bool {
+    text == "balanced" || numbers::parse(text).is_some()
+}
+
+/// The kernel takes periods from a millisecond to a second, and no less time than a millisecond.
 fn is_allowance(text: &str) -> bool {
-    let positive = |text: &str| text.parse::<u64>().is_ok_and(|number| number > 0);
-    let millis = |text: &str| text.strip_suffix("ms").is_some_and(positive);
+    let positive = |text: &str| text.parse::<u64>().ok().filter(|number| *number > 0);
+    let millis = |text: &str| text.strip_suffix("ms").and_then(positive);
     match (text.strip_suffix('%'), text.split_once('/')) {
-        (Some(percent), _) => positive(percent),
-        (None, Some((time, period))) => millis(time) && millis(period),
+        (Some(percent), _) => positive(percent).is_some(),
+        (None, Some((time, period))) => {
+            millis(time).is_some_and(|time| time <= 1_000_000)
+                && millis(period).is_some_and(|period| period <= 1000)
+        }
         (None, None) => false,
     }
 }
 
+fn is_swap(text: &str) -> bool {
+    super::parse_bool(text).is_some() || text.parse::<ByteSize>().is_ok()
+}
+
 fn is_rlimit(text: &str) -> bool {
-    let number = |text: &str| text == "unlimited" || text.parse::<u64>().is_ok();
+    let number = |text: &str| match text {
+        "unlimited" => Some(u64::MAX),
+        text => text.parse().ok(),
+    };
     let (soft, hard) = text.split_once(':').unwrap_or((text, text));
-    number(soft) && number(hard)
+    number(soft)
+        .zip(number(hard))
+        .is_some_and(|(soft, hard)| soft <= hard)
+}
+
+/// Which resource limits there are is setrlimit(2)'s to say.
+pub(super) fn check_rlimits(config: &Config) -> Result<(), String> {
+    let mut names = config
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(key, _)| key.strip_prefix("limits.kernel."));
+    match names.find(|name| rlxc_sys::process::parse_resource(name).is_none()) {
+        Some(name) => Err(format!(
+            "`limits.kernel.{name}`: there is no such resource limit, see setrlimit(2)"
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -165,20 +200,35 @@ mod tests {
         for good in ["1", "0-3,5", "2,3", "0-0"] {
             assert!(is_cpus(good), "{good}");
         }
-        for bad in ["0", "3-0", "x", "1,", "-1", "1-"] {
+        for bad in ["0", "3-0", "x", "1,", "-1", "1-", "1.5"] {
             assert!(!is_cpus(bad), "{bad}");
         }
         for good in ["50%", "200%", "25ms/100ms"] {
             assert!(is_allowance(good), "{good}");
         }
-        for bad in ["half", "0%", "25ms", "25/100", "0ms/100ms"] {
+        for bad in [
+            "half",
+            "0%",
+            "-5%",
+            "25ms",
+            "25/100",
+            "0ms/100ms",
+            "5ms/2000ms",
+        ] {
             assert!(!is_allowance(bad), "{bad}");
         }
         for good in ["5", "5:6", "unlimited", "5:unlimited"] {
             assert!(is_rlimit(good), "{good}");
         }
-        for bad in ["many", "5:", ":", "-1"] {
+        for bad in ["many", "5:", ":", "-1", "6:5", "unlimited:5"] {
             assert!(!is_rlimit(bad), "{bad}");
         }
+        assert!(is_swap("false") && is_swap("1GiB") && !is_swap("some"));
+        let unknown = Config::from([("limits.kernel.files".to_owned(), "1".to_owned())]);
+        assert!(
+            check_rlimits(&unknown)
+                .unwrap_err()
+                .contains("limits.kernel.files")
+        );
     }
 }

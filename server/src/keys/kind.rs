@@ -29,7 +29,7 @@ pub const INT: Kind = Kind::Int(i64::MIN, i64::MAX);
 pub const COUNT: Kind = Kind::Int(0, i64::MAX);
 /// Bytes, with a unit.
 pub const SIZE: Kind = Kind::Form(is_size, "a size such as 10GiB");
-/// Bytes, or a part of what the host has.
+/// Bytes, or a part of what the host has; not nothing.
 pub const SIZE_OR_PERCENT: Kind = Kind::Form(is_size_or_percent, "a size such as 512MiB or 50%");
 /// How long something lives, in LXD's units.
 pub const LIFETIME: Kind = Kind::Form(
@@ -177,10 +177,14 @@ fn is_size(text: &str) -> bool {
 }
 
 fn is_size_or_percent(text: &str) -> bool {
-    let percentage = text
-        .strip_suffix('%')
-        .is_some_and(|number| number.parse::<u8>().is_ok_and(|number| number <= 100));
-    percentage || is_size(text)
+    let some = match text.strip_suffix('%') {
+        Some(percent) => percent
+            .parse::<u64>()
+            .ok()
+            .filter(|percent| *percent <= 100),
+        None => text.parse().ok().map(ByteSize::bytes),
+    };
+    some.is_some_and(|some| some > 0)
 }
 
 /// The fields of crontab(5): minute, hour, day of the month, month, day of the week.
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn forms_take_what_is_right_and_nothing_else() {
         accepts(SIZE, &["10GiB", "5"], &["50%", "x", "-1"]);
-        accepts(SIZE_OR_PERCENT, &["50%", "1MB"], &["101%", "%"]);
+        accepts(SIZE_OR_PERCENT, &["50%", "1MB"], &["101%", "%", "0", "0%"]);
         accepts(LIFETIME, &["1d", "2H 30M"], &["1x", "d"]);
         accepts(
             SCHEDULE,

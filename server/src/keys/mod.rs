@@ -109,13 +109,17 @@ pub struct Scope {
 pub const SCOPES: &[&Scope] = &[
     &instance::SCOPE,
     &device::DISK,
+    &device::GPU,
     &nic::BRIDGED,
     &nic::MACVLAN,
     &nic::P2P,
     &nic::PHYSICAL,
     &nic::ROUTED,
     &device::PROXY,
+    &device::UNIX_BLOCK,
     &device::UNIX_CHAR,
+    &device::UNIX_HOTPLUG,
+    &device::USB,
     &network::BRIDGE,
     &network::MACVLAN,
     &network::PHYSICAL,
@@ -157,7 +161,8 @@ impl Scope {
 
 /// Checks the keys that a user wrote for an instance or a profile.
 pub fn check_instance(config: &Config) -> Result<(), String> {
-    instance::SCOPE.check(config)
+    instance::SCOPE.check(config)?;
+    instance::check_rlimits(config)
 }
 
 /// Checks the devices that a user wrote; an error names the device.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use rlxc_api::size::ByteSize;
-use rlxc_container::spec::{ContainerSpec, CpuTime, DeviceSpec, Limits, MountSpec};
+use rlxc_container::spec::{ContainerSpec, MountSpec};
 use rlxc_sys::rootfs::RootSource;
 
 use super::expand::Expanded;
 use super::idmap;
+use super::limits::{LimitPlan, prefixed};
 use super::nic::{Nic, plan_nics};
 use super::syscalls::plan_syscalls;
 use crate::keys::{is_true, parse_bool};
@@ -22,21 +22,6 @@ const DROPPED: &[&str] = &[
     "sys_rawio",
     "sys_time",
 ];
-const UNLIMITED: u64 = u64::MAX;
-/// What `cpu.weight` of a control group is unless said, see cgroups(7).
-const NORMAL_WEIGHT: u64 = 100;
-/// What `limits.cpu.priority` is unless said.
-const HIGHEST_PRIORITY: u64 = 10;
-
-/// What the host has, as far as limits depend on it.
-#[derive(Debug, Clone, Copy)]
-pub struct HostFacts {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Processors.
-    pub cpus: u32,
-}
-
 /// A start, decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartPlan {
@@ -52,7 +37,7 @@ pub fn plan_start(
     expanded: &Expanded,
     rootfs: RootSource,
     places: &Places,
-    host: HostFacts,
+    limits: LimitPlan,
 ) -> Result<StartPlan, String> {
     let config = &expanded.config;
     let nics = plan_nics(instance.id, &instance.name, config, &expanded.devices)?;
@@ -73,11 +58,11 @@ pub fn plan_start(
         idmap: idmap::map(instance, config)?,
         rootfs,
         mounts,
-        devices: plan_char_devices(expanded),
+        devices: Vec::new(),
         links: nics.iter().map(|nic| nic.name.clone()).collect(),
         init: Vec::new(),
         environment: prefixed(config, "environment."),
-        rlimits: plan_rlimits(config)?,
+        rlimits: limits.rlimits,
         sysctls: prefixed(config, "linux.sysctl."),
         seccomp: plan_syscalls(config)?,
         drop_capabilities,
@@ -85,7 +70,8 @@ pub fn plan_start(
         nesting: is_true(config, "security.nesting"),
         masked_paths: Vec::new(),
         oom_score_adj: 0,
-        limits: plan_limits(config, host)?,
+        limits: limits.limits,
+        view: true,
     };
     Ok(StartPlan { spec, nics })
 }
@@ -111,15 +97,6 @@ fn guest_api(
             beneath: None,
             propagation: String::new(),
         })
-}
-
-fn prefixed(config: &Config, prefix: &str) -> Vec<(String, String)> {
-    let matching = config
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
-    matching
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .collect()
 }
 
 fn plan_disks(expanded: &Expanded) -> Result<Vec<MountSpec>, String> {
@@ -158,145 +135,6 @@ pub fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
         source,
         target,
     })
-}
-
-fn plan_char_devices(expanded: &Expanded) -> Vec<DeviceSpec> {
-    let devices = expanded
-        .devices
-        .values()
-        .filter(|keys| keys.get("type").is_some_and(|kind| kind == "unix-char"));
-    devices
-        .filter_map(|keys| {
-            let source = keys.get("source").or_else(|| keys.get("path"))?;
-            let path = keys.get("path").unwrap_or(source);
-            let optional = keys.get("required").and_then(|value| parse_bool(value)) == Some(false);
-            let id = |key: &str| keys.get(key).and_then(|id| id.parse().ok()).unwrap_or(0);
-            let mode = keys.get("mode");
-            Some(DeviceSpec {
-                source: source.into(),
-                path: path.into(),
-                mode: mode
-                    .and_then(|mode| u32::from_str_radix(mode, 8).ok())
-                    .unwrap_or(0o660),
-                uid: id("uid"),
-                gid: id("gid"),
-                optional,
-            })
-        })
-        .collect()
-}
-
-fn plan_rlimits(config: &Config) -> Result<Vec<(String, u64, u64)>, String> {
-    prefixed(config, "limits.kernel.")
-        .into_iter()
-        .map(|(name, value)| {
-            let (soft, hard) = value.split_once(':').unwrap_or((&value, &value));
-            let number = |text: &str| match text {
-                "unlimited" => Ok(UNLIMITED),
-                text => text.parse().map_err(|_bad| {
-                    format!(
-                        "`limits.kernel.{name}={value}` is not a number, SOFT:HARD or unlimited"
-                    )
-                }),
-            };
-            Ok((name.clone(), number(soft)?, number(hard)?))
-        })
-        .collect()
-}
-
-fn plan_limits(config: &Config, host: HostFacts) -> Result<Limits, String> {
-    let mut limits = Limits {
-        processes: number(config, "limits.processes")?,
-        ..Limits::default()
-    };
-    if let Some(text) = config.get("limits.memory") {
-        let bytes = memory(text, host.memory)
-            .ok_or_else(|| format!("`limits.memory={text}` is not a size such as 512MiB or 50%"))?;
-        match config.get("limits.memory.enforce").map(String::as_str) {
-            Some("soft") => limits.memory_soft = Some(bytes),
-            _ => limits.memory = Some(bytes),
-        }
-    }
-    if config
-        .get("limits.memory.swap")
-        .and_then(|value| parse_bool(value))
-        == Some(false)
-    {
-        limits.swap = Some(0);
-    }
-    if let Some(text) = config.get("limits.cpu") {
-        limits.cpus = Some(cpus(text, host.cpus)?);
-    }
-    if let Some(text) = config.get("limits.cpu.allowance") {
-        allowance(text, &mut limits)?;
-    }
-    if let Some(priority) = number(config, "limits.cpu.priority")? {
-        // As with LXD: a little less than those of the same allowance.
-        let weight = limits.cpu_weight.unwrap_or(NORMAL_WEIGHT);
-        limits.cpu_weight = Some(weight.saturating_sub(HIGHEST_PRIORITY - priority).max(1));
-    }
-    Ok(limits)
-}
-
-fn number(config: &Config, key: &str) -> Result<Option<u64>, String> {
-    config
-        .get(key)
-        .map(|text| {
-            text.parse()
-                .map_err(|_bad| format!("`{key}={text}` is not a whole number"))
-        })
-        .transpose()
-}
-
-fn memory(text: &str, total: u64) -> Option<u64> {
-    match text.strip_suffix('%') {
-        Some(percent) => Some(total / 100 * percent.trim().parse::<u64>().ok()?),
-        None => text.parse::<ByteSize>().ok().map(ByteSize::bytes),
-    }
-}
-
-fn cpus(text: &str, host: u32) -> Result<String, String> {
-    let Ok(count) = text.parse::<u32>() else {
-        let valid = text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b',');
-        return valid.then(|| text.to_owned()).ok_or_else(|| {
-            format!("`limits.cpu={text}` is neither a number nor a set such as 0-3,5")
-        });
-    };
-    match count {
-        0 => Err("`limits.cpu=0` would leave no processor".to_owned()),
-        count => Ok(format!("0-{}", count.min(host).saturating_sub(1))),
-    }
-}
-
-fn allowance(text: &str, limits: &mut Limits) -> Result<(), String> {
-    let bad = || {
-        format!(
-            "`limits.cpu.allowance={text}` is neither a share such as 50% nor a time such as 25ms/100ms"
-        )
-    };
-    if let Some(percent) = text.strip_suffix('%') {
-        limits.cpu_weight = Some(
-            percent
-                .parse::<u64>()
-                .map_err(|_bad| bad())?
-                .clamp(1, 10_000),
-        );
-        return Ok(());
-    }
-    let (quota, period) = text.split_once('/').ok_or_else(bad)?;
-    let micros = |text: &str| {
-        text.strip_suffix("ms")
-            .and_then(|ms| ms.parse::<u64>().ok())
-            .map(|ms| ms * 1000)
-            .ok_or_else(bad)
-    };
-    limits.cpu_time = Some(CpuTime {
-        quota_us: micros(quota)?,
-        period_us: micros(period)?,
-    });
-    Ok(())
 }
 
 #[cfg(test)]
@@ -349,46 +187,13 @@ mod tests {
             path: "/pool/containers/7/rootfs".into(),
         };
         let places = Places::new(std::path::Path::new("/var/lib/rlxc"));
-        plan_start(
-            &instance(),
-            &expanded,
-            rootfs,
-            &places,
-            HostFacts {
-                memory: 1 << 34,
-                cpus: 8,
-            },
-        )
+        let limits = LimitPlan::default();
+        plan_start(&instance(), &expanded, rootfs, &places, limits)
     }
 
     #[test]
     fn the_order_to_the_monitor() {
-        let plan = plan(&[
-            ("limits.memory", "50%"),
-            ("limits.cpu", "2"),
-            ("limits.processes", "500"),
-            ("environment.A", "b"),
-        ])
-        .unwrap();
+        let plan = plan(&[("environment.A", "b")]).unwrap();
         insta::assert_json_snapshot!(plan.spec);
-    }
-
-    #[test]
-    fn says_which_limit_is_wrong() {
-        assert!(
-            plan(&[("limits.cpu.allowance", "half")])
-                .unwrap_err()
-                .contains("limits.cpu.allowance=half")
-        );
-        assert!(
-            plan(&[("limits.cpu", "0")])
-                .unwrap_err()
-                .contains("no processor")
-        );
-        assert!(
-            plan(&[("limits.kernel.nofile", "many")])
-                .unwrap_err()
-                .contains("limits.kernel.nofile=many")
-        );
     }
 }

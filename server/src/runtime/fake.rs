@@ -1,20 +1,21 @@
 //! A scripted runtime: containers that are nothing but a state, for tests of all that is above the seam.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use rlxc_container::cgroup::Cgroup;
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::{ContainerSpec, MountSpec};
+use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountSpec};
 use tokio::sync::watch;
 
 use super::{
-    Attached, ExecRequest, ExecSession, ExitCause, Prepared, Running, Runtime, RuntimeError,
-    TerminalSize,
+    Attached, ExecRequest, ExecSession, ExitCause, Placement, Prepared, Running, Runtime,
+    RuntimeError, TerminalSize,
 };
 
 /// What the next containers do.
@@ -36,6 +37,7 @@ struct Shared {
     running: HashMap<PathBuf, Arc<FakeRunning>>,
     specs: Vec<ContainerSpec>,
     proxies: BTreeSet<PathBuf>,
+    limits: BTreeMap<PathBuf, Limits>,
 }
 
 /// The runtime.
@@ -61,6 +63,11 @@ impl FakeRuntime {
     /// The proxies that run, by their locks.
     pub fn proxies(&self) -> BTreeSet<PathBuf> {
         self.with(|shared| shared.proxies.clone())
+    }
+
+    /// The limits of all control groups that have been given some.
+    pub fn limits(&self) -> BTreeMap<PathBuf, Limits> {
+        self.with(|shared| shared.limits.clone())
     }
 
     /// Ends the container of a runtime directory from inside; false if there is none.
@@ -118,6 +125,29 @@ impl Runtime for FakeRuntime {
             Some(running) if running.end.borrow().is_none() => Attached::Running(running),
             _ => Attached::Absent,
         })
+    }
+
+    async fn limit(&self, cgroup: Cgroup, limits: Limits) -> Result<(), RuntimeError> {
+        self.with(|shared| {
+            if limits == Limits::default() {
+                shared.limits.remove(&cgroup.path());
+            } else {
+                shared.limits.insert(cgroup.path(), limits);
+            }
+        });
+        Ok(())
+    }
+
+    async fn place(&self, cgroup: Cgroup, place: Placement) -> Result<(), RuntimeError> {
+        self.with(|shared| {
+            let limits = shared.limits.entry(cgroup.path()).or_default();
+            (limits.cpus, limits.nodes) = (place.cpus, place.nodes);
+        });
+        Ok(())
+    }
+
+    fn cpus(&self, cgroup: &Cgroup) -> Option<String> {
+        self.with(|shared| shared.limits.get(&cgroup.path())?.cpus.clone())
     }
 
     async fn start_proxy(
@@ -239,6 +269,18 @@ impl Running for FakeRunning {
     }
 
     async fn mount(&self, _mount: MountSpec) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn set_devices(
+        &self,
+        _device: &str,
+        _nodes: Vec<DeviceSpec>,
+    ) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn set_rlimits(&self, _rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError> {
         Ok(())
     }
 

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rlxc_container::cgroup::{Cgroup, CgroupError};
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::{ContainerSpec, MountSpec};
+use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountSpec};
 
 mod binary;
 mod channel;
@@ -76,6 +77,9 @@ pub enum RuntimeError {
     /// The container could not be started; nothing is left of it.
     #[error("start the container")]
     Start(#[source] Failure),
+    /// The kernel does not hold it to its limits.
+    #[error("limit the container")]
+    Limit(#[source] CgroupError),
     /// The monitor refused a request.
     #[error("{what}: {detail}")]
     Refused {
@@ -109,6 +113,15 @@ pub trait Runtime: Send + Sync + Debug {
     /// Finds the container of a runtime directory, whoever started it.
     async fn attach(&self, runtime_dir: &Path) -> Result<Attached, RuntimeError>;
 
+    /// Sets the limits of a container that runs; what is not set is lifted.
+    async fn limit(&self, cgroup: Cgroup, limits: Limits) -> Result<(), RuntimeError>;
+
+    /// Puts a container that runs on processors.
+    async fn place(&self, cgroup: Cgroup, place: Placement) -> Result<(), RuntimeError>;
+
+    /// The processors that a container is kept to, as a list.
+    fn cpus(&self, cgroup: &Cgroup) -> Option<String>;
+
     /// Starts a proxy of a container, given a pidfd of its init. When this returns, it listens.
     async fn start_proxy(
         &self,
@@ -121,6 +134,15 @@ pub trait Runtime: Send + Sync + Debug {
 
     /// Ends the proxy that holds this lock; fine if there is none.
     async fn stop_proxy(&self, lock: &Path) -> Result<(), RuntimeError>;
+}
+
+/// Processors, and NUMA nodes that memory comes from, as lists; all that there are if not said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// `0-1,3`.
+    pub cpus: Option<String>,
+    /// `0`.
+    pub nodes: Option<String>,
 }
 
 /// What a runtime directory tells.
@@ -180,6 +202,12 @@ pub trait Running: Send + Sync + Debug {
 
     /// Shows a directory or file of the host in the container.
     async fn mount(&self, mount: MountSpec) -> Result<(), RuntimeError>;
+
+    /// Lets a device of the instance consist of these nodes from now on.
+    async fn set_devices(&self, device: &str, nodes: Vec<DeviceSpec>) -> Result<(), RuntimeError>;
+
+    /// Gives init, and commands from now on, resource limits: name, soft, hard; all others are what the host gives.
+    async fn set_rlimits(&self, rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError>;
 
     /// Takes away what is mounted at a place of the container; nothing mounted there is no error.
     async fn unmount(&self, target: &Path) -> Result<(), RuntimeError>;

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rlxc_container::cgroup::Cgroup;
 use rlxc_container::exit::ExitRecord;
 use rlxc_container::protocol::{Reply, Request};
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::ContainerSpec;
+use rlxc_container::spec::{ContainerSpec, Limits};
 use rlxc_sys::packet;
 
 use super::binary::MonitorBinary;
 use super::channel::Channel;
 use super::proxy;
 use super::running::MonitorRunning;
-use super::{Attached, Prepared, Running, Runtime, RuntimeError};
+use super::{Attached, Placement, Prepared, Running, Runtime, RuntimeError};
 
 /// Containers by way of `rlxc-monitor`.
 #[derive(Debug)]
@@ -81,6 +82,22 @@ impl Runtime for MonitorRuntime {
         let record = ExitRecord::read(runtime_dir)
             .map_err(|source| RuntimeError::Talk { what: WHAT, source })?;
         Ok(record.map_or(Attached::Absent, Attached::Exited))
+    }
+
+    async fn limit(&self, cgroup: Cgroup, limits: Limits) -> Result<(), RuntimeError> {
+        let limited = crate::context::blocking(move || cgroup.apply(&limits)).await;
+        limited.map_err(RuntimeError::Limit)
+    }
+
+    async fn place(&self, cgroup: Cgroup, place: Placement) -> Result<(), RuntimeError> {
+        let Placement { cpus, nodes } = place;
+        let placed =
+            crate::context::blocking(move || cgroup.place(cpus.as_deref(), nodes.as_deref())).await;
+        placed.map_err(RuntimeError::Limit)
+    }
+
+    fn cpus(&self, cgroup: &Cgroup) -> Option<String> {
+        cgroup.cpus()
     }
 
     async fn start_proxy(

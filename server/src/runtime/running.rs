@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rlxc_container::exit::{ExitCause, ExitRecord};
 use rlxc_container::protocol::{PROTOCOL, Reply, Request};
-use rlxc_container::spec::MountSpec;
+use rlxc_container::spec::{DeviceSpec, MountSpec};
 use rlxc_sys::pidfd;
 use tokio::sync::watch;
 
@@ -183,6 +183,17 @@ impl Running for MonitorRunning {
 
     async fn mount(&self, mount: MountSpec) -> Result<(), RuntimeError> {
         self.command("mount", &Request::Mount { mount }).await
+    }
+
+    async fn set_devices(&self, device: &str, nodes: Vec<DeviceSpec>) -> Result<(), RuntimeError> {
+        let device = device.to_owned();
+        self.command("devices", &Request::SetDevices { device, nodes })
+            .await
+    }
+
+    async fn set_rlimits(&self, rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError> {
+        self.command("resource limits", &Request::SetRlimits { rlimits })
+            .await
     }
 
     async fn unmount(&self, target: &Path) -> Result<(), RuntimeError> {

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use ipnet::IpNet;
+use rlxc_container::cgroup::{Cgroup, Controller, Support};
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::ContainerSpec;
+use rlxc_container::spec::{ContainerSpec, Limits};
 use rlxc_network::view::HostNetwork;
 use rlxc_network::{
     BridgeSpec, Error as NetworkError, FakeLinks, Finding, Firewall, Host, Lease, Lent, LinkView,
@@ -18,8 +19,9 @@ use rlxc_network::{
 
 use super::faults::{Faults, Verdict};
 use crate::app::network::Names;
+use crate::plan::host::HostFacts;
 use crate::runtime::fake::FakeRuntime;
-use crate::runtime::{Attached, Prepared, Runtime, RuntimeError};
+use crate::runtime::{Attached, Placement, Prepared, Runtime, RuntimeError};
 
 /// What outlives a daemon: the kernel and the processes of the host, as fakes.
 #[derive(Debug, Default)]
@@ -28,6 +30,28 @@ pub(crate) struct FakeHost {
     pub(crate) firewall: RecordingFirewall,
     pub(crate) runtime: FakeRuntime,
     pub(crate) names: FakeNames,
+}
+
+/// A host with 8 GiB, four processors and all controllers of version 2.
+pub(super) fn host_facts() -> HostFacts {
+    let controllers = [
+        Controller::Memory,
+        Controller::Pids,
+        Controller::Cpu,
+        Controller::Cpuset,
+        Controller::Io,
+        Controller::Hugetlb,
+    ];
+    HostFacts {
+        memory: 8 << 30,
+        cpus: (0..4).collect(),
+        nodes: BTreeMap::from([(0, (0..4).collect())]),
+        support: Support {
+            controllers: controllers.into(),
+            swap: true,
+            ..Support::default()
+        },
+    }
 }
 
 /// One life of the daemon on a host.
@@ -297,6 +321,25 @@ impl Runtime for Life {
                 Err(RuntimeError::HungUp { what: "injected" })
             }
         }
+    }
+
+    async fn limit(&self, cgroup: Cgroup, limits: Limits) -> Result<(), RuntimeError> {
+        match self.faults.step("limit") {
+            Verdict::Go => self.host.runtime.limit(cgroup, limits).await,
+            Verdict::Refuse => Err(RuntimeError::HungUp { what: "injected" }),
+            Verdict::GoAndFail => {
+                self.host.runtime.limit(cgroup, limits).await?;
+                Err(RuntimeError::HungUp { what: "injected" })
+            }
+        }
+    }
+
+    async fn place(&self, cgroup: Cgroup, place: Placement) -> Result<(), RuntimeError> {
+        self.host.runtime.place(cgroup, place).await
+    }
+
+    fn cpus(&self, cgroup: &Cgroup) -> Option<String> {
+        self.host.runtime.cpus(cgroup)
     }
 
     fn is_proxy_running(&self, lock: &Path) -> bool {

@@ -55,6 +55,9 @@ impl TestDaemon {
                 .iter()
                 .map(|lock| format!("proxy {}", lock.display())),
         );
+        for (group, limits) in self.host.runtime.limits() {
+            lines.insert(format!("limits {} {limits:?}", group.display()));
+        }
         for (network, rules) in self.host.firewall.rulesets() {
             lines.insert(format!("rules {network} {rules:?}"));
         }

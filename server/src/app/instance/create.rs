@@ -20,8 +20,9 @@ use crate::db::{self, instances, profiles, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
 use crate::keys;
-use crate::model::{Image, Instance, Profile};
+use crate::model::{Config, Image, Instance, Profile};
 use crate::operation::{Handle, OperationSpec};
+use crate::plan::limits::check_host;
 use crate::plan::{expand, nic};
 use crate::saga::{self, JournalEntry, Saga, instance_volume};
 
@@ -94,6 +95,9 @@ pub(super) fn begin(
 async fn parse(app: &App, project: &str, post: InstancesPost) -> Result<NewInstance> {
     keys::check_instance(&post.put.config).map_err(Error::Invalid)?;
     keys::check_devices(&post.put.devices).map_err(Error::Invalid)?;
+    if matches!(post.source.kind.as_str(), "image" | "none") {
+        check_host(&Config::new(), &post.put.config, &app.host).map_err(Error::Invalid)?;
+    }
     parse_foreign(app, project, post).await
 }
 

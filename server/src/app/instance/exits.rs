@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::start::Started;
 use super::stop::note_stopped;
-use super::{delete_now, find_by_id};
+use super::{delete_now, find_by_id, pinning};
 use crate::app::network;
 use crate::context::{App, instance_url};
 use crate::error::Result;
@@ -47,6 +47,7 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
     if verb == Verb::Update {
         network::left(app, instance.id, None).await;
         note_stopped(app, instance.id);
+        pinning::left(app, instance.id);
         app.instance_event("instance-shutdown", &instance.project, &instance.name, None);
         if !instance.ephemeral {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::devices::{self, LiveChange};
+use super::devices;
 use crate::app::network;
 use crate::app::project::gate;
 use crate::context::App;
@@ -13,6 +13,7 @@ use crate::instance::Permit;
 use crate::instance::state::Verb;
 use crate::model::{Config, Instance, Profile};
 use crate::plan::expand::{Expanded, expand};
+use crate::plan::limits::check_host;
 use crate::plan::project::Feature;
 use crate::saga::Saga;
 
@@ -34,19 +35,22 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
         network::check_leases(app, &user.instance, &user.after).await?;
         if let Some(running) = user.permit.running() {
             let live = devices::prepare(app, &user.instance, &user.before, &user.after).await?;
-            accepted.push((running, live));
+            accepted.push((&user.instance, running, live));
+        } else {
+            let (before, after) = (&user.before.config, &user.after.config);
+            check_host(before, after, &app.host).map_err(Error::Invalid)?;
         }
     }
     let mut saga = Saga::new(app, &operation);
-    for (running, live) in &accepted {
+    for (_, running, live) in &accepted {
         if let Err(error) = devices::carry_out(app, &mut saga, running, live).await {
             saga.unwind().await;
             return Err(error);
         }
     }
     let mut notes: BTreeMap<i64, Config> = accepted
-        .into_iter()
-        .map(|(_, live): (_, LiveChange)| (live.instance, live.notes()))
+        .iter()
+        .map(|(.., live)| (live.instance, live.notes()))
         .collect();
     for user in &users {
         if guest::is_another_machine(&user.before, &user.after) {
@@ -55,7 +59,11 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
         }
     }
     saga.commit_with(move |tx| write(tx, &changed, &notes))
-        .await
+        .await?;
+    for (instance, _, live) in accepted {
+        live.settle(app, instance).await;
+    }
+    Ok(())
 }
 
 /// All instances that have the profile, in the order of their ids, so that two changes never wait for each other.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlxc_api::Requestor;
 use rlxc_sys::rootfs::RootSource;
 
-use super::{find_by_id, ids, modules};
+use super::{devices, find_by_id, ids, limits, modules, pinning};
 use crate::app::apparmor;
 use crate::app::network;
 use crate::app::project::gate;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::guest;
 use crate::instance::{Outcome, Permit};
 use crate::keys::is_true;
+use crate::lxcfs;
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::Nic;
@@ -85,6 +86,10 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
         )
     });
     permit.finish(Outcome::Started(running));
+    pinning::came(app, id);
+    if devices::unix::has_any(&expanded) {
+        app.devices_changed.notify_one();
+    }
     let (action, who) = why.event();
     app.instance_event(action, &instance.project, &instance.name, who);
     Ok(())
@@ -132,11 +137,17 @@ async fn boot(
         config: expanded.config.clone(),
         devices: volume::resolve(app, &instance.project, &expanded.devices).await?,
     };
+    let limits = limits::plan(app, instance, expanded).await?;
+    let unmet = limits.unmet.clone();
     let plan =
-        plan_start(instance, &placed, rootfs, &app.places, app.host).map_err(Error::Invalid)?;
+        plan_start(instance, &placed, rootfs, &app.places, limits).map_err(Error::Invalid)?;
     let StartPlan { mut spec, mut nics } = plan;
+    spec.devices = devices::unix::at_start(expanded).await?;
+    let lxcfs = blocking(lxcfs::mounts).await;
+    spec.view = lxcfs.is_empty();
     gate::confine(app, &instance.project, &mut spec.mounts).await?;
     spec.apparmor = apparmor::ensure(app, &instance.name, &expanded.config).await?;
+    spec.mounts.extend(lxcfs);
     fill_hwaddrs(app, instance, &mut nics);
     let nics = network::settle_nics(app, &instance.project, nics).await?;
     // A guest that reboots, say, has left its interfaces in the life before.
@@ -150,6 +161,9 @@ async fn boot(
     if let Err(error) = proxies.await {
         running.kill().await.map_err(failed)?;
         return Err(error);
+    }
+    if !unmet.is_empty() {
+        limits::tell(app, instance, &unmet).await;
     }
     Ok(running)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pinning;
 use crate::app::network;
 use crate::context::App;
 use crate::db::instances;
@@ -78,6 +79,7 @@ pub(super) async fn stop(
     }
     network::left(app, instance.id, Some(running.netns())).await;
     note_stopped(app, instance.id);
+    pinning::left(app, instance.id);
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use crate::keys;
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::plan::expand::{Expanded, expand, root_disk};
+use crate::plan::limits::check_host;
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 
 /// Keys that belong to the daemon: a client may change them but not take them away.
@@ -128,22 +129,31 @@ async fn carry_out(
 ) -> Result<Instance> {
     let project = app.project(&current.project).await?;
     let mut saga = Saga::new(app, operation);
+    let mut live = None;
     if let Some(running) = permit.running() {
-        let live = devices::prepare(app, current, before, after).await?;
-        if let Err(error) = devices::carry_out(app, &mut saga, running, &live).await {
+        let change = devices::prepare(app, current, before, after).await?;
+        if let Err(error) = devices::carry_out(app, &mut saga, running, &change).await {
             saga.unwind().await;
             return Err(error);
         }
-        changed.config.extend(live.notes());
+        changed.config.extend(change.notes());
         changed.config.retain(|_, value| !value.is_empty());
+        live = Some(change);
+    } else {
+        check_host(&before.config, &after.config, &app.host).map_err(Error::Invalid)?;
     }
     let current = current.clone();
-    saga.commit_with(move |tx| {
-        check(tx, project, (&current, &changed))?;
-        instances::update(tx, project, &changed)?;
-        Ok(changed)
-    })
-    .await
+    let changed = saga
+        .commit_with(move |tx| {
+            check(tx, project, (&current, &changed))?;
+            instances::update(tx, project, &changed)?;
+            Ok(changed)
+        })
+        .await?;
+    if let Some(live) = live {
+        live.settle(app, &changed).await;
+    }
+    Ok(changed)
 }
 
 fn apply(instance: &Instance, put: InstancePut) -> Instance {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::contestant::Contestant;
 use crate::report::{Column, Figure};
-use crate::{Options, memory, say};
+use crate::{Options, memory, say, work};
 
 /// Rest between two verbs, so that what one leaves to the background is not counted for the next.
 const REST: Duration = Duration::from_millis(60);
@@ -35,6 +35,7 @@ pub(crate) fn measure(contestant: &Contestant, options: &Options) -> anyhow::Res
         once(contestant, "busybox", &mut column, Figure::LaunchBusybox)?;
     }
     lists(contestant, options.runs, &mut column)?;
+    work::measure(contestant, options.runs, &mut column)?;
     if options.debian {
         debian(contestant, options.runs.min(7), &mut column)?;
     }

@@ -8,6 +8,7 @@ mod memory;
 mod plain;
 mod report;
 mod storage;
+mod work;
 
 use std::io::Write as _;
 

@@ -20,12 +20,16 @@ pub(crate) enum Figure {
     DaemonMemory,
     DaemonMemoryAfter,
     MonitorMemory,
+    CpuWork,
+    CallWork,
+    ForkWork,
+    BesideBomb,
 }
 
 use Figure as F;
 
 /// Each figure, its name, its unit and the aim that it must not exceed.
-const ROWS: [(Figure, &str, &str, Option<f64>); 14] = [
+const ROWS: [(Figure, &str, &str, Option<f64>); 18] = [
     (F::LaunchBusybox, "launch, busybox", "ms", Some(20.0)),
     (F::LaunchDebian, "launch, Debian", "ms", Some(20.0)),
     (
@@ -65,6 +69,31 @@ const ROWS: [(Figure, &str, &str, Option<f64>); 14] = [
         None,
     ),
     (F::MonitorMemory, "monitor, private", "MiB", Some(0.5)),
+    // What is done inside in a time must be 0.99, and 0.95, of what is done outside.
+    (
+        F::CpuWork,
+        "work of processors, inside ÷ outside",
+        "×",
+        Some(1.0101),
+    ),
+    (
+        F::CallWork,
+        "system calls, inside ÷ outside",
+        "×",
+        Some(1.0526),
+    ),
+    (
+        F::ForkWork,
+        "fork and exec, inside ÷ outside",
+        "×",
+        Some(1.0526),
+    ),
+    (
+        F::BesideBomb,
+        "exec at p99 beside a memory bomb ÷ without",
+        "×",
+        Some(1.1),
+    ),
 ];
 
 /// The samples of one contestant.
@@ -137,7 +166,9 @@ fn verdict(ours: Option<f64>, aim: Option<f64>) -> &'static str {
 }
 
 fn render(value: f64, unit: &str) -> String {
-    if unit == "MiB" && value < 10.0 {
+    if unit == "×" {
+        format!("{value:.3} {unit}")
+    } else if unit == "MiB" && value < 10.0 {
         format!("{value:.2} {unit}")
     } else if value < 100.0 {
         format!("{value:.1} {unit}")

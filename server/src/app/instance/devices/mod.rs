@@ -6,15 +6,20 @@
 //! ```
 //! Each type of device has a file here with two functions: `prepare` refuses, by name and before anything is done, what a
 //! running instance can't take, and notes what the daemon has to remember of a new device; `apply` carries out a
-//! change. Doing that twice is fine, and the inverse of a change takes away what its `apply` left half done.
+//! change. Doing that twice is fine, and the inverse of a change takes away what its `apply` left half done. Limits are one
+//! change more, the last.
 
 mod disk;
+mod limits;
 mod nic;
 mod proxy;
+pub(super) mod unix;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use limits::LimitChange;
 
 use crate::app::network;
 use crate::context::App;
@@ -34,6 +39,12 @@ pub struct LiveChange {
     pub name: String,
     /// In the order in which they are carried out.
     pub changes: Vec<Change>,
+    /// What it may use, which changes last.
+    #[serde(default)]
+    pub limits: Option<Box<LimitChange>>,
+    /// What of its limits this host does not honour.
+    #[serde(skip)]
+    pub unmet: Vec<String>,
 }
 
 /// A running instance while its devices change.
@@ -58,13 +69,17 @@ pub(super) async fn prepare(
             "nic" => nic::prepare(app, instance, change).await?,
             "disk" => disk::prepare(app, instance, change).await?,
             "proxy" => proxy::prepare(app, instance, &after.devices, change)?,
+            kind if unix::is_one(kind) => unix::prepare(change).await?,
             _ => return Err(refused(instance, change)),
         }
     }
+    let (limits, unmet) = limits::prepare(app, instance, before, after).await?;
     Ok(LiveChange {
         instance: instance.id,
         name: network::host_name(instance),
         changes,
+        limits,
+        unmet,
     })
 }
 
@@ -83,7 +98,20 @@ fn refused(instance: &Instance, change: &Change) -> Error {
 impl LiveChange {
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.limits.is_none()
+    }
+
+    /// What is left to do once it holds: others make room on processors, and what is not honoured is told.
+    pub(super) async fn settle(&self, app: &App, instance: &Instance) {
+        let is_unix = |change: &Change| unix::is_one(change.device().kind());
+        if self.changes.iter().any(is_unix) {
+            // What is not there yet is waited for from now on.
+            app.devices_changed.notify_one();
+        }
+        if self.limits.is_some() {
+            super::pinning::settle(app).await;
+            super::limits::tell(app, instance, &self.unmet).await;
+        }
     }
 
     /// What the daemon has to remember afterwards: keys of the instance, an empty value for one that goes.
@@ -121,7 +149,10 @@ pub(super) async fn carry_out(
     for change in &live.changes {
         apply(&target, change).await?;
     }
-    Ok(())
+    match &live.limits {
+        Some(change) => limits::apply(&target, change).await,
+        None => Ok(()),
+    }
 }
 
 /// Undoes changes, whether or not they happened. Those of an instance that does not run any more went with it.
@@ -137,6 +168,9 @@ pub async fn undo(app: &App, live: &LiveChange) -> Result<()> {
         name: &live.name,
         running,
     };
+    if let Some(change) = &live.limits {
+        limits::undo(&target, change).await?;
+    }
     for change in live.changes.iter().rev() {
         apply(&target, &change.inverse()).await?;
     }
@@ -148,6 +182,7 @@ async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
         "nic" => nic::apply(target, change).await,
         "disk" => disk::apply(target, change).await,
         "proxy" => proxy::apply(target, change).await,
+        kind if unix::is_one(kind) => unix::apply(target, change).await,
         other => Err(Error::Invalid(format!(
             "devices of type `{other}` can't change while an instance runs"
         ))),

@@ -96,8 +96,8 @@ async fn what_a_running_instance_cannot_take_is_refused_by_name() {
     let before = daemon.world().await;
     for (device, expected) in [
         (
-            json!({"type": "unix-char", "source": "/dev/fuse"}),
-            "`dev1` of type `unix-char` can't be added to instance `c1`",
+            json!({"type": "unix-char", "source": "/dev/no-such-device"}),
+            "device `dev1`: `/dev/no-such-device` is not there",
         ),
         (nic("br7"), "network `br7` not found"),
     ] {
@@ -183,4 +183,47 @@ async fn a_profile_fails_and_dies_at_every_step() {
     .run()
     .await;
     assert!(steps.len() >= 4, "{steps:?}");
+}
+
+#[tokio::test]
+async fn limits_fail_and_die_at_every_step() {
+    let mut patch = devices(&json!({"eth0": nic("br0")}));
+    patch["config"] = json!({"limits.memory": "1GiB", "limits.processes": "50", "limits.cpu": "2"});
+    let steps = EveryStep {
+        prepare: running,
+        request: Call::new(Method::PATCH, C1, patch),
+        fallback: None,
+    }
+    .run()
+    .await;
+    assert!(steps.contains(&"limit"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn limits_reach_what_runs_and_nothing_of_a_refusal_does() {
+    let daemon = running().await;
+    let limited = |daemon: &TestDaemon| daemon.host.runtime.limits().into_values().next();
+    let patch = json!({"config": {"limits.memory": "50%", "limits.cpu": "2"}});
+    daemon.ok(Method::PATCH, C1, patch).await;
+    let limits = limited(&daemon).unwrap();
+    assert_eq!(
+        (limits.memory, limits.cpus.as_deref()),
+        (Some(4 << 30), Some("0-1"))
+    );
+    for (key, value, expected) in [
+        ("limits.memory", "9GiB", "more than this host has: 8.00GiB"),
+        ("limits.cpu", "5", "this host has 4 processors (0-3)"),
+        ("limits.cpu.nodes", "3", "no NUMA node 3"),
+        ("limits.hugepages.2MB", "1GiB", "no huge pages of that size"),
+        ("limits.kernel.files", "1", "no such resource limit"),
+    ] {
+        let error = daemon
+            .refused(Method::PATCH, C1, json!({"config": {key: value}}))
+            .await;
+        assert!(error.contains(key) && error.contains(expected), "{error}");
+        assert_eq!(limited(&daemon).unwrap(), limits);
+    }
+    let unmet = json!({"config": {"limits.disk.priority": "2"}});
+    daemon.ok(Method::PATCH, C1, unmet).await;
+    assert_eq!(daemon.warnings().await[0].0, "Resource limit not honoured");
 }

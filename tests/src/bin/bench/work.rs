@@ -1,0 +1,84 @@
+//! What work costs inside, beside the same program outside at the same moment: processors alone, system calls, fork and
+//! exec. Measured by the work itself, so that the way in is not counted.
+
+use anyhow::Context as _;
+use rlxc_tests::process::Run;
+
+use crate::contestant::Contestant;
+use crate::cycle::millis;
+use crate::report::{Column, Figure};
+use crate::say;
+
+/// Each some tenths of a second on a slow machine.
+const WORK: [(Figure, &str); 3] = [
+    (
+        Figure::CpuWork,
+        "/bin/busybox awk 'BEGIN { for (i = 0; i < 3000000; i++) x += i * i }'",
+    ),
+    (
+        Figure::CallWork,
+        "/bin/busybox dd if=/dev/zero of=/dev/null bs=1 count=700000 2>/dev/null",
+    ),
+    (
+        Figure::ForkWork,
+        "i=0; while [ $i -lt 700 ]; do /bin/busybox true; i=$((i+1)); done",
+    ),
+];
+
+/// In turns, and the ratio of each pair: what else goes on concerns both.
+pub(crate) fn measure(
+    contestant: &Contestant,
+    runs: usize,
+    column: &mut Column,
+) -> anyhow::Result<()> {
+    say(&format!("{}: work inside and outside", contestant.name));
+    contestant.ok(&["launch", "busybox", "w1"])?;
+    for (figure, work) in WORK {
+        let script = format!("a=$(date +%s%N); {work}; b=$(date +%s%N); echo $((b-a))");
+        let shell = ["/bin/busybox", "sh", "-c", script.as_str()];
+        let inside: Vec<&str> = ["exec", "w1", "--"].into_iter().chain(shell).collect();
+        for _ in 0..runs {
+            let outside = nanoseconds(&Run::new(shell).ok()?.stdout)?;
+            let inside = nanoseconds(&contestant.ok(&inside)?.stdout)?;
+            column.add(figure, inside / outside);
+        }
+    }
+    neighbour(contestant, column)?;
+    contestant.ok(&["delete", "-f", "w1"])?;
+    Ok(())
+}
+
+/// The slowest of a hundred commands in one instance, beside one that asks for memory until it is killed, again and again,
+/// and without.
+fn neighbour(contestant: &Contestant, column: &mut Column) -> anyhow::Result<()> {
+    const BOMB: &str = "(while :; do tail /dev/zero; done) >/dev/null 2>&1 </dev/null &";
+    const SAMPLES: usize = 100;
+    let slowest = || -> anyhow::Result<f64> {
+        let mut times = Vec::new();
+        for _ in 0..SAMPLES {
+            times.push(millis(
+                contestant.ok(&["exec", "w1", "--", "true"])?.elapsed,
+            ));
+        }
+        times.sort_by(f64::total_cmp);
+        times.get(SAMPLES - 2).copied().context("no samples")
+    };
+    // On a processor of its own: what is asked is whether memory is kept apart.
+    contestant.ok(&["launch", "busybox", "w2"])?;
+    contestant.ok(&["config", "set", "w2", "limits.memory", "64MiB"])?;
+    contestant.ok(&["config", "set", "w2", "limits.cpu", "1"])?;
+    let calm = slowest()?;
+    contestant.ok(&["exec", "w2", "--", "/bin/busybox", "sh", "-c", BOMB])?;
+    column.add(Figure::BesideBomb, slowest()? / calm);
+    contestant.ok(&["delete", "-f", "w2"])?;
+    Ok(())
+}
+
+fn nanoseconds(text: &str) -> anyhow::Result<f64> {
+    let number: f64 = text
+        .trim()
+        .parse()
+        .with_context(|| format!("`{text}` is no time"))?;
+    anyhow::ensure!(number > 0.0, "no time passed");
+    Ok(number)
+}
