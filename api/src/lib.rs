@@ -31,6 +31,7 @@ mod resources;
 mod resources_card;
 mod server;
 mod session;
+pub mod simplestreams;
 pub mod size;
 mod snapshot;
 mod status_code;

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
+use crate::stream::Stream;
 
 /// Body of a request.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -30,11 +31,16 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let stream = endpoint.connect().await?;
+        Self::over(stream, &endpoint.to_string()).await
+    }
+
+    /// On a stream to `name`, for messages.
+    pub(crate) async fn over(stream: Stream, name: &str) -> Result<Self, ClientError> {
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| ClientError::Http {
                 method: "CONNECT".to_owned(),
-                path: endpoint.to_string(),
+                path: name.to_owned(),
                 source,
             })?;
         // An error of the driver is the error of the request that it carries, and is reported there.

@@ -18,6 +18,7 @@ mod stream;
 pub mod tls;
 pub mod transfer;
 pub mod url;
+pub mod web;
 mod websocket;
 
 #[cfg(test)]

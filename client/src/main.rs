@@ -124,6 +124,8 @@ fn choose(remotes: &Remotes, verb: &mut cli::Verb, asked: Option<&str>) -> anyho
         | cli::Verb::Alias(_)
         | cli::Verb::Completion(_)
         | cli::Verb::Manpage(_) => Endpoint::local(),
+        // The command asks such a server itself.
+        cli::Verb::Image(_) if remotes.is_image_server(&remote) => Endpoint::local(),
         _ => remotes.endpoint(&remote)?,
     };
     let kept = remotes.project(&remote).map(str::to_owned);

@@ -158,6 +158,12 @@ impl Remotes {
         }
     }
 
+    /// Whether a remote has nothing but an index and files.
+    pub(crate) fn is_image_server(&self, name: &str) -> bool {
+        let known = self.remotes.get(name);
+        known.is_some_and(|remote| !remote.speaks_api())
+    }
+
     /// Whether a name is taken.
     pub(crate) fn has(&self, name: &str) -> bool {
         name == LOCAL || self.remotes.contains_key(name)

@@ -13,6 +13,8 @@ use tokio_openssl::SslStream;
 pub(crate) enum Stream {
     /// On this host.
     Unix(UnixStream),
+    /// To a server that does not speak TLS.
+    Plain(TcpStream),
     /// To another one.
     Tls(Box<SslStream<TcpStream>>),
 }
@@ -21,6 +23,10 @@ macro_rules! inner {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Stream::Unix(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Stream::Plain(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }

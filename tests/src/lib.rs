@@ -7,6 +7,7 @@ pub mod archive;
 pub mod cli;
 pub mod daemon;
 pub mod image;
+pub mod image_server;
 pub mod leaks;
 pub mod process;
 pub mod terminal;

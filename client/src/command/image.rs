@@ -4,20 +4,28 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use rlxc_api::{Image, ImagePut};
+use rlxc_api::{Image, ImageAliasesEntry, ImageAliasesEntryPut, ImagePut};
 use rlxc_client::{ClientError, Connection};
 
+use super::image_server::ImageServer;
 use super::image_source::{self, build_source};
 use super::{image_alias, image_copy, image_import, image_list, object};
-use crate::cli::{ImageBuildArgs, ImageExportArgs, ImageVerb};
+use crate::cli::{ImageAliasVerb, ImageBuildArgs, ImageExportArgs, ImageVerb};
 use crate::context::Context;
 use crate::editor;
 use crate::hint;
 use crate::progress::Transfer;
 use crate::release::{self, Release};
+use crate::remote::Remotes;
 use crate::render;
 
 pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Result<()> {
+    let remotes = Remotes::load()?;
+    if let Some(remote) = remotes.remotes.get(&context.remote)
+        && !remote.speaks_api()
+    {
+        return on_server(context, verb, &ImageServer::new(&remote.addr)).await;
+    }
     match verb {
         ImageVerb::List(args) => image_list::run(context, &args).await,
         ImageVerb::Show(args) => {
@@ -63,6 +71,46 @@ pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Result<()> {
         ImageVerb::Edit(args) => edit(context, &args.name).await,
         ImageVerb::Alias(verb) => image_alias::run(context, verb).await,
     }
+}
+
+/// The verbs that only look, on a server that has nothing but images.
+async fn on_server(context: &Context, verb: ImageVerb, server: &ImageServer) -> Result<()> {
+    match verb {
+        ImageVerb::List(args) => image_list::print(context, &args, server.list().await?),
+        ImageVerb::Show(args) => context.yaml(&server.find(&args.name).await?.put),
+        ImageVerb::Info(args) => {
+            let image = server.find(&args.name).await?;
+            context.printer.print(&info(&image))
+        }
+        ImageVerb::GetProperty(args) => {
+            let image = server.find(&args.name).await?;
+            let value = image.put.properties.get(&args.key);
+            context.printer.line(value.map_or("", String::as_str))
+        }
+        ImageVerb::Alias(ImageAliasVerb::List(args)) => {
+            image_alias::print(context, &args, entries(&server.list().await?))
+        }
+        _ => bail!(
+            "`{}` is an image server, whose images can be listed, shown and copied, and nothing else",
+            context.remote
+        ),
+    }
+}
+
+fn entries(images: &[Image]) -> Vec<ImageAliasesEntry> {
+    let of = |image: &Image| {
+        let (target, kind) = (image.fingerprint.clone(), image.kind.clone());
+        let aliases = image.aliases.clone().into_iter();
+        aliases.map(move |alias| ImageAliasesEntry {
+            put: ImageAliasesEntryPut {
+                description: alias.description,
+                target: target.clone(),
+            },
+            name: alias.name,
+            kind: kind.clone(),
+        })
+    };
+    images.iter().flat_map(of).collect()
 }
 
 /// An image by alias, or by fingerprint or a prefix of one.

@@ -5,7 +5,7 @@ use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
 use rlxc_client::{ClientError, Connection};
 
 use super::{image, object};
-use crate::cli::ImageAliasVerb;
+use crate::cli::{ImageAliasVerb, ListOfArgs};
 use crate::context::Context;
 use crate::render::Table;
 
@@ -18,12 +18,8 @@ fn path(alias: &str) -> String {
 pub(crate) async fn run(context: &Context, verb: ImageAliasVerb) -> Result<()> {
     match verb {
         ImageAliasVerb::List(format) => {
-            let mut aliases: Vec<ImageAliasesEntry> = context
-                .client
-                .get("/1.0/images/aliases?recursion=1")
-                .await?;
-            aliases.sort_by(|a, b| a.name.cmp(&b.name));
-            context.list(format.format, &aliases, || table(&aliases))
+            let path = "/1.0/images/aliases?recursion=1";
+            print(context, &format, context.client.get(path).await?)
         }
         ImageAliasVerb::Create(args) => {
             let target = image::find(context, &args.image).await?.fingerprint;
@@ -55,6 +51,16 @@ pub(crate) async fn run(context: &Context, verb: ImageAliasVerb) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Prints aliases by name.
+pub(crate) fn print(
+    context: &Context,
+    args: &ListOfArgs,
+    mut aliases: Vec<ImageAliasesEntry>,
+) -> Result<()> {
+    aliases.sort_by(|a, b| a.name.cmp(&b.name));
+    context.list(args.format, &aliases, || table(&aliases))
 }
 
 /// The fingerprint that an alias stands for.

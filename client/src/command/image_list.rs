@@ -10,13 +10,17 @@ use crate::render::{self, Table};
 type Field = fn(&Image) -> String;
 
 pub(crate) async fn run(context: &Context, args: &ImageListArgs) -> Result<()> {
-    let columns = columns(&args.columns)?;
     let path = if args.all_projects {
         "/1.0/images?recursion=1&all-projects=true"
     } else {
         "/1.0/images?recursion=1"
     };
-    let mut images: Vec<Image> = context.client.get(path).await?;
+    print(context, args, context.client.get(path).await?)
+}
+
+/// Prints those of the images that are meant.
+pub(crate) fn print(context: &Context, args: &ImageListArgs, mut images: Vec<Image>) -> Result<()> {
+    let columns = columns(&args.columns)?;
     images.retain(|image| args.filters.iter().all(|filter| fits(image, filter)));
     images.sort_by_key(first_alias);
     context.list(args.format.format, &images, || table(&columns, &images))

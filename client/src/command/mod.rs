@@ -18,6 +18,7 @@ mod image_copy;
 mod image_import;
 mod image_list;
 mod image_remote;
+mod image_server;
 mod image_source;
 mod info;
 mod init;

@@ -42,6 +42,7 @@ pub struct Server {
     trust: Trust,
     identity: Option<Identity>,
     authority: Option<PathBuf>,
+    oldest: SslVersion,
     context: OnceLock<SslContext>,
 }
 
@@ -53,6 +54,7 @@ impl Server {
             trust,
             identity,
             authority: None,
+            oldest: oldest_version(),
             context: OnceLock::new(),
         }
     }
@@ -61,6 +63,13 @@ impl Server {
     #[must_use]
     pub fn with_authority(mut self, file: Option<PathBuf>) -> Self {
         self.authority = file;
+        self
+    }
+
+    /// Takes TLS 1.2 too: for servers on the web, which need not be of our kind.
+    #[must_use]
+    pub(crate) fn with_tls_1_2(mut self) -> Self {
+        self.oldest = SslVersion::TLS1_2;
         self
     }
 
@@ -80,7 +89,22 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Result<SslStream<TcpStream>, ClientError> {
-        match tokio::time::timeout(CONNECT_LIMIT, self.open()).await {
+        self.within(self.open()).await
+    }
+
+    /// TLS on a connection to it.
+    pub(crate) async fn secure(
+        &self,
+        stream: TcpStream,
+    ) -> Result<SslStream<TcpStream>, ClientError> {
+        self.within(self.shake_hands(stream)).await
+    }
+
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match tokio::time::timeout(CONNECT_LIMIT, work).await {
             Ok(done) => done,
             Err(_elapsed) => Err(ClientError::Unreachable {
                 address: self.address.to_string(),
@@ -102,6 +126,10 @@ impl Server {
             .await
             .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        self.shake_hands(stream).await
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> Result<SslStream<TcpStream>, ClientError> {
         let session = self.session()?;
         let mut stream =
             SslStream::new(session, stream).map_err(|error| self.failed(error.into()))?;
@@ -160,7 +188,7 @@ impl Server {
         let broken = |error: ErrorStack| self.failed(error.into());
         let mut builder = SslContext::builder(SslMethod::tls_client()).map_err(broken)?;
         builder
-            .set_min_proto_version(Some(oldest_version()))
+            .set_min_proto_version(Some(self.oldest))
             .map_err(broken)?;
         if self.trust == Trust::Authorities {
             builder.set_default_verify_paths().map_err(broken)?;

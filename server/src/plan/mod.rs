@@ -15,6 +15,7 @@ pub mod numbers;
 pub mod pinning;
 pub mod project;
 pub mod proxy;
+mod requirements;
 pub mod snapshots;
 pub mod start;
 pub mod syscalls;

@@ -9,6 +9,7 @@ use super::expand::Expanded;
 use super::idmap;
 use super::limits::{LimitPlan, prefixed};
 use super::nic::{Nic, plan_nics};
+use super::requirements;
 use super::syscalls::plan_syscalls;
 use crate::keys::{is_true, parse_bool};
 use crate::model::{Config, Instance};
@@ -40,6 +41,8 @@ pub fn plan_start(
     limits: LimitPlan,
 ) -> Result<StartPlan, String> {
     let config = &expanded.config;
+    requirements::check(config)
+        .map_err(|reason| format!("instance `{}` can't run: {reason}", instance.name))?;
     let nics = plan_nics(instance.id, &instance.name, config, &expanded.devices)?;
     let privileged = is_true(config, "security.privileged");
     let mut drop_capabilities: Vec<String> =

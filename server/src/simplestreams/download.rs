@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::catalogue::RemoteFile;
 use super::error::SimplestreamsError;
 use crate::web::{HttpClient, Url, WebError, next_chunk};
+use rlxc_api::simplestreams::catalogue::RemoteFile;
 
 /// How often a file is asked for again after it broke off; reset by each attempt that brought something.
 const FRUITLESS_ATTEMPTS: u32 = 3;

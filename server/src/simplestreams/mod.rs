@@ -4,24 +4,24 @@
 //! understood. Nothing is imported here: that is the caller's. Catalogues are not kept: the caller decides how fresh
 //! they must be.
 
-pub mod architecture;
-pub mod catalogue;
 mod download;
 mod error;
-mod resolve;
+mod nearest;
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use catalogue::{Catalogue, Index};
 use download::Download;
+use rlxc_api::simplestreams::catalogue::{Catalogue, Index};
+use rlxc_api::simplestreams::find_image;
 
 use crate::web::{HttpClient, Proof, ProxySettings, Url, WebError};
 
 pub use error::SimplestreamsError;
-pub use resolve::{RemoteImage, distance, find_image, list_images};
+pub use nearest::distance;
+pub use rlxc_api::simplestreams::{RemoteImage, architecture};
 
 const INDEX: &str = "streams/v1/index.json";
 /// The largest server's list has about 3 MiB.
@@ -48,10 +48,10 @@ pub struct DownloadProgress {
 pub struct DownloadedImage {
     /// SHA-256 of both files in order.
     pub fingerprint: String,
-    /// The metadata tarball.
+    /// The metadata tarball, or all in one.
     pub metadata: PathBuf,
     /// The root file system: squashfs, or a tarball.
-    pub rootfs: PathBuf,
+    pub rootfs: Option<PathBuf>,
 }
 
 impl ImageServer {
@@ -83,7 +83,9 @@ impl ImageServer {
         name: &str,
         architecture: &str,
     ) -> Result<RemoteImage, SimplestreamsError> {
-        find_image(&self.fetch_catalogue().await?, name, architecture)
+        let catalogue = self.fetch_catalogue().await?;
+        find_image(&catalogue, name, architecture)
+            .map_err(|missing| nearest::explain(&catalogue, missing))
     }
 
     /// Downloads both files into `directory` and checks them. What was written is deleted when it fails.
@@ -105,7 +107,7 @@ impl ImageServer {
         Ok(DownloadedImage {
             fingerprint,
             metadata: paths.0,
-            rootfs: paths.1,
+            rootfs: image.files.rootfs.is_some().then_some(paths.1),
         })
     }
 
@@ -116,12 +118,12 @@ impl ImageServer {
         progress: &(impl Fn(DownloadProgress) + Send + Sync),
     ) -> Result<(), SimplestreamsError> {
         let files = &image.files;
-        let total = files.metadata.size.saturating_add(files.rootfs.size);
+        let total = files.size();
         let mut combined = Sha256::new();
-        for (file, target, offset) in [
-            (&files.metadata, metadata, 0),
-            (&files.rootfs, rootfs, files.metadata.size),
-        ] {
+        let first = (&files.metadata, metadata, 0);
+        let second = files.rootfs.as_ref();
+        let second = second.map(|file| (file, rootfs, files.metadata.size));
+        for (file, target, offset) in std::iter::once(first).chain(second) {
             let url = self.base.join(&file.path);
             let download = Download {
                 http: &self.http,

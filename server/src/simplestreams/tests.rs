@@ -213,7 +213,7 @@ async fn fetch(
             server.files["/images/meta"]
         );
         assert_eq!(
-            std::fs::read(&image.rootfs).unwrap(),
+            std::fs::read(image.rootfs.as_ref().unwrap()).unwrap(),
             server.files["/images/root"]
         );
     }

@@ -3,7 +3,9 @@
 
 mod abuse;
 mod bad_input;
+mod cancel;
 mod comfort;
+mod connections;
 mod console;
 mod debian;
 mod devices;
@@ -13,8 +15,10 @@ mod files;
 mod firewall;
 mod fuzz;
 mod guest_api;
+mod host;
 mod hostile_image;
 mod image_copy;
+mod image_server;
 mod images;
 mod kept;
 mod lifecycle;

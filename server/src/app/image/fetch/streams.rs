@@ -66,15 +66,14 @@ impl Found {
             .download(&self.image, scratch.path(), progress, cancel)
             .await
             .map_err(|error| refuse(wanted, error))?;
-        let files = &self.image.files;
         Ok(Incoming {
             scratch,
             files: ImageFiles {
                 meta: downloaded.metadata,
-                rootfs: Some(downloaded.rootfs),
+                rootfs: downloaded.rootfs,
             },
             fingerprint: downloaded.fingerprint,
-            size: files.metadata.size.saturating_add(files.rootfs.size),
+            size: self.image.files.size(),
         })
     }
 }

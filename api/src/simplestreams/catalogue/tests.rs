@@ -4,11 +4,11 @@ use serde_json::json;
 const A: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-fn item(ftype: &str, path: &str) -> serde_json::Value {
+fn item(ftype: &str, path: &str) -> Value {
     json!({"ftype": ftype, "path": path, "size": 10, "sha256": B})
 }
 
-fn version(items: &serde_json::Value) -> Version {
+fn version(items: &Value) -> Version {
     serde_json::from_value(json!({ "items": items })).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn squashfs_is_preferred_and_hashes_become_lower_case() {
     .files()
     .unwrap();
     assert_eq!(files.fingerprint, A.to_ascii_lowercase());
-    assert_eq!(files.rootfs.path, "x/rootfs.squashfs");
+    assert_eq!(files.rootfs.unwrap().path, "x/rootfs.squashfs");
 }
 
 #[test]
@@ -36,9 +36,21 @@ fn a_tarball_will_do() {
     let items =
         json!({"incus.tar.xz": metadata, "root.tar.xz": item("root.tar.xz", "x/rootfs.tar.xz")});
     assert_eq!(
-        version(&items).files().unwrap().rootfs.path,
+        version(&items).files().unwrap().rootfs.unwrap().path,
         "x/rootfs.tar.xz"
     );
+}
+
+#[test]
+fn all_in_one_will_do() {
+    for name in ["incus_combined.tar.gz", "lxd_combined.tar.gz"] {
+        let items = json!({"d": item("squashfs.vcdiff", "x/delta"), "u": item(name, "x/all")});
+        let files = version(&items).files().unwrap();
+        assert_eq!(
+            (files.fingerprint.as_str(), files.rootfs, files.kind),
+            (B, None, "unified")
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// `streams/v1/index.json`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -57,6 +58,10 @@ pub struct Product {
     pub release_title: String,
     /// `default`, `cloud`; Ubuntu's server has none.
     pub variant: String,
+    /// What the host must have.
+    pub requirements: BTreeMap<String, Value>,
+    /// The same, in older indexes.
+    pub lxd_requirements: BTreeMap<String, Value>,
     /// By serial, `20240101_05:24`.
     pub versions: BTreeMap<String, Version>,
 }
@@ -65,6 +70,8 @@ pub struct Product {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Version {
+    /// `release`, `daily`.
+    pub label: String,
     /// Files by name.
     pub items: BTreeMap<String, Item>,
 }
@@ -94,10 +101,20 @@ pub struct Item {
 pub struct ImageFiles {
     /// SHA-256 of metadata and root file system, one after the other: the fingerprint.
     pub fingerprint: String,
-    /// The metadata tarball.
+    /// The metadata tarball, or all in one.
     pub metadata: RemoteFile,
-    /// The root file system.
-    pub rootfs: RemoteFile,
+    /// The root file system, where it is a file of its own.
+    pub rootfs: Option<RemoteFile>,
+    /// `squashfs`, `tar.xz`, or `unified`.
+    pub kind: &'static str,
+}
+
+impl ImageFiles {
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        let rootfs = self.rootfs.as_ref().map_or(0, |file| file.size);
+        self.metadata.size.saturating_add(rootfs)
+    }
 }
 
 /// A file on the server.
@@ -120,37 +137,63 @@ impl Product {
             .filter(|alias| !alias.is_empty())
     }
 
-    /// The newest version that has all the files of a container image: serial and files.
-    pub fn newest(&self) -> Option<(&str, ImageFiles)> {
+    /// The newest version that has all the files of a container image: serial, label and files.
+    pub fn newest(&self) -> Option<(&str, &str, ImageFiles)> {
         let mut versions = self.versions.iter().rev();
-        versions.find_map(|(serial, version)| Some((serial.as_str(), version.files()?)))
+        versions.find_map(|(serial, version)| {
+            Some((serial.as_str(), version.label.as_str(), version.files()?))
+        })
     }
 }
 
 impl Version {
-    /// Chooses metadata and root file system: squashfs before the tarball, since it is smaller and unpacks faster.
+    /// Chooses metadata and root file system: squashfs before the tarball, since it is smaller and unpacks faster, and both
+    /// before all in one. Deltas (`vcdiff`) are left out: they only help who has the very image that they stand on.
     fn files(&self) -> Option<ImageFiles> {
-        let by_type = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| self.items.values().find(|item| item.ftype == *name))
+        self.split_files().or_else(|| self.unified_file())
+    }
+
+    fn by_type(&self, names: &[&str]) -> Option<&Item> {
+        names
+            .iter()
+            .find_map(|name| self.items.values().find(|item| item.ftype == *name))
+    }
+
+    fn split_files(&self) -> Option<ImageFiles> {
+        let metadata = self.by_type(&["incus.tar.xz", "lxd.tar.xz"])?;
+        let combined = |hashes: &[&String]| {
+            let mut hashes = hashes.iter().filter(|hash| is_sha256(hash));
+            hashes.next().map(|hash| hash.to_ascii_lowercase())
         };
-        let metadata = by_type(&["incus.tar.xz", "lxd.tar.xz"])?;
-        let combined =
-            |hashes: [&String; 2]| hashes.into_iter().find(|hash| is_sha256(hash)).cloned();
-        let squashfs = by_type(&["squashfs"]).zip(combined([
-            &metadata.combined_squashfs_sha256,
-            &String::new(),
-        ]));
+        let squashfs = || {
+            let fingerprint = combined(&[&metadata.combined_squashfs_sha256])?;
+            Some(("squashfs", self.by_type(&["squashfs"])?, fingerprint))
+        };
         let tarball = || {
             let hashes = [&metadata.combined_rootxz_sha256, &metadata.combined_sha256];
-            by_type(&["root.tar.xz"]).zip(combined(hashes))
+            Some((
+                "tar.xz",
+                self.by_type(&["root.tar.xz"])?,
+                combined(&hashes)?,
+            ))
         };
-        let (rootfs, fingerprint) = squashfs.or_else(tarball)?;
+        let (kind, rootfs, fingerprint) = squashfs().or_else(tarball)?;
         Some(ImageFiles {
-            fingerprint: fingerprint.to_ascii_lowercase(),
+            fingerprint,
             metadata: metadata.to_remote()?,
-            rootfs: rootfs.to_remote()?,
+            rootfs: Some(rootfs.to_remote()?),
+            kind,
+        })
+    }
+
+    fn unified_file(&self) -> Option<ImageFiles> {
+        let names = ["incus_combined.tar.gz", "lxd_combined.tar.gz"];
+        let file = self.by_type(&names)?.to_remote()?;
+        Some(ImageFiles {
+            fingerprint: file.sha256.clone(),
+            metadata: file,
+            rootfs: None,
+            kind: "unified",
         })
     }
 }

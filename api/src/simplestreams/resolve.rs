@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::architecture;
 use super::catalogue::{Catalogue, ImageFiles, Product};
-use super::error::SimplestreamsError;
+use crate::{Image, ImageAlias, ImagePut, Timestamp};
 
-/// How many near names an error tells.
-const NEAREST: usize = 3;
 /// Shorter ones would be found by chance.
 const SHORTEST_FINGERPRINT: usize = 12;
 
@@ -26,12 +26,17 @@ pub struct RemoteImage {
     pub aliases: Vec<String>,
 }
 
+/// There is no image of that name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The name, without an architecture.
+    pub name: String,
+    /// Debian's name of the architecture that was meant.
+    pub architecture: String,
+}
+
 /// Finds the newest image of that name. `native` is the architecture that is meant when the name doesn't say.
-pub fn find_image(
-    catalogue: &Catalogue,
-    name: &str,
-    native: &str,
-) -> Result<RemoteImage, SimplestreamsError> {
+pub fn find_image(catalogue: &Catalogue, name: &str, native: &str) -> Result<RemoteImage, Missing> {
     let wanted = name.trim_matches('/');
     let with_architecture = wanted
         .rsplit_once('/')
@@ -50,10 +55,9 @@ pub fn find_image(
     let image = by_alias.or_else(|| find_fingerprint(catalogue, wanted));
     image.ok_or_else(|| {
         let (alias, arch) = with_architecture.unwrap_or((wanted, native));
-        SimplestreamsError::NotFound {
+        Missing {
             name: alias.to_owned(),
             architecture: arch.to_owned(),
-            nearest: list_nearest(catalogue, alias, arch),
         }
     })
 }
@@ -76,7 +80,7 @@ fn find_fingerprint(catalogue: &Catalogue, start: &str) -> Option<RemoteImage> {
 }
 
 fn read_product(product: &Product) -> Option<RemoteImage> {
-    let (serial, files) = product.newest()?;
+    let (serial, label, files) = product.newest()?;
     let architecture = architecture::kernel_name(&product.arch)?;
     let title = if product.release_title.is_empty() {
         &product.release
@@ -93,50 +97,76 @@ fn read_product(product: &Product) -> Option<RemoteImage> {
         ("serial", serial),
         ("date", date),
         ("architecture", &product.arch),
-        (
-            "type",
-            if files.rootfs.path.ends_with(".tar.xz") {
-                "tar.xz"
-            } else {
-                "squashfs"
-            },
-        ),
+        ("label", label),
+        ("type", files.kind),
         ("description", &description),
     ];
     let filled = properties
         .into_iter()
         .filter(|(_, value)| !value.is_empty());
+    let requirements = product.requirements.iter().chain(&product.lxd_requirements);
+    let requirements =
+        requirements.map(|(key, value)| (format!("requirements.{key}"), text(value)));
     Some(RemoteImage {
         files,
         architecture: architecture.to_owned(),
         properties: filled
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .chain(requirements)
             .collect(),
         aliases: product.aliases().map(str::to_owned).collect(),
     })
 }
 
-fn list_nearest(catalogue: &Catalogue, alias: &str, arch: &str) -> Vec<String> {
+/// A string as it is, all else as JSON.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// All names of images for an architecture.
+pub fn names<'a>(catalogue: &'a Catalogue, arch: &str) -> BTreeSet<&'a str> {
     let of_architecture = catalogue
         .products
         .values()
         .filter(|product| product.arch == arch);
-    let names: BTreeSet<&str> = of_architecture.flat_map(Product::aliases).collect();
-    let mut names: Vec<_> = names
-        .into_iter()
-        .map(|name| (distance(alias, name), name))
-        .collect();
-    names.sort_unstable();
-    names
-        .into_iter()
-        .take(NEAREST)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    of_architecture.flat_map(Product::aliases).collect()
 }
 
-/// How far two names are from each other, by what was typed wrong; see the Damerau–Levenshtein distance.
-pub fn distance(wanted: &str, name: &str) -> usize {
-    strsim::damerau_levenshtein(wanted, name)
+impl RemoteImage {
+    /// As the API of daemons shows it.
+    pub fn to_image(&self) -> Image {
+        let aliases = self.aliases.iter();
+        let date = self.properties.get("serial").map_or("", String::as_str);
+        let date = match (date.get(..4), date.get(4..6), date.get(6..8)) {
+            (Some(year), Some(month), Some(day)) => {
+                Timestamp(format!("{year}-{month}-{day}T00:00:00Z"))
+            }
+            _ => Timestamp::none(),
+        };
+        Image {
+            put: ImagePut {
+                properties: self.properties.clone(),
+                public: true,
+                ..ImagePut::default()
+            },
+            aliases: aliases
+                .map(|name| ImageAlias {
+                    name: name.clone(),
+                    ..ImageAlias::default()
+                })
+                .collect(),
+            architecture: self.architecture.clone(),
+            filename: self.files.metadata.path.clone(),
+            fingerprint: self.files.fingerprint.clone(),
+            size: i64::try_from(self.files.size()).unwrap_or(i64::MAX),
+            kind: "container".to_owned(),
+            created_at: date.clone(),
+            uploaded_at: date,
+            ..Image::default()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +182,7 @@ mod tests {
         };
         let product = |aliases: &str, arch: &str| {
             json!({"aliases": aliases, "arch": arch, "os": "Debian", "release": "bookworm", "variant": "default",
-                   "versions": {"20240101_05:24": {"items": {"m": file("lxd.tar.xz"), "s": file("squashfs")}}}})
+                   "requirements": {"cgroup": "v2"}, "versions": {"20240101_05:24": {"items": {"m": file("lxd.tar.xz"), "s": file("squashfs")}}}})
         };
         serde_json::from_value(json!({"products": {
             "debian:bookworm:amd64:default": product("debian/12,debian/bookworm,debian/12/default", "amd64"),
@@ -175,12 +205,28 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_nearest_names() {
-        let error = find_image(&catalogue(), "debain/12", "amd64").unwrap_err();
+    fn what_is_missing_is_told_with_its_architecture() {
+        let missing = find_image(&catalogue(), "debain/12", "amd64").unwrap_err();
         assert_eq!(
-            error.to_string(),
-            "the image server has no image `debain/12` for amd64; the nearest: `debian/12`, `debian/12/cloud`, `alpine/edge`"
+            (&*missing.name, &*missing.architecture),
+            ("debain/12", "amd64")
         );
-        assert!(find_image(&catalogue(), "debian/12", "riscv64").is_err());
+        let missing = find_image(&catalogue(), "debian/12/riscv64", "amd64").unwrap_err();
+        assert_eq!(
+            (&*missing.name, &*missing.architecture),
+            ("debian/12", "riscv64")
+        );
+        assert!(names(&catalogue(), "amd64").contains("alpine/edge"));
+    }
+
+    #[test]
+    fn images_are_shown_as_daemons_show_them() {
+        let image = find_image(&catalogue(), "debian/12", "amd64")
+            .unwrap()
+            .to_image();
+        assert_eq!(image.created_at.0, "2024-01-01T00:00:00Z");
+        assert_eq!((image.size, image.put.public), (2, true));
+        assert_eq!(image.aliases[0].name, "debian/12");
+        assert_eq!(image.put.properties["requirements.cgroup"], "v2");
     }
 }
