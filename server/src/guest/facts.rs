@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::keys::parse_bool;
 use crate::model::{Config, Devices, Instance};
+use crate::plan::cloud_init;
 use crate::plan::expand::Expanded;
 
 /// Keys that a guest may read.
@@ -32,7 +33,9 @@ pub fn is_another_machine(before: &Expanded, after: &Expanded) -> bool {
             VISIBLE
                 .iter()
                 .filter_map(|prefix| key.strip_prefix(prefix))
-                .any(|name| NAMES.contains(&name) || name == "meta-data")
+                .any(|name| {
+                    NAMES.contains(&name) || name == "meta-data" || name.starts_with("ssh-keys.")
+                })
         };
         config.iter().filter(|(key, _)| is_input(key)).collect()
     }
@@ -71,15 +74,17 @@ impl Facts {
     pub fn of(instance: &Instance, expanded: &Expanded) -> Self {
         let visible = |key: &str| VISIBLE.iter().any(|prefix| key.starts_with(prefix));
         let config = expanded.config.iter().filter(|(key, _)| visible(key));
+        let mut told: Config = config
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        cloud_init::add_ssh_keys(&mut told);
         let is_true =
             |key: &str| expanded.config.get(key).and_then(|value| parse_bool(value)) == Some(true);
         let id = instance.config.get(INSTANCE_ID);
         Self {
             project: instance.project.clone(),
             name: instance.name.clone(),
-            config: config
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            config: told,
             devices: with_addresses(expanded, &instance.config),
             images: IMAGES.iter().any(|key| is_true(key)),
             ready: is_true(READY),

@@ -5,7 +5,7 @@ use rlxc_api::size::ByteSize;
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
 use crate::model::Config;
-use crate::plan::{idmap, numbers, syscalls};
+use crate::plan::{cloud_init, idmap, numbers, syscalls};
 
 /// Keys of instances and profiles.
 pub const SCOPE: Scope = Scope {
@@ -55,6 +55,7 @@ const BOOT: &[Key] = &[
 #[rustfmt::skip]
 const CLOUD_INIT: &[Key] = &[
     Key::new("cloud-init.network-config", Kind::Text, "Network configuration for cloud-init").when("the image has cloud-init"),
+    Key::new("cloud-init.ssh-keys.*", Kind::Form(cloud_init::is_ssh_key, "a user and a key, such as root:ssh-ed25519 AAAA… or root:gh:NAME"), "A key with which a user may log in, laid into user data and vendor data").when("the image has cloud-init"),
     Key::new("cloud-init.user-data", Kind::Text, "User data for cloud-init").when("the image has cloud-init"),
     Key::new("cloud-init.vendor-data", Kind::Text, "Vendor data for cloud-init").when("the image has cloud-init"),
 ];

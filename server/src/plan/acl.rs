@@ -9,11 +9,16 @@ use rlxc_network::firewall::{
 
 use crate::model::{Config, NetworkAcl};
 
+/// What a message in the kernel's log begins with that a rule wrote: for people first, and then which ACL it is exactly.
+pub fn log_name(acl: &str, action: &str, id: i64) -> String {
+    format!("{acl} {action} acl{id}")
+}
+
 /// Reads one rule; `None` for one that is switched off. An error says what is wrong with it.
-pub fn parse_rule(acl: &str, rule: &NetworkAclRule) -> Result<Option<AclRule>, String> {
+pub fn parse_rule(acl: &NetworkAcl, rule: &NetworkAclRule) -> Result<Option<AclRule>, String> {
     let log = match rule.state.as_str() {
         "" | "enabled" | "disabled" => None,
-        "logged" => Some(acl.to_owned()),
+        "logged" => Some(log_name(&acl.name, &rule.action, acl.id)),
         other => {
             return Err(format!(
                 "state `{other}` is not enabled, disabled or logged"
@@ -135,7 +140,7 @@ fn parse_protocol(rule: &NetworkAclRule) -> Result<Option<Protocol>, String> {
 pub fn check_acl(acl: &NetworkAcl) -> Result<(), String> {
     for (direction, rules) in [("ingress", &acl.ingress), ("egress", &acl.egress)] {
         for (number, rule) in (1..).zip(rules) {
-            parse_rule(&acl.name, rule).map_err(|error| {
+            parse_rule(acl, rule).map_err(|error| {
                 format!("ACL `{}`, {direction} rule {number}: {error}", acl.name)
             })?;
         }
@@ -173,10 +178,10 @@ pub fn plan_policy(config: &Config, all: &[NetworkAcl]) -> Result<Option<Policy>
             .find(|acl| acl.name == name)
             .ok_or_else(|| format!("`security.acls`: there is no network ACL `{name}`"))?;
         for rule in &acl.ingress {
-            policy.ingress.extend(parse_rule(&acl.name, rule)?);
+            policy.ingress.extend(parse_rule(acl, rule)?);
         }
         for rule in &acl.egress {
-            policy.egress.extend(parse_rule(&acl.name, rule)?);
+            policy.egress.extend(parse_rule(acl, rule)?);
         }
     }
     Ok(Some(policy))
@@ -209,7 +214,12 @@ mod tests {
 
     #[test]
     fn rules_are_read_and_refused_by_what_is_wrong() {
-        let parse = |pairs: &[(&str, &str)]| parse_rule("web", &rule(pairs));
+        let web = NetworkAcl {
+            name: "web".to_owned(),
+            id: 7,
+            ..NetworkAcl::default()
+        };
+        let parse = |pairs: &[(&str, &str)]| parse_rule(&web, &rule(pairs));
         let good = parse(&[
             ("action", "allow"),
             ("protocol", "tcp"),

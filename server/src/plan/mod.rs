@@ -4,6 +4,7 @@ pub mod acl;
 pub mod apparmor;
 pub mod attachment;
 pub mod bridge;
+pub mod cloud_init;
 pub mod devices;
 pub mod expand;
 pub mod forward;

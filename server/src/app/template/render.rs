@@ -12,6 +12,7 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::model::{Config, Devices};
+use crate::plan::cloud_init;
 
 /// Steps of the interpreter: enough for a list of some thousand devices.
 const FUEL: u64 = 200_000;
@@ -66,7 +67,8 @@ pub(super) fn render(source: &str, facts: &Facts<'_>) -> Result<String, Error> {
     environment.add_filter("lower", minijinja::filters::lower);
     environment.add_filter("upper", minijinja::filters::upper);
     environment.add_filter("trim", minijinja::filters::trim);
-    let config = facts.config.clone();
+    let mut config = facts.config.clone();
+    cloud_init::add_ssh_keys(&mut config);
     environment.add_function("config_get", move |key: &str, other: Option<Value>| {
         let found = config.get(key).filter(|value| !value.is_empty());
         found.map_or_else(
