@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rlxc_sys::file::{Entry, FileError, copy_contents};
+use rlxc_sys::interrupt;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 
 /// How deep a tree may be; each level holds two descriptors.
@@ -135,6 +136,7 @@ impl Copy<'_> {
     }
 
     fn entry(&mut self, from: Entry<'_>, to: Entry<'_>, depth: usize) -> Result<(), CopyError> {
+        interrupt::check().map_err(|error| FileError::new("copy", &self.path, error))?;
         let stat = rustix::fs::statat(from.dir, from.name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(self.error("look at"))?;
         let kind = FileType::from_raw_mode(stat.st_mode);

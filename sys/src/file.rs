@@ -203,6 +203,9 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> io
     Ok(())
 }
 
+/// Bytes that are copied before somebody may break it off.
+const AT_ONCE: usize = 64 << 20;
+
 /// How [`copy_contents`] got the bytes across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
@@ -248,7 +251,8 @@ fn next_extent(file: &File, offset: u64, length: u64) -> io::Result<Option<(u64,
 fn copy_extent(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
     let (mut read_at, mut write_at) = (start, start);
     while read_at < end {
-        let wanted = usize::try_from(end - read_at).unwrap_or(usize::MAX);
+        crate::interrupt::check()?;
+        let wanted = usize::try_from(end - read_at).map_or(AT_ONCE, |left| left.min(AT_ONCE));
         match rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), wanted)
         {
             // The file became shorter meanwhile; the rest stays a hole.
@@ -266,7 +270,15 @@ fn copy_extent(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
 fn copy_by_hand(mut from: &File, mut to: &File, start: u64, end: u64) -> io::Result<()> {
     rustix::fs::seek(from, SeekFrom::Start(start))?;
     rustix::fs::seek(to, SeekFrom::Start(start))?;
-    io::copy(&mut (&mut from).take(end - start), &mut to)?;
+    let mut left = end - start;
+    while left > 0 {
+        crate::interrupt::check()?;
+        let part = left.min(AT_ONCE as u64);
+        if io::copy(&mut (&mut from).take(part), &mut to)? < part {
+            break;
+        }
+        left -= part;
+    }
     Ok(())
 }
 

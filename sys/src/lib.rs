@@ -12,6 +12,7 @@ pub mod device_filter;
 pub mod file;
 pub mod identity;
 pub mod idmap;
+pub mod interrupt;
 pub mod link;
 pub mod loopback;
 pub mod mount;

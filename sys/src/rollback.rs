@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::chain::chain;
+use crate::interrupt;
 
 /// Why an undo failed; any error will do.
 pub type UndoError = Box<dyn std::error::Error + Send + Sync>;
@@ -59,7 +60,8 @@ impl<'a> Rollback<'a> {
     fn run(&mut self) -> Vec<&'static str> {
         let mut leftovers = Vec::new();
         while let Some((label, undo)) = self.undos.pop() {
-            if let Err(error) = undo() {
+            // What has been broken off is undone to its end.
+            if let Err(error) = interrupt::scope(|| false, undo) {
                 tracing::warn!(what = self.what, undo = label, error = %chain(&*error), "undo failed");
                 leftovers.push(label);
             }

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::interrupt;
+
 /// Where tools are looked for; the daemon's own `PATH` is not trusted.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const STDERR_TAIL: usize = 4096;
+/// How long a tool may go on after somebody broke its work off.
+const STEP: Duration = Duration::from_millis(200);
 
 /// What went wrong with a tool.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +176,8 @@ impl Tool {
         let deadline = Instant::now() + self.limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
+            let is_last = left <= STEP || !interrupt::is_possible();
+            let left = if is_last { left } else { STEP };
             let timeout = rustix::event::Timespec {
                 tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
@@ -181,11 +187,13 @@ impl Tool {
                 rustix::event::PollFlags::IN,
             )];
             match rustix::event::poll(&mut fds, Some(&timeout)) {
+                Ok(0) if !is_last && interrupt::check().is_ok() => {}
                 Ok(0) => {
                     child
                         .kill()
                         .and_then(|()| child.wait())
                         .map_err(|source| self.io(source))?;
+                    interrupt::check().map_err(|source| self.io(source))?;
                     return Err(ToolError::Timeout {
                         argv: self.argv(),
                         limit: self.limit,

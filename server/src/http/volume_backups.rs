@@ -96,9 +96,15 @@ async fn remove(
     accepted(volume::delete_backup(&app, &who, target, name).await?)
 }
 
-async fn export(State(app): Daemon, Path(names): Names, params: Params) -> Reply {
+async fn export(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(names): Names,
+    params: Params,
+) -> Reply {
     let (target, name) = within(&names, &params);
-    Ok(from_file(volume::open_backup(&app, target, name).await?))
+    let file = volume::open_backup(&app, &who, target, name).await?;
+    Ok(from_file(file))
 }
 
 /// Unpacks the backup while it comes in. The reply waits for its end: clients read no reply before.

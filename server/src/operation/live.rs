@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use rlxc_api::{Operation, Requestor, StatusCode, Timestamp};
+use rlxc_sys::interrupt;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Class, OperationSpec, record};
+use crate::context::blocking;
 use crate::db::operations::OperationRecord;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::events::Events;
 
 /// The secrets of a websocket operation, each good for one connection.
@@ -109,6 +111,34 @@ impl Handle {
     /// Is cancelled when somebody asked it to end.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.inner.cancel
+    }
+
+    /// Does synchronous work on a thread made for it. It ends early when somebody asks for the end of the operation; what it has
+    /// made until then is for the caller to undo. `what` names the work in an error.
+    pub async fn blocking<T, E, F>(&self, what: String, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Cause>,
+        F: FnOnce() -> std::result::Result<T, E> + Send + 'static,
+    {
+        let cancel = self.cancellation().clone();
+        let done = blocking(move || {
+            let is_asked = move || cancel.is_cancelled();
+            interrupt::scope(is_asked, || work().map_err(Into::into))
+        });
+        let done: std::result::Result<T, Cause> = done.await;
+        done.map_err(|source| match self.check() {
+            Err(cancelled) => cancelled,
+            Ok(()) => Error::Failed { what, source },
+        })
+    }
+
+    /// Fails if somebody has asked for its end.
+    pub fn check(&self) -> Result<()> {
+        if self.cancellation().is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(())
     }
 
     /// Sets a key of the metadata, such as `create_image_progress`, and tells listeners.

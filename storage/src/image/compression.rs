@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rlxc_sys::file;
+use rlxc_sys::interrupt;
 use rlxc_sys::tool::Tool;
 
 use super::ImageError;
@@ -163,6 +164,7 @@ impl Decompressed {
 impl Read for Decompressed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.current.len() {
+            interrupt::check()?;
             match self.chunks.recv() {
                 Ok(chunk) => self.current = chunk?,
                 // The thread is done.
@@ -315,6 +317,7 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check()?;
         match self {
             Self::None(inner) => inner.write(bytes),
             Self::Gzip(inner) => inner.write(bytes),

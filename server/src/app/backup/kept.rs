@@ -52,12 +52,14 @@ fn path(app: &App, owner: BackupOwner, id: i64) -> PathBuf {
 }
 
 /// The file of a backup.
-pub async fn open(app: &App, owner: &Owner, name: &str) -> Result<File> {
+pub async fn open(app: &App, who: &Requestor, owner: &Owner, name: &str) -> Result<File> {
     let row = find(app, owner, name).await?;
     let path = path(app, row.owner, row.id);
-    blocking(move || file::open(&path))
+    let file = blocking(move || file::open(&path))
         .await
-        .map_err(|error| failed("read a backup", owner, error))
+        .map_err(|error| failed("read a backup", owner, error))?;
+    event(app, "retrieved", (owner, name), who.clone());
+    Ok(file)
 }
 
 /// Begins to make a backup of `content`.
@@ -93,7 +95,7 @@ pub async fn create(
         BackupOwner::Instance(_) => "Backing up instance",
         BackupOwner::Volume(_) => "Backing up storage volume",
     };
-    let spec = spec(what, &owner, &row.name, who);
+    let spec = spec(what, &owner, &row.name, who).cancellable();
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app
         .operations

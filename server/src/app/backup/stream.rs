@@ -37,25 +37,21 @@ where
     W: Write + Send + 'static,
 {
     let order = content.order(app, saga).await?;
-    let operation = operation.clone();
-    let failed = format!("export {}", owner.called());
-    blocking(move || {
+    let told_to = operation.clone();
+    let what = format!("export {}", owner.called());
+    let pack = move || {
         let told = Cell::new(0);
         let progress = |bytes: u64| {
             if bytes >= told.get() + PROGRESS_STEP {
                 told.set(bytes);
-                operation.set("create_backup_progress", format!("{} MiB", bytes >> 20));
+                told_to.set("create_backup_progress", format!("{} MiB", bytes >> 20));
             }
         };
         let mut out = write(&order, out, &progress)?;
         out.flush()?;
-        Ok(out)
-    })
-    .await
-    .map_err(|source: Cause| Error::Failed {
-        what: failed,
-        source,
-    })
+        Ok::<_, Cause>(out)
+    };
+    operation.blocking(what, pack).await
 }
 
 /// Begins to export straight to who asked; the chunks of the file as they are made.
@@ -70,7 +66,7 @@ pub fn stream(
         BackupOwner::Instance(_) => "Exporting instance",
         BackupOwner::Volume(_) => "Exporting storage volume",
     };
-    let spec = owner.spec(what).requested_by(who);
+    let spec = owner.spec(what).requested_by(who).cancellable();
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let app2 = Arc::clone(app);
     let begun = app

@@ -3,7 +3,7 @@
 use rlxc_storage::image::{UnpackLimits, unpack};
 
 use super::files::files;
-use crate::context::{App, blocking};
+use crate::context::App;
 use crate::db::{images, pools};
 use crate::error::{Error, Result};
 use crate::model::Image;
@@ -57,7 +57,11 @@ async fn unpack_on(app: &App, pool: &str, image: &Image, operation: &Handle) -> 
         image.size,
     );
     let progress = operation.clone();
-    blocking(move || {
+    let what = format!(
+        "unpack image {} on storage pool `{pool}`",
+        &image.fingerprint[..12]
+    );
+    let create = move || {
         let mut filler = |directory: &std::path::Path| {
             let report = |done: u64| {
                 let percent = done.saturating_mul(100) / u64::try_from(size).unwrap_or(1).max(1);
@@ -70,15 +74,6 @@ async fn unpack_on(app: &App, pool: &str, image: &Image, operation: &Handle) -> 
             Ok(())
         };
         driver.create_image(&fingerprint, &mut filler)
-    })
-    .await
-    .map_err(|error| {
-        Error::failed(
-            format!(
-                "unpack image {} on storage pool `{pool}`",
-                &image.fingerprint[..12]
-            ),
-            error,
-        )
-    })
+    };
+    operation.blocking(what, create).await
 }

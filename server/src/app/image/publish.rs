@@ -1,7 +1,7 @@
 //! Images that are made of an instance, or of a snapshot of it.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,14 +9,13 @@ use rlxc_api::ImagesPostSource;
 use rlxc_storage::Driver;
 use rlxc_storage::image::{Compression, ImageFiles, ImageMetadata, PackOrder, pack};
 use rlxc_sys::file::{self, FileError};
-use tokio_util::sync::CancellationToken;
 
 use super::create::server_config;
 use super::import::{Draft, Trust, import};
 use super::incoming::{Incoming, Scratch};
 use crate::app::instance;
-use crate::context::{App, blocking};
-use crate::error::{Error, Result};
+use crate::context::App;
+use crate::error::{Cause, Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Image, Instance};
@@ -96,7 +95,8 @@ pub(super) async fn publish(
         snapshot,
         compression,
     };
-    let incoming = blocking(move || packing.run()).await?;
+    let what = format!("publish instance `{}`", packing.instance.name);
+    let incoming = operation.blocking(what, move || packing.run()).await?;
     draft.trust = Trust::Made;
     import(app, operation.id(), operation.project(), incoming, draft).await
 }
@@ -135,25 +135,6 @@ async fn server_compression(app: &App) -> Result<Compression> {
     name.map_or(Ok(Compression::Zstd), |name| parse_compression(name))
 }
 
-/// A file that ends with an error as soon as the operation is cancelled.
-struct Cancellable {
-    out: File,
-    cancel: CancellationToken,
-}
-
-impl Write for Cancellable {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(std::io::Error::other("cancelled"));
-        }
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
-}
-
 struct Packing {
     driver: Arc<dyn Driver>,
     scratch: Scratch,
@@ -165,19 +146,9 @@ struct Packing {
 }
 
 impl Packing {
-    fn run(self) -> Result<Incoming> {
-        let cancel = self.operation.cancellation().clone();
-        let failed = format!("publish instance `{}`", self.instance.name);
+    fn run(self) -> Result<Incoming, Cause> {
         let meta = self.scratch.path().join("image");
-        let packed = self.pack(&meta);
-        // Whatever else went wrong then: it was the end of the file that did.
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let (fingerprint, size) = packed.map_err(|error| Error::Failed {
-            what: failed,
-            source: error,
-        })?;
+        let (fingerprint, size) = self.pack(&meta)?;
         Ok(Incoming {
             scratch: self.scratch,
             files: ImageFiles { meta, rootfs: None },
@@ -186,7 +157,7 @@ impl Packing {
         })
     }
 
-    fn pack(&self, path: &Path) -> Result<(String, u64), crate::error::Cause> {
+    fn pack(&self, path: &Path) -> Result<(String, u64), Cause> {
         let volume = instance_volume(self.instance.id);
         let root = match self.snapshot {
             Some(snapshot) => self.driver.snapshot_root(volume, snapshot_id(snapshot))?,
@@ -210,17 +181,13 @@ impl Packing {
             templates: Some(&directory.join("templates")),
             compression: self.compression,
         };
-        let out = Cancellable {
-            out,
-            cancel: self.operation.cancellation().clone(),
-        };
         let (fingerprint, size, out) = pack(order, BufWriter::new(out), &progress)?;
         out.into_inner()
             .map_err(std::io::IntoInnerError::into_error)?;
         Ok((fingerprint, size))
     }
 
-    fn metadata(&self, directory: &Path) -> Result<ImageMetadata, crate::error::Cause> {
+    fn metadata(&self, directory: &Path) -> Result<ImageMetadata, Cause> {
         let path = directory.join("metadata.yaml");
         let mut metadata = match file::read(&path) {
             Ok(text) => ImageMetadata::parse(&text)?,

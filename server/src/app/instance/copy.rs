@@ -8,11 +8,12 @@ use rlxc_storage::SnapshotId;
 use super::find;
 use super::snapshot::{find_snapshot, hidden};
 use crate::app::transfer::Transfer;
-use crate::context::{App, blocking};
-use crate::error::{Error, Result};
+use crate::context::App;
+use crate::error::Result;
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Config, Instance, Snapshot};
+use crate::operation::Handle;
 use crate::saga::{Saga, snapshot_id};
 
 /// What is copied. The source can't change while this is held.
@@ -69,6 +70,7 @@ impl CopySource {
         &self,
         app: &App,
         saga: &mut Saga<'_>,
+        operation: &Handle,
         target: &Instance,
     ) -> Result<()> {
         let main = self.now(app, saga, target.id).await?;
@@ -76,15 +78,12 @@ impl CopySource {
             .map(|(of, snapshot)| (snapshot_id(of.id), snapshot_id(snapshot.id)))
             .collect();
         let transfer = Transfer::of_instances(app, &self.instance, target)?;
-        blocking(move || transfer.create(main, &pairs))
-            .await
-            .map_err(|source| Error::Failed {
-                what: format!(
-                    "copy instance `{}` to `{}` on storage pool `{}`",
-                    self.instance.name, target.name, target.pool
-                ),
-                source,
-            })
+        let what = format!(
+            "copy instance `{}` to `{}` on storage pool `{}`",
+            self.instance.name, target.name, target.pool
+        );
+        let create = move || transfer.create(main, &pairs);
+        operation.blocking(what, create).await
     }
 
     /// Whether it is an instance that runs, and not a snapshot.

@@ -15,7 +15,7 @@ use crate::app::network;
 use crate::app::project::gate;
 use crate::app::template::{self, Trigger};
 use crate::app::volume;
-use crate::context::{App, blocking, instance_url};
+use crate::context::{App, instance_url};
 use crate::db::{self, instances, profiles, snapshots};
 use crate::error::{Error, Result};
 use crate::instance::state::Verb;
@@ -183,7 +183,8 @@ pub(super) async fn execute(
 ) -> Result<BTreeMap<String, serde_json::Value>> {
     let start = new.post.start;
     let mut saga = Saga::new(app, operation.id());
-    let result = make(app, &mut saga, &new, &mut origin, operation).await;
+    let made = make(app, &mut saga, &new, &mut origin, operation).await;
+    let result = made.and_then(|instance| operation.check().map(|()| instance));
     let settled = match result {
         // The other server removes its own when it hears that this one is on disk.
         Ok(instance) if matches!(origin, Origin::Arrival(_)) => {
@@ -243,16 +244,15 @@ async fn make(
         draft = super::migrate::complete(app, draft, snapshots).await?;
     }
     let (instance, size) = record(app, saga, new, draft).await?;
-    if operation.cancellation().is_cancelled() {
-        return Err(Error::Cancelled);
-    }
+    operation.check()?;
     match origin {
         Origin::Image(image) => {
             image::ensure_on_pool(app, &instance.pool, image, operation).await?;
-            create_volume(app, &instance, Source::Image(image.fingerprint.clone())).await?;
+            let source = Source::Image(image.fingerprint.clone());
+            create_volume(app, operation, &instance, source).await?;
         }
-        Origin::Empty => create_volume(app, &instance, Source::Empty).await?,
-        Origin::Copy(copy) => copy.fill(app, saga, &instance).await?,
+        Origin::Empty => create_volume(app, operation, &instance, Source::Empty).await?,
+        Origin::Copy(copy) => copy.fill(app, saga, operation, &instance).await?,
         Origin::Arrival(arrival) => arrival.fill(app, &instance, operation).await?,
         Origin::Backup(backup) => backup.fill(app, &instance, operation).await?,
     }
@@ -270,15 +270,19 @@ async fn make(
     Ok(instance)
 }
 
-async fn create_volume(app: &App, instance: &Instance, source: Source) -> Result<()> {
+async fn create_volume(
+    app: &App,
+    operation: &Handle,
+    instance: &Instance,
+    source: Source,
+) -> Result<()> {
     let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
-    let failed = format!(
+    let what = format!(
         "create the root volume of instance `{}` on storage pool `{}`",
         instance.name, instance.pool
     );
-    blocking(move || driver.create_volume(volume, &source))
-        .await
-        .map_err(|error| Error::failed(failed, error))
+    let create = move || driver.create_volume(volume, &source);
+    operation.blocking(what, create).await
 }
 
 /// Writes the row, and in the same transaction the journal entries that undo it.

@@ -10,13 +10,13 @@ use super::find;
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::transfer::Transfer;
-use crate::context::{App, blocking, instance_url};
+use crate::context::{App, instance_url};
 use crate::db::{instances, pools, profiles};
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Instance, Pool};
-use crate::operation::OperationSpec;
+use crate::operation::{Handle, OperationSpec};
 use crate::plan::expand::{expand, root_disk};
 use crate::saga::{self, JournalEntry, Saga, snapshot_id};
 
@@ -53,12 +53,14 @@ pub async fn move_to_pool(
     let operation = app.operations.next_id();
     let permit = hold(app, &instance, &operation).await?;
     let url = instance_url(project, name);
-    let spec = OperationSpec::task("Moving instance", project, "instances", &url).requested_by(who);
+    let spec = OperationSpec::task("Moving instance", project, "instances", &url)
+        .requested_by(who)
+        .cancellable();
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app
         .operations
         .spawn_as(operation, spec, move |operation| async move {
-            carry(&app2, operation.id(), &instance, &moved, pool).await?;
+            carry(&app2, &operation, &instance, &moved, pool).await?;
             drop(permit);
             if moved.name != instance.name {
                 network::rename_hosts(&app2, &instance, &moved).await;
@@ -83,13 +85,14 @@ async fn hold(app: &App, instance: &Instance, operation: &str) -> Result<Permit>
 /// Copies, then changes the row and in the same transaction decides that the old volume goes.
 async fn carry(
     app: &App,
-    operation: &str,
+    operation: &Handle,
     instance: &Instance,
     moved: &Instance,
     pool: Pool,
 ) -> Result<()> {
-    let mut saga = Saga::new(app, operation);
-    let result = copy(app, &mut saga, instance, moved).await;
+    let mut saga = Saga::new(app, operation.id());
+    let copied = copy(app, &mut saga, operation, instance, moved).await;
+    let result = copied.and_then(|()| operation.check());
     if result.is_err() {
         return saga.settle(result).await;
     }
@@ -98,20 +101,26 @@ async fn carry(
         id: instance.id,
     };
     let (old, row) = (entry.clone(), moved.clone());
-    let (project, label) = (app.project(&moved.project).await?, operation.to_owned());
+    let (project, label) = (app.project(&moved.project).await?, operation.id().to_owned());
     let number = saga
         .commit_with(move |tx| {
             change_row(tx, project, row, &pool)?;
             saga::append(tx, &label, &old)
         })
         .await?;
-    let mut rest = Saga::new(app, operation);
+    let mut rest = Saga::new(app, operation.id());
     rest.recorded(number, entry);
     rest.unwind().await;
     Ok(())
 }
 
-async fn copy(app: &App, saga: &mut Saga<'_>, instance: &Instance, moved: &Instance) -> Result<()> {
+async fn copy(
+    app: &App,
+    saga: &mut Saga<'_>,
+    operation: &Handle,
+    instance: &Instance,
+    moved: &Instance,
+) -> Result<()> {
     saga.intend(JournalEntry::Volume {
         pool: moved.pool.clone(),
         id: moved.id,
@@ -120,15 +129,12 @@ async fn copy(app: &App, saga: &mut Saga<'_>, instance: &Instance, moved: &Insta
     let ids = instance.snapshots.iter().map(|row| snapshot_id(row.id));
     let pairs: Vec<_> = ids.map(|id| (id, id)).collect();
     let transfer = Transfer::of_instances(app, instance, moved)?;
-    blocking(move || transfer.create(None, &pairs))
-        .await
-        .map_err(|source| Error::Failed {
-            what: format!(
-                "copy instance `{}` to storage pool `{}`",
-                instance.name, moved.pool
-            ),
-            source,
-        })
+    let what = format!(
+        "copy instance `{}` to storage pool `{}`",
+        instance.name, moved.pool
+    );
+    let create = move || transfer.create(None, &pairs);
+    operation.blocking(what, create).await
 }
 
 fn change_row(

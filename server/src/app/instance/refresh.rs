@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
 use crate::model::{Instance, Snapshot};
-use crate::operation::OperationSpec;
+use crate::operation::{Handle, OperationSpec};
 use crate::saga::{JournalEntry, Saga, hidden_snapshot, instance_volume, snapshot_id};
 
 /// Begins to refresh `target` from what the request names.
@@ -33,14 +33,16 @@ pub(super) fn begin(
     }
     let url = instance_url(&target.project, &target.name);
     let spec = OperationSpec::task("Refreshing instance", &target.project, "instances", &url)
-        .requested_by(who);
+        .requested_by(who)
+        .cancellable();
     let (app2, who) = (Arc::clone(app), who.clone());
     Ok(app.operations.spawn(spec, move |operation| async move {
         let _held = hold(&app2, &target, operation.id()).await?;
         let source = copy::resolve(&app2, &target.project, &post.source, operation.id()).await?;
         drop_extra(&app2, operation.id(), &target, &source.along).await?;
         let mut saga = Saga::new(&app2, operation.id());
-        let result = bring(&app2, &mut saga, &source, &target).await;
+        let brought = bring(&app2, &mut saga, &operation, &source, &target).await;
+        let result = brought.and_then(|()| operation.check());
         saga.settle(result).await?;
         app2.instance_event("instance-updated", &target.project, &target.name, Some(who));
         Ok(BTreeMap::new())
@@ -118,6 +120,7 @@ pub(super) async fn remember(app: &App, saga: &mut Saga<'_>, target: &Instance) 
 async fn bring(
     app: &App,
     saga: &mut Saga<'_>,
+    operation: &Handle,
     source: &CopySource,
     target: &Instance,
 ) -> Result<()> {
@@ -126,9 +129,8 @@ async fn bring(
     for snapshot in missing(target, &source.along) {
         let id = record(app, saga, target, &portable_snapshot(snapshot)).await?;
         let (transfer, of, id) = (transfer.clone(), snapshot_id(snapshot.id), snapshot_id(id));
-        blocking(move || transfer.add_snapshot(of, id))
-            .await
-            .map_err(|error| failed(target, error))?;
+        let add = move || transfer.add_snapshot(of, id);
+        operation.blocking(what(target), add).await?;
     }
     let main = source.moment(app, saga, target.id).await?;
     let hidden = hidden_snapshot(source.instance.id);
@@ -138,11 +140,14 @@ async fn bring(
         id: hidden,
     })
     .await?;
-    blocking(move || transfer.replace(Some(main), snapshot_id(hidden)))
-        .await
-        .map_err(|error| failed(target, error))
+    let replace = move || transfer.replace(Some(main), snapshot_id(hidden));
+    operation.blocking(what(target), replace).await
 }
 
 pub(super) fn failed(target: &Instance, source: impl Into<crate::error::Cause>) -> Error {
-    Error::failed(format!("refresh instance `{}`", target.name), source)
+    Error::failed(what(target), source)
+}
+
+fn what(target: &Instance) -> String {
+    format!("refresh instance `{}`", target.name)
 }

@@ -187,9 +187,14 @@ fn render(row: Backup) -> StorageVolumeBackup {
 }
 
 /// The file of a backup.
-pub async fn open_backup(app: &App, target: Target<'_>, name: &str) -> Result<File> {
+pub async fn open_backup(
+    app: &App,
+    who: &Requestor,
+    target: Target<'_>,
+    name: &str,
+) -> Result<File> {
     let owner = owner_of(app, target).await?;
-    backup::open(app, &owner, name).await
+    backup::open(app, who, &owner, name).await
 }
 
 async fn held(

@@ -258,23 +258,18 @@ impl BackupSource {
             .iter()
             .map(|row| (row.name.clone(), snapshot_id(row.id)))
             .collect::<std::collections::BTreeMap<String, SnapshotId>>();
-        let operation = operation.clone();
+        let told = operation.clone();
         let progress = move |bytes: u64| {
-            operation.set(
+            told.set(
                 "create_instance_from_backup_progress",
                 format!("{} MiB", bytes >> 20),
             );
         };
-        blocking(move || restore(reader, (&*driver, volume), &snapshots, &progress))
-            .await
-            .map_err(|error| {
-                Error::failed(
-                    format!(
-                        "restore the backup as instance `{}` on storage pool `{}`",
-                        target.name, target.pool
-                    ),
-                    error,
-                )
-            })
+        let what = format!(
+            "restore the backup as instance `{}` on storage pool `{}`",
+            target.name, target.pool
+        );
+        let restore = move || restore(reader, (&*driver, volume), &snapshots, &progress);
+        operation.blocking(what, restore).await
     }
 }

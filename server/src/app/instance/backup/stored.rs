@@ -54,9 +54,14 @@ fn render(row: Backup) -> InstanceBackup {
 }
 
 /// The file of a backup.
-pub async fn open(app: &App, project: &str, (name, backup): (&str, &str)) -> Result<File> {
+pub async fn open(
+    app: &App,
+    who: &Requestor,
+    project: &str,
+    (name, backup): (&str, &str),
+) -> Result<File> {
     let owner = owner_of(app, project, name).await?;
-    backup::open(app, &owner, backup).await
+    backup::open(app, who, &owner, backup).await
 }
 
 async fn order(app: &App, post: &InstanceBackupsPost) -> Result<ExportOrder> {
