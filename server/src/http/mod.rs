@@ -19,6 +19,8 @@ mod image_upload;
 mod images;
 mod instance_metadata;
 mod instances;
+mod leftover;
+mod linger;
 mod listener;
 mod logs;
 mod metadata;
@@ -97,6 +99,7 @@ pub fn router(app: &Arc<App>) -> Router {
             cross_origin::allow,
         ))
         .layer(middleware::map_response(render::headers))
+        .layer(middleware::from_fn(leftover::clear))
         .with_state(Arc::clone(app))
 }
 

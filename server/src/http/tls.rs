@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::identity::Peer;
+use super::linger::Linger;
 use crate::context::App;
 use crate::error::Result;
 use crate::trust::{Accepted, Crowd, Standing};
@@ -72,10 +73,11 @@ async fn converse(accepted: Accepted, peer: Peer, router: Router, shutdown: Canc
         request.extensions_mut().insert(ConnectInfo(peer.clone()));
         router.clone().oneshot(request)
     });
+    let stream = Linger::new(accepted.stream, shutdown.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(accepted.stream), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -41,6 +41,7 @@ const CORE: &[Key] = &[
     Key::new("core.https_allowed_headers", HEADER, "Headers that requests of the allowed site may have, with commas between them").when("`core.https_allowed_origin` is set").live(),
     Key::new("core.https_allowed_methods", HEADER, "Methods that the allowed site may use, with commas between them").when("`core.https_allowed_origin` is set").live(),
     Key::new("core.https_allowed_origin", HEADER, "A site whose pages may use the API in a browser, such as https://ui.example").or("none").live(),
+    Key::new("core.https_trusted_proxy", kind::ADDRESSES, "Proxies in front of the API that are believed when they say for whom they connect (PROXY protocol)").or("none").live(),
     Key::new("core.metrics_address", ADDRESSES, "Where metrics are served and nothing else").or("nowhere").live(),
     Key::new("core.metrics_authentication", Kind::Bool, "Whether metrics are for trusted clients only").or("true").live(),
     Key::new("core.proxy_http", Kind::Text, "URL of the proxy for http").or("`http_proxy` of the environment").live(),

@@ -1,6 +1,6 @@
 //! From a TCP connection to one with TLS on it, each in a task of its own: nobody waits for a client that does not speak.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_openssl::SslStream;
 
 use super::crowd::Crowd;
+use super::proxied;
 use super::{ClientCertificate, Door, ServerCertificate};
 use crate::error::{Cause, Error, Result};
 
@@ -43,6 +44,7 @@ pub struct Accepted {
 pub(super) struct Handshakes {
     sender: mpsc::Sender<Accepted>,
     context: RwLock<Option<SslContext>>,
+    proxies: RwLock<Vec<IpAddr>>,
     under_way: Crowd,
 }
 
@@ -52,6 +54,7 @@ impl Handshakes {
         Self {
             sender,
             context: RwLock::default(),
+            proxies: RwLock::default(),
             under_way: Crowd::new(HANDSHAKES),
         }
     }
@@ -61,6 +64,16 @@ impl Handshakes {
         let made = context(certificate).map_err(Error::internal)?;
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
         Ok(())
+    }
+
+    /// Believes these for whom they open a connection.
+    pub(super) fn believe(&self, proxies: Vec<IpAddr>) {
+        *self.proxies.write().unwrap_or_else(PoisonError::into_inner) = proxies;
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        let proxies = self.proxies.read().unwrap_or_else(PoisonError::into_inner);
+        proxies.contains(&address.to_canonical())
     }
 
     fn context(&self) -> Option<SslContext> {
@@ -86,9 +99,18 @@ pub(super) async fn accept(socket: TcpListener, door: Door, handshakes: Arc<Hand
             continue;
         };
         let sender = handshakes.sender.clone();
+        let is_proxied = handshakes.is_proxy(address.ip());
         let task = tokio::spawn(async move {
-            let shaken =
-                tokio::time::timeout(HANDSHAKE_LIMIT, shake(stream, address, door, &context));
+            let shaken = tokio::time::timeout(HANDSHAKE_LIMIT, async {
+                let mut stream = stream;
+                let address = if is_proxied {
+                    let told = proxied::client(&mut stream, address).await;
+                    told.map_err(|error| Error::failed("learn the client from the proxy", error))?
+                } else {
+                    address
+                };
+                shake(stream, address, door, &context).await
+            });
             match shaken.await {
                 Ok(Ok(accepted)) => drop(sender.send(accepted).await),
                 Ok(Err(error)) => {

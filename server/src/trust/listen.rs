@@ -1,7 +1,7 @@
 //! TCP sockets that come and go at run time. What happens to connections is in [`super::handshake`].
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use tokio::net::TcpListener;
@@ -97,6 +97,11 @@ impl Listeners {
     /// Shows `certificate` to all who connect from now on.
     pub(super) fn show(&self, certificate: &ServerCertificate) -> Result<()> {
         self.handshakes.show(certificate)
+    }
+
+    /// Believes these, and nobody else, for whom they open a connection.
+    pub(super) fn believe(&self, proxies: Vec<IpAddr>) {
+        self.handshakes.believe(proxies);
     }
 
     /// Takes over sockets that are open already.

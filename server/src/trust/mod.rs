@@ -8,6 +8,7 @@ mod crowd;
 mod handshake;
 mod listen;
 mod password;
+mod proxied;
 mod server_certificate;
 mod settings;
 mod token;
@@ -226,6 +227,7 @@ impl Trust {
             self.server_certificate().await?;
         }
         self.listeners.apply(&places).await?;
+        self.listeners.believe(settings.proxies.clone());
         *self
             .settings
             .write()

@@ -1,5 +1,7 @@
 //! The keys of the server that say who may come in, parsed.
 
+use std::net::IpAddr;
+
 use super::{Door, ListenAddress, Place, parse_addresses};
 use crate::keys::parse_bool;
 use crate::model::Config;
@@ -10,6 +12,7 @@ const HTTPS_ADDRESS: &str = "core.https_address";
 const METRICS_ADDRESS: &str = "core.metrics_address";
 const METRICS_AUTHENTICATION: &str = "core.metrics_authentication";
 const TRUST_CA: &str = "core.trust_ca_certificates";
+const TRUSTED_PROXY: &str = "core.https_trusted_proxy";
 const ALLOWED_ORIGIN: &str = "core.https_allowed_origin";
 const ALLOWED_METHODS: &str = "core.https_allowed_methods";
 const ALLOWED_HEADERS: &str = "core.https_allowed_headers";
@@ -26,6 +29,8 @@ pub struct Settings {
     pub open_metrics: bool,
     /// Whether it is enough that the authority has signed a client's certificate.
     pub trust_authority: bool,
+    /// Proxies that are believed for whom they open a connection.
+    pub proxies: Vec<IpAddr>,
     /// What pages of other sites may do.
     pub cross_origin: CrossOrigin,
 }
@@ -56,6 +61,10 @@ impl Settings {
             metrics: addresses(METRICS_ADDRESS)?,
             open_metrics: !is(METRICS_AUTHENTICATION, true),
             trust_authority: is(TRUST_CA, false),
+            proxies: text(TRUSTED_PROXY)
+                .split(',')
+                .filter_map(|one| one.trim().parse().ok())
+                .collect(),
             cross_origin: CrossOrigin {
                 origin: text(ALLOWED_ORIGIN).to_owned(),
                 methods: text(ALLOWED_METHODS).to_owned(),
