@@ -204,6 +204,7 @@ pub(super) const ENTRIES: &[Entry] = entries! {
     put "/1.0/network-acls/{name}" "Replace it" Sync, body NetworkAclPut;
     patch "/1.0/network-acls/{name}" "Change it" Sync, body NetworkAclPut;
     delete "/1.0/network-acls/{name}" "Delete it" Sync;
+    get "/1.0/network-acls/{name}/log" "What its rules wrote to the kernel's log" Raw(BYTES);
     get "/1.0/network-allocations" "Addresses that are in use" Sync, reply Vec<NetworkAllocation>;
     get "/1.0/networks" "Networks" List, reply Network;
     post "/1.0/networks" "Make a network" Created, body NetworksPost;

@@ -354,7 +354,7 @@ impl AclVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
             Self::List(args) => optional(&mut args.remote),
-            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::ShowLog(args) | Self::Show(args) | Self::Edit(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
             Self::Delete(args) => many(&mut args.names),
             Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),

@@ -13,6 +13,8 @@ pub(crate) enum AclVerb {
     List(ListOfArgs),
     /// Print an ACL as YAML.
     Show(NameArgs),
+    /// Print what rules with the state `logged` wrote to the kernel's log.
+    ShowLog(NameArgs),
     /// Create an ACL without rules; its YAML may come from stdin.
     Create(AclCreateArgs),
     /// Delete ACLs that nothing uses.

@@ -21,6 +21,11 @@ pub(crate) async fn run(context: &Context, verb: AclVerb) -> Result<()> {
         AclVerb::Show(args) => {
             context.yaml(&context.client.get::<NetworkAcl>(&path(&args.name)).await?)
         }
+        AclVerb::ShowLog(args) => {
+            let path = path(&args.name) + "/log";
+            let log = context.client.fetch(&path).await?;
+            context.printer.print(&String::from_utf8_lossy(&log))
+        }
         AclVerb::Create(args) => create(context, args).await,
         AclVerb::Delete(args) => {
             for name in &args.names {

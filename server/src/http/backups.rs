@@ -81,10 +81,11 @@ async fn remove(
 
 async fn export(
     State(app): Daemon,
+    Identity(who): Identity,
     Path((name, backup)): Path<(String, String)>,
     params: Params,
 ) -> Reply {
-    let file = backup::open(&app, &params.project, (&name, &backup)).await?;
+    let file = backup::open(&app, &who, &params.project, (&name, &backup)).await?;
     Ok(from_file(file))
 }
 

@@ -36,7 +36,9 @@ pub(super) async fn export(
         // Somebody else was faster with the same secret.
         return Err(Error::not_found("image", fingerprint).into());
     }
-    Ok(send(&app, &image).await?)
+    let sent = send(&app, &image).await?;
+    image::tell_retrieved(&app, &caller.requestor, &params.project, &image.fingerprint);
+    Ok(sent)
 }
 
 /// The file, or the files, of an image.

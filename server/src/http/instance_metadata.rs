@@ -33,8 +33,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
 }
 
-async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+async fn show(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
     let metadata = store::metadata(&app, &params.project, &name).await?;
+    let action = "instance-metadata-retrieved";
+    app.instance_event(action, &params.project, &name, Some(who));
     tagged(&metadata, &metadata)
 }
 

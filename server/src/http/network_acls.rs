@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
 use rlxc_api::{NetworkAclPost, NetworkAclsPost};
 
@@ -11,7 +13,7 @@ use super::edit::Edit;
 use super::extract::{Body, Params};
 use super::identity::Identity;
 use super::render::{Reply, created, done, listing, tagged};
-use crate::app::network::acl;
+use crate::app::network::{acl, acl_log};
 use crate::context::App;
 
 type Daemon = State<Arc<App>>;
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .post(rename)
                 .delete(remove),
         )
+        .route("/1.0/network-acls/{name}/log", get(log))
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
@@ -50,6 +53,11 @@ async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> R
     let view = acl::get(&app, &params.project, &name).await?;
     let put = view.put.clone();
     tagged(view, &put)
+}
+
+async fn log(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+    let text = acl_log::read(&app, &params.project, &name).await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], text).into_response())
 }
 
 async fn change(

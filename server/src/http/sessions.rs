@@ -44,12 +44,25 @@ async fn console(
     accepted(session::attach_console(&app, &who, &params.project, &name, post).await?)
 }
 
-async fn console_log(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+async fn console_log(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
     let text = session::console_log(&app, &params.project, &name).await?;
+    let action = "instance-console-retrieved";
+    app.instance_event(action, &params.project, &name, Some(who));
     Ok(([(CONTENT_TYPE, "application/octet-stream")], text).into_response())
 }
 
-async fn clear_console(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+async fn clear_console(
+    State(app): Daemon,
+    Identity(who): Identity,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
     session::clear_log(&app, &params.project, &name).await?;
+    app.instance_event("instance-console-reset", &params.project, &name, Some(who));
     done()
 }

@@ -120,6 +120,48 @@ fn what_happens_is_told_as_it_happens() {
 }
 
 #[test]
+fn what_somebody_looks_at_is_told_too() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let monitor = Monitor::start(&daemon, &["--type=lifecycle", "-f", "json"]);
+    let images = daemon.cli().ok(["image", "list", "-f", "json"]);
+    let images: Value = serde_json::from_str(&images).unwrap();
+    let image = format!("/1.0/images/{}", images[0]["fingerprint"].as_str().unwrap());
+    let c1 = "/1.0/instances/c1";
+    for (method, path, body) in [
+        ("GET", format!("{c1}/console"), ""),
+        ("DELETE", format!("{c1}/console"), ""),
+        ("GET", format!("{c1}/metadata"), ""),
+        ("POST", format!("{c1}/backups"), r#"{"name":"b0"}"#),
+    ] {
+        let reply = rlxc_tests::api::ask(&daemon, method, &path, "", body);
+        assert!(reply.status < 300, "{path}: {}", reply.body);
+    }
+    let mut heard = monitor.until("the backup", |line| line.contains("backup-created"));
+    for (method, path) in [
+        ("GET", format!("{c1}/backups/b0/export")),
+        ("POST", format!("{image}/secret")),
+        ("GET", format!("{image}/export")),
+    ] {
+        let reply = rlxc_tests::api::ask(&daemon, method, &path, "", "");
+        assert!(reply.status < 300, "{path}");
+    }
+    heard.extend(monitor.until("the image", |line| line.contains("image-retrieved")));
+    assert_eq!(
+        actions(&heard),
+        [
+            "instance-console-retrieved",
+            "instance-console-reset",
+            "instance-metadata-retrieved",
+            "instance-backup-created",
+            "instance-backup-retrieved",
+            "image-secret-created",
+            "image-retrieved"
+        ]
+    );
+}
+
+#[test]
 fn the_log_is_told_to_those_who_want_it() {
     require!(root);
     let (daemon, _) = daemon_with_c1();

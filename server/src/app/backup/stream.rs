@@ -11,8 +11,8 @@ use rlxc_storage::backup::write;
 use tokio::sync::mpsc;
 
 use super::{Content, Owner};
-use crate::context::{App, blocking};
-use crate::error::{Cause, Error, Result};
+use crate::context::App;
+use crate::error::{Cause, Result};
 use crate::model::BackupOwner;
 use crate::operation::Handle;
 use crate::saga::Saga;

@@ -68,6 +68,17 @@ fn event(app: &App, action: &str, project: &str, fingerprint: &str, who: Option<
     });
 }
 
+/// Tells listeners that somebody fetches an image.
+pub fn tell_retrieved(app: &App, who: &Requestor, project: &str, fingerprint: &str) {
+    event(
+        app,
+        "image-retrieved",
+        project,
+        fingerprint,
+        Some(who.clone()),
+    );
+}
+
 fn event_of_alias(app: &App, action: &str, project: &str, name: &str, who: &Requestor) {
     app.events.lifecycle(Lifecycle {
         action,

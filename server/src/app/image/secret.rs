@@ -45,7 +45,10 @@ pub async fn for_download(
 ) -> Result<Operation> {
     let image = find(app, project, fingerprint).await?;
     let told = BTreeMap::new();
-    open(app, who, (project, &image.fingerprint), Use::Download, told)
+    let made = open(app, who, (project, &image.fingerprint), Use::Download, told)?;
+    let action = "image-secret-created";
+    super::event(app, action, project, &image.fingerprint, Some(who.clone()));
+    Ok(made)
 }
 
 /// Makes a secret that lets the image in that a request in the mode `push` announces.

@@ -101,7 +101,10 @@ async fn carry(
         id: instance.id,
     };
     let (old, row) = (entry.clone(), moved.clone());
-    let (project, label) = (app.project(&moved.project).await?, operation.id().to_owned());
+    let (project, label) = (
+        app.project(&moved.project).await?,
+        operation.id().to_owned(),
+    );
     let number = saga
         .commit_with(move |tx| {
             change_row(tx, project, row, &pool)?;

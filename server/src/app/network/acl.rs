@@ -234,7 +234,7 @@ fn taken(error: crate::db::DbError, name: &str) -> Error {
     }
 }
 
-async fn find(app: &App, project: &str, name: &str) -> Result<NetworkAcl> {
+pub(super) async fn find(app: &App, project: &str, name: &str) -> Result<NetworkAcl> {
     let (id, key) = (app.project(project).await?, name.to_owned());
     let found = app
         .db

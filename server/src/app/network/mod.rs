@@ -2,6 +2,7 @@
 //! instances are plugged in is in the files below.
 
 pub mod acl;
+pub mod acl_log;
 mod addresses;
 mod allocations;
 mod change;
