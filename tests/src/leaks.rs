@@ -198,11 +198,14 @@ fn files(daemon: &Daemon) -> Vec<String> {
     let mut found = Vec::new();
     walk_files(daemon.dir(), daemon.dir(), 0, &mut found);
     walk_files(&run, &run, 0, &mut found);
-    // How an instance ended stays written down until it starts again or goes.
+    // How an instance ended stays written down until it starts again or goes. What lies with a volume to describe it is written a
+    // moment after each change, and goes with the volume. The directory of all backups is made for the first.
     found.retain(|path| {
         !path.starts_with("database/")
             && !path.starts_with("networks/")
             && !path.ends_with("/exit.json")
+            && !path.ends_with("/backup.yaml")
+            && path != "backups"
     });
     found
 }

@@ -9,9 +9,19 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Instance};
 use crate::plan::idmap::{self, Span, Wanted};
 
-/// Gives an instance that is about to be made, or to start, the ids that its keys want.
+/// Gives an instance that has no row yet the ids that its keys want.
 pub fn settle(
     tx: &Transaction<'_>,
+    ranges: &[Span],
+    instance: &mut Instance,
+    config: &Config,
+) -> Result<()> {
+    let taken = instances::id_spans(tx, None)?;
+    settle_among(&taken, ranges, instance, config)
+}
+
+fn settle_among(
+    taken: &[Span],
     ranges: &[Span],
     instance: &mut Instance,
     config: &Config,
@@ -19,10 +29,9 @@ pub fn settle(
     let Some(wanted) = unsettled(instance, config)? else {
         return Ok(());
     };
-    let taken = instances::id_spans(tx, Some(instance.id))?;
     let first = match wanted.base {
-        Some(base) => fixed(base, wanted.size, ranges, &taken)?,
-        None => idmap::pick(ranges, &taken, wanted.size).ok_or_else(no_ids)?,
+        Some(base) => fixed(base, wanted.size, ranges, taken)?,
+        None => idmap::pick(ranges, taken, wanted.size).ok_or_else(no_ids)?,
     };
     (instance.idmap_base, instance.idmap_size) = (Some(first), wanted.size);
     Ok(())
@@ -41,7 +50,8 @@ pub(super) async fn settle_again(
     *instance = app
         .db
         .note(move |tx| {
-            settle(tx, &ranges, &mut draft, &config)?;
+            let taken = instances::id_spans(tx, Some(draft.id))?;
+            settle_among(&taken, &ranges, &mut draft, &config)?;
             if let Some(first) = draft.idmap_base {
                 let count = draft.idmap_size;
                 instances::set_ids(tx, draft.id, Span { first, count })?;

@@ -107,7 +107,7 @@ impl Pools {
             .insert(name.to_owned(), driver);
     }
 
-    pub(super) fn remove(&self, name: &str) -> Option<Arc<dyn Driver>> {
+    pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Driver>> {
         self.drivers
             .write()
             .unwrap_or_else(PoisonError::into_inner)

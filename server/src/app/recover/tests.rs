@@ -130,6 +130,8 @@ async fn lost() -> (TestDaemon, TestDaemon) {
     flush(&old.app).await.unwrap();
     old.app.tasks.close();
     old.app.tasks.wait().await;
+    // Its lock goes with it.
+    drop(old.app.pools.remove("default"));
     let new = TestDaemon::new();
     let pools =
         ["storage-pools/default"].map(|name| (old.path().join(name), new.path().join(name)));

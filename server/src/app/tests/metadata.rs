@@ -21,7 +21,7 @@ async fn keys_are_served_in_the_shape_of_lxd() {
             "shortdesc": "Most memory that it may use",
             "longdesc": "Most memory that it may use: a size such as 512MiB or 50%.",
             "defaultdesc": "all",
-            "liveupdate": "no",
+            "liveupdate": "yes",
         }))
     );
     for entity in [

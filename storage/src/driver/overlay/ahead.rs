@@ -57,10 +57,22 @@ impl OverlayDriver {
             return Ok(());
         }
         let CopyAhead { mut pin, from, to } = self.plan_copy(volume, snapshot)?;
-        let early = copy_early(&from, &to, Attributes::Layer)?;
-        if let Some(number) = pin.number.take() {
-            let ahead = (number, pin.record.clone(), early);
-            self.ahead().insert((volume, snapshot), ahead);
+        self.ahead().insert((volume, snapshot), None);
+        let copied = copy_early(&from, &to, Attributes::Layer);
+        // Whoever wanted it may have given up meanwhile: then it goes with its pin.
+        let mut ahead = self.ahead();
+        if let Some(wanted) = ahead.get_mut(&(volume, snapshot)) {
+            match (copied, pin.number.take()) {
+                (Ok(early), Some(number)) => {
+                    *wanted = Some((number, pin.record.clone(), early));
+                }
+                (copied, number) => {
+                    pin.number = number;
+                    ahead.remove(&(volume, snapshot));
+                    drop(ahead);
+                    copied?;
+                }
+            }
         }
         Ok(())
     }
@@ -70,7 +82,8 @@ impl OverlayDriver {
         volume: VolumeRef,
         snapshot: SnapshotId,
     ) -> Result<Option<(CopyAhead<'_>, Early)>, Cause> {
-        let Some((number, record, early)) = self.ahead().remove(&(volume, snapshot)) else {
+        let Some((number, record, early)) = self.ahead().remove(&(volume, snapshot)).flatten()
+        else {
             return Ok(None);
         };
         let pin = Pin {
@@ -91,9 +104,10 @@ impl OverlayDriver {
             key.0 == volume && snapshot.is_none_or(|snapshot| key.1 == snapshot)
         };
         let mut dropped = Vec::new();
-        self.ahead().retain(|key, (number, _, _)| {
+        self.ahead().retain(|key, ahead| {
             let drops = matches(key);
-            dropped.extend(drops.then_some(*number));
+            let number = ahead.as_ref().map(|(number, _, _)| *number);
+            dropped.extend(number.filter(|_| drops));
             !drops
         });
         for number in dropped {

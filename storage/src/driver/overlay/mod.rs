@@ -49,8 +49,8 @@ pub struct OverlayDriver {
     ahead: Mutex<Ahead>,
 }
 
-/// What was copied ahead of snapshots: the pin that keeps it, the record to be, and what is copied.
-type Ahead = BTreeMap<(VolumeRef, SnapshotId), (u64, Record, Early)>;
+/// What was copied ahead of snapshots: the pin that keeps it, the record to be, and what is copied; `None` while it is copied.
+type Ahead = BTreeMap<(VolumeRef, SnapshotId), Option<(u64, Record, Early)>>;
 
 /// Whether layers of an overlay can be kept in `directory`.
 pub fn probe(directory: &Path) -> Result<(), Cause> {
