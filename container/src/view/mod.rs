@@ -5,7 +5,7 @@
 //! reader ─▶ kernel ─▶ monitor's poll loop ─▶ figures of the control group, put into the host's words
 //! ```
 //! The monitor serves them itself, so that they live exactly as long as the container, and no container's view hangs on
-//! another's. `docs/decisions/0006-view.md` says why not otherwise. Where the host runs lxcfs, that is bound instead.
+//! another's. `docs/decisions/0007-view.md` says why not otherwise. Where the host runs lxcfs, that is bound instead.
 
 mod figures;
 mod text;
