@@ -30,6 +30,8 @@ fn metrics_tell_what_an_instance_does() {
     require!(root);
     let (daemon, _) = daemon_with_c1();
     let cli = daemon.cli();
+    // While it boots it has more processes than after.
+    cli.wait_ipv4("c1");
     let first = metrics(&daemon);
     let processes = figure(&first, "lxd_procs_total", "").unwrap();
     assert!(processes >= 1.0, "{first}");
