@@ -15,6 +15,9 @@ use crate::plan::apparmor::{Profile, profile};
 
 /// Where AppArmor is, see securityfs.
 const SECURITY: &str = "/sys/kernel/security/apparmor";
+/// The kind of warning where a profile can't be loaded, and what it is about.
+const UNCONFINED: &str = "AppArmor profile not loaded";
+const ENTITY: &str = "/1.0";
 
 /// What this host's kernel has, and what was loaded into it.
 #[derive(Debug)]
@@ -88,6 +91,7 @@ pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option
     match blocking(move || load(&text)).await {
         Ok(()) => {
             loaded.insert(name.clone());
+            app.resolve(UNCONFINED, ENTITY);
             Ok(Some(name))
         }
         Err(error) if asked => Err(Error::failed(
@@ -95,7 +99,8 @@ pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option
             error,
         )),
         Err(error) => {
-            tracing::warn!(instance, error = %chain(&error), "an instance runs without its AppArmor profile");
+            let message = format!("instances run without AppArmor: {}", chain(&error));
+            app.warn(UNCONFINED, ENTITY, &message).await;
             Ok(None)
         }
     }

@@ -118,6 +118,25 @@ impl<'a> Saga<'a> {
         self.unless_failed(changed).await
     }
 
+    /// The same where the change leaves something behind that nobody names any more: it is undone next, by the next daemon if
+    /// this one dies.
+    pub async fn commit_and_undo<F>(self, left: JournalEntry, change: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static,
+    {
+        let mut rest = Saga::new(self.app, &self.operation);
+        let (operation, entry) = (self.operation.clone(), left.clone());
+        let number = self
+            .commit_with(move |tx| {
+                change(tx)?;
+                append(tx, &operation, &entry)
+            })
+            .await?;
+        rest.recorded(number, left);
+        rest.unwind().await;
+        Ok(())
+    }
+
     /// Keeps what there is no way back from: if the journal can't forget it at once, it is told and tried again.
     pub async fn keep(self) {
         let ids = self.ids();

@@ -169,8 +169,11 @@ fn calls_are_refused_as_the_keys_say() {
     cli.ok(["config", "set", "c1", "security.syscalls.allow", "read"]);
     let wrong = cli.fails(["restart", "-f", "c1"]);
     assert!(wrong.contains("goes without"), "{wrong}");
+    // It is refused before anything is stopped.
+    assert_eq!(cli.status("c1").as_deref(), Some("Running"));
     cli.ok(["config", "unset", "c1", "security.syscalls.allow"]);
     cli.ok(["config", "set", "c1", "security.syscalls.deny", "# nothing"]);
+    cli.ok(["stop", "-f", "c1"]);
     cli.ok(["config", "set", "c1", "security.protection.start", "true"]);
     let wrong = cli.fails(["start", "c1"]);
     assert!(wrong.contains("security.protection.start"), "{wrong}");

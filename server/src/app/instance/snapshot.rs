@@ -116,18 +116,12 @@ async fn take(
         instance: of.0.id,
         id: old,
     };
-    let (new, removal, label) = (*new, entry.clone(), operation.to_owned());
-    let number = saga
-        .commit_with(move |tx| {
-            snapshots::delete(tx, old)?;
-            snapshots::rename(tx, new, &name)?;
-            saga::append(tx, &label, &removal)
-        })
-        .await?;
-    let mut rest = Saga::new(app, operation);
-    rest.recorded(number, entry);
-    rest.unwind().await;
-    Ok(())
+    let new = *new;
+    saga.commit_and_undo(entry, move |tx| {
+        snapshots::delete(tx, old)?;
+        Ok(snapshots::rename(tx, new, &name)?)
+    })
+    .await
 }
 
 /// Takes what an instance is now as the snapshot `wanted` of its volume. One that runs is frozen for the moment.

@@ -21,8 +21,10 @@ use crate::keys::is_true;
 use crate::lxcfs;
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
+use crate::plan::idmap;
 use crate::plan::nic::Nic;
 use crate::plan::start::{StartPlan, plan_start};
+use crate::plan::syscalls::plan_syscalls;
 use crate::runtime::{Prepared, Running};
 use crate::saga::instance_volume;
 
@@ -56,7 +58,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
     // It said that it was ready in its last life.
     expanded.config.remove(guest::READY);
     let booted = async {
-        refuse_protected(&instance, &expanded)?;
+        refuse(&instance, &expanded)?;
         ids::settle_again(app, &mut instance, &expanded.config).await?;
         modules::load(&instance, &expanded.config).await?;
         boot(app, &instance, &expanded).await
@@ -104,13 +106,22 @@ pub async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
     Ok((instance, expanded))
 }
 
-fn refuse_protected(instance: &Instance, expanded: &Expanded) -> Result<()> {
+/// Refuses a restart that would end with its first half.
+pub(super) async fn check(app: &App, id: i64) -> Result<()> {
+    let (instance, expanded) = load(app, id).await?;
+    refuse(&instance, &expanded)
+}
+
+/// What its keys alone say against a start.
+fn refuse(instance: &Instance, expanded: &Expanded) -> Result<()> {
     if is_true(&expanded.config, "security.protection.start") {
         return Err(Error::Invalid(format!(
             "instance `{}` is protected: unset security.protection.start first",
             instance.name
         )));
     }
+    idmap::wanted(&expanded.config).map_err(Error::Invalid)?;
+    plan_syscalls(&expanded.config).map_err(Error::Invalid)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rlxc_api::{InstanceStatePut, Operation, Requestor};
 
-use super::start::Started;
+use super::start::{self, Started};
 use super::stop::{Manner, stop};
 use super::{delete_now, find};
 use crate::context::{App, blocking, instance_url};
@@ -137,6 +137,7 @@ async fn carry_out(app: &Arc<App>, change: Change, operation: &Handle) -> Result
     match verb {
         Verb::Start => super::start(app, Started::By(who), permit, instance.id).await,
         Verb::Restart => {
+            start::check(app, instance.id).await?;
             stop(app, &handle, &permit, &instance, manner).await?;
             super::start(app, Started::Again(who), permit, instance.id).await
         }

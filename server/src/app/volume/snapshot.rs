@@ -154,18 +154,12 @@ async fn take(
         volume: volume.id,
         id: old,
     };
-    let (new, removal, label) = (*new, entry.clone(), operation.to_owned());
-    let number = saga
-        .commit_with(move |tx| {
-            volumes::delete_snapshot(tx, old)?;
-            volumes::rename_snapshot(tx, new, &name)?;
-            saga::append(tx, &label, &removal)
-        })
-        .await?;
-    let mut rest = Saga::new(app, operation);
-    rest.recorded(number, entry);
-    rest.unwind().await;
-    Ok(())
+    let new = *new;
+    saga.commit_and_undo(entry, move |tx| {
+        volumes::delete_snapshot(tx, old)?;
+        Ok(volumes::rename_snapshot(tx, new, &name)?)
+    })
+    .await
 }
 
 /// Takes what a volume is now as a snapshot.
