@@ -23,7 +23,8 @@ use crate::confine::{Confinement, InPhase};
 use crate::init::c_strings;
 use crate::protocol::{self, ExecRequest, Failure, TerminalSize};
 
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What helper and command send to the monitor. Silence at the end of the socket is success.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub(crate) enum FromCommand {
     },
     /// With master and slave.
     Terminal,
+    /// With a listener to the calls that its filter hands over.
+    Listening,
     /// It ends.
     Failed(Failure),
 }
@@ -102,7 +105,10 @@ fn become_command(status: BorrowedFd<'_>, order: &Order<'_>) -> Failure {
 
 /// What needs privilege first, then the user's identity, then all that a file of the container has a part in.
 fn prepare(status: BorrowedFd<'_>, order: &Order<'_>) -> Result<(), Failure> {
-    order.confinement.apply()?;
+    if let Some(listener) = order.confinement.apply()? {
+        protocol::send(status, &FromCommand::Listening, &[listener.as_fd()])
+            .in_phase("confinement", || "hand over its system calls".into())?;
+    }
     let request = order.request;
     process::become_user(request.user, request.group, &[]).in_phase("identity", || {
         format!("become user {} and group {}", request.user, request.group)

@@ -6,11 +6,11 @@ use std::io;
 
 use rlxc_sys::capability::{self, Capability};
 use rlxc_sys::process;
-use rlxc_sys::seccomp::{self, Instruction};
+use rlxc_sys::seccomp::{self, Instruction, Listener};
 use rustix::process::Resource;
 
 use crate::protocol::Failure;
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, Interception};
 
 const PHASE: &str = "confinement";
 
@@ -18,9 +18,11 @@ const PHASE: &str = "confinement";
 type Limit = (Resource, Option<u64>, Option<u64>);
 
 /// Parsed and rendered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Confinement {
     filter: Vec<Instruction>,
+    /// The same with calls that it hands over, if there are any.
+    intercepting: Option<Vec<Instruction>>,
     dropped: Vec<Capability>,
     limits: Vec<Limit>,
     apparmor: Option<String>,
@@ -31,13 +33,27 @@ impl Confinement {
         let dropped = spec.drop_capabilities.iter().map(|name| {
             Capability::parse(name).ok_or_else(|| refused(format!("no capability `{name}`")))
         });
+        let render = |interception: &Interception| {
+            crate::seccomp::render(&spec.seccomp, interception)
+                .map_err(|error| refused(error.to_string()))
+        };
+        // The kernel asks root of the host nothing that could be answered better.
+        let intercepts = !spec.intercept.is_nothing() && spec.idmap.is_some();
         Ok(Self {
-            filter: crate::seccomp::render(&spec.seccomp)
-                .map_err(|error| refused(error.to_string()))?,
+            filter: render(&Interception::default())?,
+            intercepting: intercepts.then(|| render(&spec.intercept)).transpose()?,
             dropped: dropped.collect::<Result<_, _>>()?,
             limits: parse_limits(&spec.rlimits)?,
             apparmor: spec.apparmor.clone(),
         })
+    }
+
+    /// The same, with all calls left to the kernel.
+    pub(crate) fn without_interception(&self) -> Self {
+        Self {
+            intercepting: None,
+            ..self.clone()
+        }
     }
 
     /// Gives init other resource limits, and commands from now on; what is not named any more gets this process's own.
@@ -72,8 +88,9 @@ impl Confinement {
         Ok(())
     }
 
-    /// Binds the calling process, all but the user it runs as. What it does after must be possible under the filter.
-    pub(crate) fn apply(&self) -> Result<(), Failure> {
+    /// Binds the calling process, all but the user it runs as. What it does after must be possible under the filter. What
+    /// comes back is the monitor's, which answers the calls that the filter hands over.
+    pub(crate) fn apply(&self) -> Result<Option<Listener>, Failure> {
         for (resource, soft, hard) in &self.limits {
             process::set_resource_limit(*resource, *soft, *hard)
                 .in_phase(PHASE, || describe(*resource))?;
@@ -87,10 +104,17 @@ impl Confinement {
             fs::write("/proc/self/attr/exec", format!("exec {profile}"))
                 .in_phase(PHASE, || format!("set AppArmor profile `{profile}`"))?;
         }
+        if let Some(filter) = &self.intercepting {
+            let listener = seccomp::install_with_listener(filter).in_phase(PHASE, || {
+                "hand over system calls for `security.syscalls.intercept.*` (in a container whose own are intercepted                  the kernel can't)"
+                    .into()
+            });
+            return listener.map(Some);
+        }
         if !self.filter.is_empty() {
             seccomp::install(&self.filter).in_phase(PHASE, || "install seccomp filter".into())?;
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -54,6 +54,9 @@ pub struct ContainerSpec {
     /// System calls that are refused.
     #[serde(default)]
     pub seccomp: SeccompPolicy,
+    /// System calls that the monitor answers instead of the kernel. Only an unprivileged container has need of that.
+    #[serde(default, skip_serializing_if = "Interception::is_nothing")]
+    pub intercept: Interception,
     /// Capabilities that no process of it ever has, `sys_time`.
     #[serde(default)]
     pub drop_capabilities: Vec<String>,
@@ -166,6 +169,47 @@ pub struct SeccompPolicy {
     pub without_default: bool,
     /// No filter at all.
     pub off: bool,
+}
+
+/// Which system calls the monitor answers, with more privilege than the container has; see `security.syscalls.intercept.*`
+/// of LXD.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags, by name on the wire"
+)]
+pub struct Interception {
+    /// Nodes of harmless devices can be made.
+    pub mknod: bool,
+    /// Attributes of overlays can be set on files.
+    pub setxattr: bool,
+    /// Processes can be given more urgency than the kernel gives a container.
+    pub sched_setscheduler: bool,
+    /// Memory, load and uptime are the container's.
+    pub sysinfo: bool,
+    /// File systems on block devices can be mounted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<MountInterception>,
+}
+
+impl Interception {
+    /// Whether all is the kernel's to answer.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which file systems can be mounted, by their names in `/proc/filesystems`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct MountInterception {
+    /// By the kernel, from block devices that the container was given.
+    pub allowed: Vec<String>,
+    /// By a program in the container, which is given the source and the place.
+    pub fuse: BTreeMap<String, String>,
+    /// Whether owners on disk are shifted by the container's maps.
+    pub shift: bool,
 }
 
 /// What a container may use; what is not set is not limited.

@@ -62,6 +62,11 @@ impl Capability {
         u32::try_from(number).ok().map(Self)
     }
 
+    /// Whether it is in a set as the kernel writes them, `CapEff` of proc_pid_status(5).
+    pub fn is_in(self, bits: u64) -> bool {
+        bits & (1 << self.0) != 0
+    }
+
     fn set(self) -> CapabilitySet {
         CapabilitySet::from_bits_retain(1 << self.0)
     }
@@ -88,6 +93,20 @@ pub fn raise_permitted() -> io::Result<()> {
     )?)
 }
 
+/// Leaves the calling thread these capabilities and no others, as far as it has them; bits as the kernel writes them.
+pub fn keep_only(bits: u64) -> io::Result<()> {
+    let sets = rustix::thread::capabilities(None)?;
+    let kept = sets.permitted & CapabilitySet::from_bits_retain(bits);
+    Ok(rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: kept,
+            permitted: kept,
+            inheritable: CapabilitySet::empty(),
+        },
+    )?)
+}
+
 /// Whether the calling thread holds a capability now.
 pub fn is_effective(capability: Capability) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability.set()))
@@ -105,5 +124,6 @@ mod tests {
             Some(Capability(40))
         );
         assert_eq!(Capability::parse("sys_magic"), None);
+        assert!(Capability(1).is_in(0b10) && !Capability(1).is_in(0b101));
     }
 }

@@ -84,6 +84,12 @@ pub fn join_mounts(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::thread::move_into_thread_name_spaces(pidfd, kind)?)
 }
 
+/// Moves the calling process, which has one thread, into a namespace by a descriptor of it. Into that of a PID namespace
+/// only its next children go.
+pub fn join(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::thread::move_into_link_name_space(namespace, None)?)
+}
+
 /// Opens the namespace `kind` (`net`, `user`, ...: a name in `/proc/PID/ns`) of a process.
 pub fn open(pid: i32, kind: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(

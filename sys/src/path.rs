@@ -5,7 +5,7 @@
 //! one last name, which is never followed.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
@@ -168,6 +168,26 @@ pub fn refuse_mount_point(dir: impl AsFd, name: &OsStr) -> Result<(), FileError>
         }
         // What is not there, the caller sees by itself.
         _ => Ok(()),
+    }
+}
+
+/// Whether the calling thread, with its effective ids and capabilities, may use what a descriptor is open at, be it as a
+/// place only (`O_PATH`); see faccessat2(2).
+pub fn check_access(file: BorrowedFd<'_>, access: rustix::fs::Access) -> std::io::Result<()> {
+    // SAFETY: the path is a literal that ends in NUL; all else are numbers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            access.bits(),
+            libc::AT_EACCESS | libc::AT_EMPTY_PATH,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
     }
 }
 

@@ -200,6 +200,38 @@ pub fn change_resource_limit(
     Ok((before.current, before.maximum))
 }
 
+/// Sets how a thread is scheduled, see sched_setscheduler(2); `thread` is 0 for the caller, or a number of the caller's PID
+/// namespace.
+pub fn set_scheduler(thread: i32, policy: i32, priority: i32) -> io::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `parameters` is a live sched_param, which the kernel reads.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            thread,
+            policy,
+            &raw const parameters,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Lets this process keep its capabilities when it stops being root; until exec.
+pub fn keep_capabilities() -> io::Result<()> {
+    Ok(rustix::thread::set_keep_capabilities(true)?)
+}
+
+/// Ends this process by a signal after so many seconds, whatever it waits for then.
+pub fn end_after(seconds: u32) {
+    nix::unistd::alarm::set(seconds);
+}
+
 /// Becomes another program; only returns with what kept it from that.
 pub fn execute(program: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
     match nix::unistd::execve(program, argv, env) {

@@ -65,6 +65,8 @@ pub(crate) const SHELF: &str = "/dev";
 pub(crate) enum FromInit {
     /// With the master of the console. The next is exec.
     Ready,
+    /// With a listener to the calls that its filter hands over.
+    Listening,
     /// It ends.
     Failed(Failure),
 }
@@ -112,7 +114,10 @@ fn boot(
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     protocol::send(socket, &FromInit::Ready, &[console.master.as_fd()])
         .in_phase("console", || "hand over the console".into())?;
-    confinement.apply()?;
+    if let Some(listener) = confinement.apply()? {
+        protocol::send(socket, &FromInit::Listening, &[listener.as_fd()])
+            .in_phase("confinement", || "hand over its system calls".into())?;
+    }
     Err(execute(spec))
 }
 

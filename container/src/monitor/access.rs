@@ -20,13 +20,23 @@ const TERMINALS: [Rule; 3] = [
     Rule::Character(136, None),
 ];
 
-/// Holds a container to its devices. A kernel that can't (`rlxc admin doctor` tells) leaves it to the nodes: there are no
-/// others that an unprivileged container could open.
-pub(super) fn restrict(cgroup: &Cgroup, devices: &[DeviceSpec]) -> Result<(), Failure> {
+/// Who keeps a container from opening other devices than its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// A program of ours, whatever nodes there are.
+    ByProgram,
+    /// The nodes: there are no others that an unprivileged container could open.
+    ByNodes,
+}
+
+/// Holds a container to its devices. A kernel that can't (`rlxc admin doctor` tells) leaves it to the nodes.
+pub(super) fn restrict(cgroup: &Cgroup, devices: &[DeviceSpec]) -> Result<Kept, Failure> {
     let group = cgroup.open().in_phase(PHASE, String::new)?;
     match device_filter::attach(group.as_fd(), &rules(devices)?) {
-        Err(error) if is_unsupported(&error) => Ok(()),
-        result => result.in_phase(PHASE, || "restrict access to devices".into()),
+        Err(error) if is_unsupported(&error) => Ok(Kept::ByNodes),
+        result => result
+            .map(|()| Kept::ByProgram)
+            .in_phase(PHASE, || "restrict access to devices".into()),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Command {
     master: Option<OwnedFd>,
     /// Kept to resize the terminal. Not the master: a daemon that dies must hang it up.
     slave: Option<OwnedFd>,
+    /// Hears of the calls that its filter hands over, until it is taken.
+    pub(super) calls: Option<OwnedFd>,
     failure: Option<Failure>,
 }
 
@@ -66,6 +68,7 @@ impl Command {
             pidfd: None,
             master: None,
             slave: None,
+            calls: None,
             failure: None,
         })
     }
@@ -86,6 +89,7 @@ impl Command {
                 self.master = fds.next();
                 self.slave = fds.next();
             }
+            FromCommand::Listening => self.calls = fds.next(),
             FromCommand::Failed(failure) => self.failure = Some(failure),
         }
         None

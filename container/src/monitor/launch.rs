@@ -11,8 +11,9 @@ use rlxc_sys::idmap::{IdMap, IdRange};
 use rlxc_sys::{namespace, packet, pidfd};
 use rustix::event::{PollFd, PollFlags};
 
-use super::access;
+use super::access::{self, Kept};
 use super::console::Console;
+use super::intercept::Interceptor;
 use super::nodes;
 use super::shelf::Shelf;
 use super::supplies::Mounts;
@@ -48,6 +49,8 @@ pub(super) struct Container {
     pub(super) devices: Vec<DeviceSpec>,
     pub(super) idmap: Option<IdMap>,
     pub(super) view: Option<View>,
+    /// Taken by who serves.
+    pub(super) interceptor: Option<Interceptor>,
 }
 
 /// Launches over the daemon's socket; the daemon hears of success here, of failure from the caller.
@@ -62,7 +65,7 @@ pub(super) fn launch(
     let result = cgroup
         .create(owner, &spec.limits)
         .in_phase("cgroup", String::new)
-        .and_then(|()| access::restrict(&cgroup, &spec.devices))
+        .and_then(|()| restrict(&cgroup, spec))
         .and_then(|()| launch_in(daemon, spec, cgroup.clone(), confinement));
     if result.is_err() {
         // What the failure was matters more than a directory that stays; the next start takes it over.
@@ -70,6 +73,20 @@ pub(super) fn launch(
         drop(cgroup.delete());
     }
     result
+}
+
+fn restrict(cgroup: &Cgroup, spec: &ContainerSpec) -> Result<(), Failure> {
+    let kept = access::restrict(cgroup, &spec.devices)?;
+    if spec.intercept.mknod && kept == Kept::ByNodes {
+        return Err(Failure {
+            phase: "devices".to_owned(),
+            errno: 0,
+            detail: "`security.syscalls.intercept.mknod` needs a kernel with BPF programs for control groups \
+                     (CONFIG_CGROUP_BPF): nothing else would keep the container from opening nodes in its image"
+                .to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn launch_in(
@@ -91,6 +108,11 @@ fn launch_in(
     let running = Reply::Running {
         init_pid: child.pid,
     };
+    let interceptor = parts.calls.map(|calls| {
+        let mut interceptor = Interceptor::new(&spec.intercept, &cgroup);
+        interceptor.listen(calls);
+        interceptor
+    });
     // A daemon that is gone by now finds a container that runs: it was told nothing else.
     drop(protocol::send(daemon, &running, &[]));
     Ok(Container {
@@ -116,6 +138,7 @@ fn launch_in(
         devices: spec.devices.clone(),
         idmap: spec.idmap.clone(),
         view: parts.view,
+        interceptor,
     })
 }
 
@@ -168,6 +191,7 @@ struct Parts {
     listener: OwnedFd,
     dev: OwnedFd,
     view: Option<View>,
+    calls: Option<OwnedFd>,
 }
 
 fn drive(
@@ -198,7 +222,7 @@ fn drive(
     let dev = mounts
         .send(socket.as_fd())
         .in_phase("root file system", || "hand mounts to init".into())?;
-    let console = wait_for_exec(daemon, socket.as_fd(), &mut view)?;
+    let (console, calls) = wait_for_exec(daemon, socket.as_fd(), &mut view)?;
     Ok(Parts {
         netns,
         userns,
@@ -206,6 +230,7 @@ fn drive(
         listener,
         dev,
         view,
+        calls,
     })
 }
 
@@ -254,24 +279,27 @@ fn hung_up() -> Failure {
     }
 }
 
-/// Waits until init was executed: its console has come, then its socket closes and says nothing more.
+/// Waits until init was executed: its console has come, and a listener to its calls if they are intercepted, then its
+/// socket closes and says nothing more.
 fn wait_for_exec(
     daemon: BorrowedFd<'_>,
     init: BorrowedFd<'_>,
     view: &mut Option<View>,
-) -> Result<OwnedFd, Failure> {
-    let mut console = None;
+) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
+    let (mut console, mut calls) = (None, None);
     loop {
         wait_for_either(daemon, init, view)?;
         match protocol::receive::<FromInit>(init).in_phase("init", String::new)? {
             Some((FromInit::Ready, fds)) => console = fds.into_iter().next(),
+            Some((FromInit::Listening, fds)) => calls = fds.into_iter().next(),
             Some((FromInit::Failed(failure), _fds)) => return Err(failure),
             None => {
-                return console.ok_or_else(|| Failure {
+                let console = console.ok_or_else(|| Failure {
                     phase: "init".to_owned(),
                     errno: 0,
                     detail: "it ended before it was executed".to_owned(),
                 });
+                return console.map(|console| (console, calls));
             }
         }
     }

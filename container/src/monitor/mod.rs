@@ -14,6 +14,7 @@ mod connection;
 mod console;
 mod devices;
 mod exec;
+mod intercept;
 mod launch;
 mod mounts;
 mod nodes;

@@ -38,7 +38,7 @@ pub(super) fn set(
     }
     container.devices.retain(|device| device.device != name);
     container.devices.extend(wanted.iter().cloned());
-    access::restrict(&container.cgroup, &container.devices)
+    access::restrict(&container.cgroup, &container.devices).map(drop)
 }
 
 fn of<'a>(container: &'a Container, name: &'a str) -> impl Iterator<Item = DeviceSpec> + 'a {

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection::{Connection, error_reply};
 use super::exec::Command;
+use super::intercept::{self, Interceptor};
 use super::launch::{self, Container};
 use super::shutdown;
 use super::{mounts, nodes};
@@ -23,6 +24,7 @@ enum Source {
     Console,
     ConsoleClient,
     View,
+    Intercept(intercept::Source),
     Connection(u64),
     /// Status socket, helper and command of the command that a connection asked for.
     Command(u64),
@@ -30,14 +32,16 @@ enum Source {
 
 struct Monitor {
     container: Container,
+    interceptor: Option<Interceptor>,
     connections: Vec<Connection>,
     commands: Vec<Command>,
     next_id: u64,
 }
 
 /// Serves until the container ends.
-pub(super) fn serve(container: Container) {
+pub(super) fn serve(mut container: Container) {
     let mut monitor = Monitor {
+        interceptor: container.interceptor.take(),
         container,
         connections: Vec::new(),
         commands: Vec::new(),
@@ -97,6 +101,11 @@ impl Monitor {
         if let Some(view) = &container.view {
             sources.push(entry(Source::View, view.descriptor(), PollFlags::IN));
         }
+        let intercepted = self.interceptor.iter().flat_map(Interceptor::sources);
+        sources.extend(intercepted.map(|(source, fd)| {
+            let fd = PollFd::from_borrowed_fd(fd, PollFlags::IN);
+            (Source::Intercept(source), fd)
+        }));
         for connection in &self.connections {
             let source = Source::Connection(connection.id);
             sources.push(entry(source, &connection.socket, PollFlags::IN));
@@ -128,6 +137,11 @@ impl Monitor {
                 // Nobody has it mounted any more.
                 if view.is_some_and(|view| view.attend().is_err()) {
                     self.container.view = None;
+                }
+            }
+            Source::Intercept(source) => {
+                if let Some(interceptor) = &mut self.interceptor {
+                    interceptor.attend(source, &self.container);
                 }
             }
             Source::Connection(id) => self.hear(id),
@@ -339,6 +353,9 @@ impl Monitor {
         let mut replies = Vec::new();
         while command.status.as_ref().is_some_and(is_readable) {
             replies.extend(command.hear());
+        }
+        if let (Some(interceptor), Some(calls)) = (&mut self.interceptor, command.calls.take()) {
+            interceptor.listen(calls);
         }
         // Its end is told after its beginning: until the beginning is known the pidfd stays readable.
         if command.status.is_none() {

@@ -35,13 +35,13 @@ impl Mounts {
         shelf: Option<Shelf>,
     ) -> Result<Self, Failure> {
         let root = mount::assemble(&spec.rootfs, userns).in_phase(PHASE, String::new)?;
-        // An image may hold device nodes; whatever they are, the container's devices are in /dev.
-        mount::set_attributes(
-            &root,
-            Attributes::set(MountAttrFlags::MOUNT_ATTR_NODEV),
-            Depth::One,
-        )
-        .in_phase(PHASE, || "set nodev".into())?;
+        // An image may hold device nodes; whatever they are, the container's devices are in /dev. Where it may make
+        // nodes itself it shall be able to open them: which ones, a program decides then.
+        if !spec.intercept.mknod {
+            let nodev = Attributes::set(MountAttrFlags::MOUNT_ATTR_NODEV);
+            mount::set_attributes(&root, nodev, Depth::One)
+                .in_phase(PHASE, || "set nodev".into())?;
+        }
         let mut rest = Vec::new();
         let (dev, bound) = devices::make(spec)?;
         for device in bound {

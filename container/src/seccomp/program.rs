@@ -11,15 +11,28 @@ const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
 
 /// Offsets in `struct seccomp_data`; both machines that we know are little-endian.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
-const SECOND_ARGUMENT: u32 = 24;
+const SECOND_ARGUMENT: u32 = argument(1);
 
 const ALLOW: u32 = 0x7fff_0000;
+const NOTIFY: u32 = 0x7fc0_0000;
 const ERRNO: u32 = 0x0005_0000;
 const ENOSYS: u32 = 38;
+
+/// Kinds of files, see inode(7).
+const S_IFMT: u32 = 0o170_000;
+const S_IFBLK: u32 = 0o060_000;
+const S_IFCHR: u32 = 0o020_000;
+
+/// Flags of mount(2) that say that no file system is to be mounted: remount, bind, move; and the four propagations.
+const NO_NEW_MOUNT: u32 = 0x20 | 0x1000 | 0x2000;
+const MS_PROPAGATION: u32 = 0xf << 17;
+/// What the upper half holds in old programs, and the kernel overlooks.
+const MS_MGC_VAL: u32 = 0xc0ed_0000;
 
 /// Up to so many rules are compared one after the other.
 const LEAF: usize = 3;
@@ -34,7 +47,41 @@ pub(super) struct Rule {
 pub(super) enum Verdict {
     Allow,
     Errno(u16),
-    ErrnoIfSecondHas { bits: u32, errno: u16 },
+    ErrnoIfSecondHas {
+        bits: u32,
+        errno: u16,
+    },
+    /// It is handed over to whoever listens.
+    Notify,
+    /// It is, if it makes a node of a device; whiteouts (0:0) are everybody's. Which arguments are mode and number.
+    NotifyOfDevice {
+        mode: u32,
+        number: u32,
+    },
+    /// It is, if an argument is that.
+    NotifyIf {
+        argument: u32,
+        is: u32,
+    },
+    /// It is, if it mounts a file system: which argument has the flags of mount(2).
+    NotifyOfMount {
+        flags: u32,
+    },
+}
+
+impl Verdict {
+    /// Whether it hands anything over.
+    pub(super) fn notifies(self) -> bool {
+        !matches!(
+            self,
+            Self::Allow | Self::Errno(_) | Self::ErrnoIfSecondHas { .. }
+        )
+    }
+}
+
+/// Offset of the lower half of an argument: what is compared never needs more.
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index
 }
 
 /// The rules of one set of numbers, sorted by them.
@@ -81,7 +128,7 @@ fn search(rules: &[Rule], others: Verdict) -> Vec<Instruction> {
 
 fn test(rule: &Rule) -> Vec<Instruction> {
     let then = verdict(rule.verdict);
-    // At most four instructions.
+    // At most nine instructions.
     let over = u8::try_from(then.len()).unwrap_or(u8::MAX);
     let mut program = vec![branch(IF_EQUAL, rule.number, 0, over)];
     program.extend(then);
@@ -97,6 +144,34 @@ fn verdict(verdict: Verdict) -> Vec<Instruction> {
             statement(LOAD, SECOND_ARGUMENT),
             branch(IF_ANY_BIT, bits, 0, 1),
             statement(RETURN, ERRNO | u32::from(errno)),
+            statement(RETURN, ALLOW),
+        ],
+        Verdict::Notify => vec![statement(RETURN, NOTIFY)],
+        Verdict::NotifyOfDevice { mode, number } => vec![
+            statement(LOAD, argument(mode)),
+            statement(AND, S_IFMT),
+            branch(IF_EQUAL, S_IFBLK, 3, 0),
+            branch(IF_EQUAL, S_IFCHR, 0, 3),
+            statement(LOAD, argument(number)),
+            branch(IF_EQUAL, 0, 1, 0),
+            statement(RETURN, NOTIFY),
+            statement(RETURN, ALLOW),
+        ],
+        Verdict::NotifyIf { argument: at, is } => vec![
+            statement(LOAD, argument(at)),
+            branch(IF_EQUAL, is, 0, 1),
+            statement(RETURN, NOTIFY),
+            statement(RETURN, ALLOW),
+        ],
+        Verdict::NotifyOfMount { flags } => vec![
+            statement(LOAD, argument(flags)),
+            statement(AND, 0xffff_0000),
+            branch(IF_EQUAL, MS_MGC_VAL, 2, 0),
+            statement(LOAD, argument(flags)),
+            branch(IF_ANY_BIT, NO_NEW_MOUNT | MS_PROPAGATION, 3, 2),
+            statement(LOAD, argument(flags)),
+            branch(IF_ANY_BIT, NO_NEW_MOUNT, 1, 0),
+            statement(RETURN, NOTIFY),
             statement(RETURN, ALLOW),
         ],
     }

@@ -28,6 +28,11 @@ pub(super) fn machine(arch: &str) -> Vec<Numbers> {
     }
 }
 
+/// Whether a column is of programs of 64 bits.
+pub(super) fn is_64_bit(column: usize) -> bool {
+    matches!(column, 1 | 3)
+}
+
 fn numbers(audit: u32, column: usize, first_foreign: Option<u32>) -> Numbers {
     Numbers {
         audit,

@@ -11,6 +11,10 @@ const DENIED_ACCESS: u32 = 0x0005_000d;
 
 /// Verdict and number of instructions.
 fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, usize) {
+    call(program, arch, number, [0, second, 0, 0])
+}
+
+fn call(program: &[Instruction], arch: u32, number: u32, arguments: [u32; 4]) -> (u32, usize) {
     let (mut at, mut value, mut steps) = (0, 0, 0);
     loop {
         let instruction = program[at];
@@ -22,9 +26,13 @@ fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, us
                 value = match operand {
                     0 => number,
                     4 => arch,
-                    24 => second,
+                    16 | 24 | 32 | 40 => arguments[(operand as usize - 16) / 8],
                     other => panic!("reads {other}"),
                 };
+                continue;
+            }
+            0x54 => {
+                value &= operand;
                 continue;
             }
             0x05 => {
@@ -46,8 +54,22 @@ fn run(program: &[Instruction], arch: u32, number: u32, second: u32) -> (u32, us
 }
 
 fn x86(policy: &SeccompPolicy) -> Vec<Instruction> {
+    x86_with(policy, &Interception::default())
+}
+
+fn x86_with(policy: &SeccompPolicy, interception: &Interception) -> Vec<Instruction> {
     let machine = table::machine("x86_64");
-    program::assemble(&architectures(policy, machine).unwrap())
+    program::assemble(&architectures(policy, interception, machine).unwrap())
+}
+
+fn everything() -> Interception {
+    Interception {
+        mknod: true,
+        setxattr: true,
+        sched_setscheduler: true,
+        sysinfo: true,
+        mount: Some(crate::spec::MountInterception::default()),
+    }
 }
 
 fn deny(name: &str) -> SeccompPolicy {
@@ -98,7 +120,7 @@ fn common_calls_cost_few_instructions() {
 #[test]
 fn names_a_call_that_does_not_exist() {
     assert_eq!(
-        render(&deny("fly")).unwrap_err(),
+        render(&deny("fly"), &Interception::default()).unwrap_err(),
         SeccompError::UnknownCall("fly".to_owned())
     );
 }
@@ -109,13 +131,85 @@ fn off_is_no_program() {
         off: true,
         ..SeccompPolicy::default()
     };
-    assert_eq!(render(&policy).unwrap(), []);
+    let nothing = Interception::default();
+    assert_eq!(render(&policy, &nothing).unwrap(), []);
+    assert_ne!(render(&policy, &everything()).unwrap(), []);
+}
+
+#[test]
+fn hands_over_what_is_asked_for_and_no_more() {
+    const NOTIFY: u32 = 0x7fc0_0000;
+    let program = x86_with(&SeccompPolicy::default(), &everything());
+    let verdict = |arch, number, arguments| call(&program, arch, number, arguments).0;
+    // mknod(2), mknodat(2): devices, of either kind, but no whiteouts, no pipes, no files.
+    for (arch, plain, at) in [(X86_64, 133, 259), (I386, 14, 297)] {
+        for (mode, number, expected) in [
+            (0o020_644, 0x103, NOTIFY),
+            (0o060_644, 0x800, NOTIFY),
+            (0o060_644, 0, NOTIFY),
+            (0o020_644, 0, ALLOW),
+            (0o010_644, 0x103, ALLOW),
+            (0o100_644, 0x103, ALLOW),
+            (0o644, 0x103, ALLOW),
+        ] {
+            assert_eq!(verdict(arch, plain, [0, mode, number, 0]), expected);
+            assert_eq!(verdict(arch, at, [0, 0, mode, number]), expected);
+        }
+    }
+    assert_eq!(verdict(X86_64, 188, [0, 0, 0, 1]), NOTIFY);
+    assert_eq!(verdict(X86_64, 188, [0, 0, 0, 20]), ALLOW);
+    // mount(2): new ones, whatever their own flags are; the old magic number is no flag.
+    for (flags, expected) in [
+        (0, NOTIFY),
+        (1 | 2 | 4 | 8, NOTIFY),
+        (0xc0ed_0000, NOTIFY),
+        (0xc0ed_0001, NOTIFY),
+        (0xc0ed_1000, ALLOW),
+        (0x20, ALLOW),
+        (0x1000, ALLOW),
+        (0x2000, ALLOW),
+        (1 << 18, ALLOW),
+        (1 << 20, ALLOW),
+    ] {
+        assert_eq!(
+            verdict(X86_64, 165, [0, 0, 0, flags]),
+            expected,
+            "{flags:x}"
+        );
+    }
+    assert_eq!(verdict(X86_64, 430, [0; 4]), NOT_IMPLEMENTED);
+    assert_eq!(verdict(X86_64, 144, [0; 4]), NOTIFY);
+    assert_eq!(verdict(X86_64, 99, [0; 4]), NOTIFY);
+    assert_eq!(verdict(I386, 116, [0; 4]), ALLOW);
+    for (arch, number, name) in [
+        (X86_64, 133, "mknod"),
+        (I386, 297, "mknodat"),
+        (X86_64, 99, "sysinfo"),
+    ] {
+        assert_eq!(intercepted(arch, number), Some(name));
+    }
+    assert_eq!(intercepted(X86_64, 0), None);
+    // A refusal is the user's wish, an interception only leave.
+    let denied = x86_with(&deny("mknod"), &everything());
+    assert_eq!(
+        call(&denied, X86_64, 133, [0, 0o020_644, 0x103, 0]).0,
+        NOT_IMPLEMENTED
+    );
+    let plain = x86(&SeccompPolicy::default());
+    for number in 0..470 {
+        assert_ne!(run(&plain, X86_64, number, 0o020_644).0, NOTIFY);
+    }
 }
 
 #[test]
 fn arm_programs_run_unless_a_refusal_is_unknown_there() {
-    assert!(rules(&SeccompPolicy::default(), 4).unwrap().is_some());
-    assert!(rules(&deny("keyctl"), 4).unwrap().is_none());
+    let nothing = Interception::default();
+    assert!(
+        rules(&SeccompPolicy::default(), &nothing, 4)
+            .unwrap()
+            .is_some()
+    );
+    assert!(rules(&deny("keyctl"), &nothing, 4).unwrap().is_none());
 }
 
 #[test]

@@ -5,8 +5,24 @@ use std::fs;
 use super::text::{self, Used};
 use crate::cgroup::Cgroup;
 
+/// What sysinfo(2) tells of a machine; sizes in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// Seconds.
+    pub(crate) uptime: u64,
+    /// In parts of 65,536.
+    pub(crate) loads: [u64; 3],
+    pub(crate) total: u64,
+    pub(crate) free: u64,
+    pub(crate) shared: u64,
+    pub(crate) buffers: u64,
+    pub(crate) swap_total: u64,
+    pub(crate) swap_free: u64,
+    pub(crate) processes: u64,
+}
+
 /// The figures of one container.
-pub(super) struct Figures {
+pub(crate) struct Figures {
     cgroup: Cgroup,
     /// Hundredths of a second since the host booted, when the container began.
     began: u64,
@@ -14,7 +30,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(cgroup: Cgroup) -> Self {
+    pub(crate) fn new(cgroup: Cgroup) -> Self {
         let began = now();
         Self {
             cgroup,
@@ -50,6 +66,30 @@ impl Figures {
         })
     }
 
+    /// The same as a whole.
+    pub(crate) fn machine(&self) -> Machine {
+        let host = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory = self.cgroup.memory();
+        let shown = memory.map_or_else(|| host.clone(), |memory| text::meminfo(&host, &memory));
+        let bytes = |name| text::field(&shown, name) * 1024;
+        let (user_us, system_us) = self.cgroup.cpu_time();
+        let averages = self
+            .load
+            .clone()
+            .read(now(), (user_us + system_us) / 10_000);
+        Machine {
+            uptime: self.used().hundredths / 100,
+            loads: averages.map(fixed_point),
+            total: bytes("MemTotal"),
+            free: bytes("MemFree"),
+            shared: bytes("Shmem"),
+            buffers: bytes("Buffers"),
+            swap_total: bytes("SwapTotal"),
+            swap_free: bytes("SwapFree"),
+            processes: self.cgroup.tasks(),
+        }
+    }
+
     fn used(&self) -> Used {
         let (user_us, system_us) = self.cgroup.cpu_time();
         Used {
@@ -79,7 +119,7 @@ fn now() -> u64 {
 
 /// Averages of the processors that were used, over one, five and fifteen minutes. The kernel takes samples of how many
 /// tasks want to run; here the time between two looks is known exactly instead, and nobody need look meanwhile.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Load {
     at: u64,
     used: u64,
@@ -101,6 +141,16 @@ impl Load {
         }
         self.averages
     }
+}
+
+/// As the kernel keeps averages (SI_LOAD_SHIFT of linux/sysinfo.h).
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "averages are small and never negative"
+)]
+fn fixed_point(average: f64) -> u64 {
+    (average * 65_536.0) as u64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]

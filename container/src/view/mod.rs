@@ -25,7 +25,7 @@ use rustix::mount::MountAttrFlags;
 use crate::cgroup::Cgroup;
 use crate::confine::InPhase;
 use crate::protocol::Failure;
-use figures::Figures;
+pub(crate) use figures::{Figures, Machine};
 use wire::{Attributes, Message, Request};
 
 const PHASE: &str = "view";

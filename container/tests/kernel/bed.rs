@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rlxc_container::cgroup::{self, Cgroup, Layout};
 use rlxc_container::exit::ExitCause;
 use rlxc_container::protocol::{self, ExecRequest, Failure, Reply, Request};
-use rlxc_container::spec::{ContainerSpec, Limits, SeccompPolicy};
+use rlxc_container::spec::{ContainerSpec, Interception, Limits, SeccompPolicy};
 use rlxc_sys::idmap::{IDS_PER_CONTAINER, IdMap};
 use rlxc_sys::rootfs::RootSource;
 use rlxc_sys::{packet, pidfd};
@@ -95,6 +95,7 @@ impl Bed {
             environment: Vec::new(),
             rlimits: Vec::new(),
             sysctls: Vec::new(),
+            intercept: Interception::default(),
             seccomp: SeccompPolicy::default(),
             drop_capabilities: ["sys_module", "sys_rawio", "sys_time", "mac_admin"]
                 .map(str::to_owned)

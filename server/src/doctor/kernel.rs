@@ -51,7 +51,12 @@ pub(super) fn judge(facts: &Facts) -> Vec<DoctorFinding> {
         idmapped(facts),
         overlay(facts),
     ];
-    findings.extend([seccomp(facts), apparmor(facts), time_namespace(facts)]);
+    findings.extend([
+        seccomp(facts),
+        interception(facts),
+        apparmor(facts),
+        time_namespace(facts),
+    ]);
     findings.extend(privileges(facts));
     findings
 }
@@ -176,6 +181,21 @@ fn seccomp(facts: &Facts) -> DoctorFinding {
         )
         .costs("one wall less between instances and the kernel")
         .mend("boot a kernel with CONFIG_SECCOMP_FILTER"),
+    )
+}
+
+fn interception(facts: &Facts) -> DoctorFinding {
+    check(
+        facts.seccomp_actions.contains("user_notif"),
+        fine("interception", "system calls can be intercepted", ""),
+        flaw(
+            Severity::Notice,
+            "interception",
+            "system calls can't be intercepted",
+            "no `user_notif` in /proc/sys/kernel/seccomp/actions_avail",
+        )
+        .costs("instances with `security.syscalls.intercept.*` don't start")
+        .mend("boot Linux 5.5 or newer with CONFIG_SECCOMP_FILTER"),
     )
 }
 

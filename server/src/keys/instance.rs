@@ -5,7 +5,7 @@ use rlxc_api::size::ByteSize;
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
 use crate::model::Config;
-use crate::plan::{cloud_init, idmap, numbers, syscalls};
+use crate::plan::{cloud_init, idmap, interception, numbers, syscalls};
 
 /// Keys of instances and profiles.
 pub const SCOPE: Scope = Scope {
@@ -119,8 +119,27 @@ const SECURITY: &[Key] = &[
     Key::new("security.syscalls.deny", CALLS, "System calls that it is refused, one a line: not implemented, or `NAME errno N`"),
     Key::new("security.syscalls.deny_compat", Kind::Bool, "Whether 32-bit programs are refused").or("false"),
     Key::new("security.syscalls.deny_default", Kind::Bool, "Whether it is refused what reaches the host past namespaces").or("true"),
+    Key::new("security.syscalls.intercept.bpf", NOT_TO_BE_HAD, "Programs for the kernel; never, see `security.nesting` for containers inside").or("false"),
+    Key::new("security.syscalls.intercept.bpf.devices", NOT_TO_BE_HAD, "Programs that allow devices; never").or("false"),
+    Key::new("security.syscalls.intercept.mknod", Kind::Bool, "Whether nodes of harmless devices can be made: console, full, null, random, tty, urandom, zero").or("false").when(UNPRIVILEGED),
+    Key::new("security.syscalls.intercept.mount", Kind::Bool, "Whether file systems can be mounted as the keys below say").or("false").when(UNPRIVILEGED),
+    Key::new("security.syscalls.intercept.mount.allowed", Kind::Form(interception::is_file_systems, "file systems such as ext4,xfs"), "File systems that the host's kernel mounts from block devices of the instance, whatever is on them: it trusts who uses it").or("none").when(MOUNTS),
+    Key::new("security.syscalls.intercept.mount.fuse", Kind::Form(interception::is_programs, "file systems and their programs such as ext4=fuse2fs"), "Programs in the instance that mount a file system instead of the kernel").or("none").when(MOUNTS),
+    Key::new("security.syscalls.intercept.mount.shift", Kind::Bool, "Whether owners on what the kernel mounts are shifted as the instance's ids are").or("false").when(MOUNTS),
+    Key::new("security.syscalls.intercept.sched_setscheduler", Kind::Bool, "Whether processes can be given more urgency, real-time too").or("false").when(UNPRIVILEGED),
+    Key::new("security.syscalls.intercept.setxattr", Kind::Bool, "Whether overlays can be marked: `trusted.overlay.opaque`, `impure`, `whiteout`").or("false").when(UNPRIVILEGED),
+    Key::new("security.syscalls.intercept.sysinfo", Kind::Bool, "Whether sysinfo(2) tells what the instance has, as files of `/proc` do").or("false").when(UNPRIVILEGED),
     Key::new("security.syscalls.whitelist", CALLS, "The former name of `security.syscalls.allow`"),
 ];
+
+const UNPRIVILEGED: &str = "it is not privileged";
+const MOUNTS: &str = "`security.syscalls.intercept.mount` is true";
+
+/// Known from LXD, and refused.
+const NOT_TO_BE_HAD: Kind = Kind::Form(
+    |text| super::parse_bool(text) == Some(false),
+    "`false`: programs for the kernel that an instance writes are not loaded with the privilege of the host",
+);
 
 /// System calls by name.
 const CALLS: Kind = Kind::Form(

@@ -7,6 +7,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::expand::Expanded;
 use super::idmap;
+use super::interception::plan_interception;
 use super::limits::{LimitPlan, prefixed};
 use super::nic::{Nic, plan_nics};
 use super::requirements;
@@ -68,6 +69,7 @@ pub fn plan_start(
         rlimits: limits.rlimits,
         sysctls: prefixed(config, "linux.sysctl."),
         seccomp: plan_syscalls(config)?,
+        intercept: plan_interception(config)?,
         drop_capabilities,
         apparmor: None,
         nesting: is_true(config, "security.nesting"),

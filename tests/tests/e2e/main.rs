@@ -20,6 +20,7 @@ mod hostile_image;
 mod image_copy;
 mod image_server;
 mod images;
+mod intercept;
 mod kept;
 mod lifecycle;
 mod limits;

@@ -23,7 +23,7 @@ use crate::keys;
 use crate::model::{Config, Image, Instance, Profile};
 use crate::operation::{Handle, OperationSpec};
 use crate::plan::limits::check_host;
-use crate::plan::{expand, nic};
+use crate::plan::{conflicts, expand, nic};
 use crate::saga::{self, JournalEntry, Saga, instance_volume};
 
 /// What the root of a new instance is made of.
@@ -310,6 +310,7 @@ async fn record(
             instance.pool.clone_from(&pool.name);
             ids::settle(tx, &ranges, &mut instance, &expanded.config)?;
             add_hwaddrs(&mut instance, &expanded, random);
+            conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
             network::check_devices(tx, &instance, &expanded)?;
             instance.id = instances::insert(tx, project, pool.id, &instance).map_err(|error| {
                 if error.is_unique_violation() {

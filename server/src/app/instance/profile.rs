@@ -12,6 +12,7 @@ use crate::guest;
 use crate::instance::Permit;
 use crate::instance::state::Verb;
 use crate::model::{Config, Instance, Profile};
+use crate::plan::conflicts;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::limits::check_host;
 use crate::plan::project::Feature;
@@ -143,6 +144,7 @@ fn write(
         .collect();
     for (instance, expanded) in network::expanded_all(tx)? {
         if users.contains(&instance.id) {
+            conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
             network::check_devices(tx, &instance, &expanded)?;
         }
     }

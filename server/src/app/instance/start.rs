@@ -22,6 +22,7 @@ use crate::lxcfs;
 use crate::model::Instance;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::idmap;
+use crate::plan::interception::plan_interception;
 use crate::plan::nic::Nic;
 use crate::plan::start::{StartPlan, plan_start};
 use crate::plan::syscalls::plan_syscalls;
@@ -122,6 +123,7 @@ fn refuse(instance: &Instance, expanded: &Expanded) -> Result<()> {
     }
     idmap::wanted(&expanded.config).map_err(Error::Invalid)?;
     plan_syscalls(&expanded.config).map_err(Error::Invalid)?;
+    plan_interception(&expanded.config).map_err(Error::Invalid)?;
     Ok(())
 }
 

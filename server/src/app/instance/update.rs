@@ -24,6 +24,7 @@ use crate::instance::{Outcome, Permit};
 use crate::keys;
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
+use crate::plan::conflicts;
 use crate::plan::expand::{Expanded, expand, root_disk};
 use crate::plan::limits::check_host;
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
@@ -214,6 +215,7 @@ pub(super) fn check(
             )));
         }
     }
+    conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
     network::check_devices(tx, changed, &expanded)?;
     gate::check_supposing(tx, project, Supposed::Instance(changed))?;
     Ok((expand(current, &known), expanded))

@@ -23,13 +23,14 @@ const LOW_LEVEL: &[&str] = &[
     "security.idmap.size",
 ];
 
-/// Interceptions that let a container do what only the kernel's own checks confine.
+/// Interceptions that let a container do what only the kernel's own checks confine, or that others have to make room for.
 const RISKY_INTERCEPTIONS: &[&str] = &[
     "security.syscalls.intercept.mount",
     "security.syscalls.intercept.mount.allowed",
     "security.syscalls.intercept.mount.fuse",
     "security.syscalls.intercept.bpf",
     "security.syscalls.intercept.bpf.devices",
+    "security.syscalls.intercept.sched_setscheduler",
 ];
 
 /// Something to look at: an instance with its profiles applied, or a profile.
