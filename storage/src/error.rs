@@ -176,6 +176,12 @@ pub enum Cause {
         /// What it is called.
         path: PathBuf,
     },
+    /// A block device that is to be a pool holds something.
+    #[error("`{}` holds something already: `source.wipe=true` overwrites it", path.display())]
+    Occupied {
+        /// What it is called.
+        path: PathBuf,
+    },
     /// A size does not parse.
     #[error("`{text}` is not a size such as 20GiB")]
     BadSize {

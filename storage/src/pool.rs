@@ -216,15 +216,21 @@ impl PoolDir {
             .join(volume.id.to_string())
     }
 
-    /// Puts a directory in place and makes its name durable: what was reported as made survives power loss.
-    /// Content is the caller's affair. False if something has the name already.
+    /// Puts a directory in place. False if something has the name already.
     pub(crate) fn place(made: Scratch<'_>, to: &Path) -> Result<bool, FileError> {
         match made.place(to) {
-            Err(error) if is_taken(&error) => return Ok(false),
-            other => other?,
+            Err(error) if is_taken(&error) => Ok(false),
+            other => other.map(|()| true),
         }
-        to.parent().map_or(Ok(()), file::sync_dir)?;
-        Ok(true)
+    }
+
+    /// The same, and its name is on disk then. Content is the caller's affair.
+    pub(crate) fn place_for_good(made: Scratch<'_>, to: &Path) -> Result<bool, FileError> {
+        let placed = Self::place(made, to)?;
+        if placed {
+            to.parent().map_or(Ok(()), file::sync_dir)?;
+        }
+        Ok(placed)
     }
 
     /// Numbers of all volumes that have a directory.

@@ -152,6 +152,16 @@ pub fn list_dir(path: &Path) -> Result<Vec<OsString>, FileError> {
     Ok(names)
 }
 
+/// Writes a file to disk; one that is not there is no error.
+pub fn sync(path: &Path) -> Result<(), FileError> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new("sync", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes the names in a directory to disk; see fsync(2) on why a new file needs this too.
 pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     File::open(path)

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::clock::{self, NO_TIME};
 use crate::context::App;
-use crate::db::{self, Durability, join_tokens};
+use crate::db::{self, join_tokens};
 use crate::error::{Error, Result};
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Class, Handle, Noted, OperationSpec};
 use crate::trust::{JoinToken, Kind, parse_lifetime, reachable_addresses};
 
 /// Gives out a token.
@@ -70,7 +70,7 @@ async fn open(app: &Arc<App>, token: JoinToken, who: Option<Requestor>) -> Resul
         resources: BTreeMap::new(),
         metadata: metadata(app, &token).await?,
         may_cancel: true,
-        durability: Durability::Relaxed,
+        noted: Noted::Later,
         requestor: who,
     };
     let handle = app.operations.open(id, spec);

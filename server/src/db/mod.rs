@@ -30,7 +30,7 @@ use std::path::PathBuf;
 pub use migrate::MIGRATIONS;
 #[cfg(test)]
 pub(crate) use thread::Access;
-pub use thread::{Db, Durability};
+pub use thread::Db;
 
 /// The id of the project that always exists.
 pub const DEFAULT_PROJECT: i64 = 1;

@@ -23,7 +23,7 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// When a committed transaction must be on disk; see SQLite's `PRAGMA synchronous`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
+enum Durability {
     /// Before the call returns: what is reported as done survives power loss, and all that was written before it.
     Synced,
     /// At most two seconds later: survives the death of the daemon, and that of the machine if it is not the next thing to happen.
@@ -117,7 +117,7 @@ impl Db {
         self.transact(Durability::Synced, change).await
     }
 
-    /// Runs a transaction whose loss by a power cut would harm nobody: progress, journal, volatile keys.
+    /// Runs a transaction that a user waits for: done when this returns, on disk a moment later (see [`LATEST`]).
     pub async fn note<T, E, F>(&self, change: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -86,8 +86,14 @@ where
     let opened = Arc::clone(&root);
     match push.kind {
         Kind::File => {
-            let file = blocking(move || opened.tree()?.write(&path, &push)).await?;
-            save(file, body, &root, place).await?;
+            let (file, is_new) = blocking(move || opened.tree()?.write(&path, &push)).await?;
+            let saved = save(file, body, &root, place).await;
+            if saved.is_err() && is_new {
+                let half = place.path.clone();
+                // Why it is only half there is what the caller hears.
+                drop(blocking(move || root.tree()?.remove(&half, false)).await);
+            }
+            saved?;
         }
         Kind::Directory => blocking(move || opened.tree()?.make_dir(&path, &push)).await?,
         Kind::Symlink => {

@@ -46,7 +46,7 @@ impl Bed {
     }
 
     fn write(&self, path: &str, content: &str, push: &Push) -> Result<(), Error> {
-        let mut file = self.tree.write(Path::new(path), push)?;
+        let (mut file, _) = self.tree.write(Path::new(path), push)?;
         file.write_all(content.as_bytes()).unwrap();
         Ok(())
     }
@@ -337,7 +337,7 @@ fn a_stopped_overlay_is_written_without_being_mounted_anywhere() {
     };
     let path = Path::new("../../file");
     assert_eq!(text(tree.read(path).unwrap().1), "of the image");
-    let mut file = tree.write(path, &push(Kind::File)).unwrap();
+    let (mut file, _) = tree.write(path, &push(Kind::File)).unwrap();
     file.write_all(b"changed").unwrap();
     drop((file, tree));
     assert_eq!(

@@ -28,16 +28,16 @@ const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
 const PRIVATE_DIR: Mode = Mode::from_raw_mode(0o700);
 
 impl Tree {
-    /// Opens a regular file for writing, and makes it if there is none.
-    pub(super) fn write(&self, path: &Path, push: &Push) -> Result<File> {
+    /// Opens a regular file for writing, and makes it if there is none; true if it was made.
+    pub(super) fn write(&self, path: &Path, push: &Push) -> Result<(File, bool)> {
         let owner = self.owner(push.attributes)?;
         let _identity = self.become_guest_root()?;
         for _ in 0..PATIENCE {
             if let Some(found) = self.follow(path, OFlags::empty())? {
-                return write_to(&found, path, push, owner);
+                return Ok((write_to(&found, path, push, owner)?, false));
             }
             if let Some(file) = self.make_file(path, push.attributes, owner)? {
-                return Ok(file);
+                return Ok((file, true));
             }
             let is_link = self
                 .find(path)

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use live::{Handle, Sockets};
 
 use crate::clock::{self, Clock};
-use crate::db::{self, Db, Durability};
+use crate::db::{self, Db};
 use crate::error::{Error, Result};
 use crate::events::{Events, Lifecycle};
 
@@ -66,10 +66,19 @@ pub struct OperationSpec {
     pub metadata: BTreeMap<String, Value>,
     /// Whether `DELETE` may end it.
     pub may_cancel: bool,
-    /// Whether its end must be on disk before it is reported.
-    pub durability: Durability,
+    /// Whether its end is in the database before it is reported.
+    pub noted: Noted,
     /// Who asked.
     pub requestor: Option<Requestor>,
+}
+
+/// When the end of an operation is written to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// Before it is reported: the next daemon knows of it, however this one ends.
+    First,
+    /// Soon.
+    Later,
 }
 
 impl OperationSpec {
@@ -90,7 +99,7 @@ impl OperationSpec {
             resources,
             metadata: BTreeMap::new(),
             may_cancel: false,
-            durability: Durability::Synced,
+            noted: Noted::First,
             requestor: None,
         }
     }
@@ -102,10 +111,10 @@ impl OperationSpec {
         self
     }
 
-    /// The same, of which a power cut right after its end may leave no trace.
+    /// The same, of which a death of the daemon right after its end may leave no trace.
     #[must_use]
     pub fn relaxed(mut self) -> Self {
-        self.durability = Durability::Relaxed;
+        self.noted = Noted::Later;
         self
     }
 
@@ -182,7 +191,7 @@ impl Operations {
         W: FnOnce(Handle) -> F,
         F: Future<Output = Result<BTreeMap<String, Value>>> + Send + 'static,
     {
-        let durability = spec.durability;
+        let noted = spec.noted;
         let handle = self.register(id, spec);
         let view = handle.view();
         let future = work(handle.clone());
@@ -191,7 +200,7 @@ impl Operations {
             // What panics has dropped what it held on its way up; its operation must not stay open for ever.
             let result = AssertUnwindSafe(future).catch_unwind().await;
             let result = result.unwrap_or_else(|_panic| Err(Error::internal("it panicked")));
-            this.finish(&handle, durability, result).await;
+            this.finish(&handle, noted, result).await;
         });
         view
     }
@@ -218,15 +227,10 @@ impl Operations {
 
     /// Ends an operation of [`Self::open`].
     pub async fn close(&self, handle: &Handle, result: Result<BTreeMap<String, Value>>) {
-        self.finish(handle, Durability::Synced, result).await;
+        self.finish(handle, Noted::First, result).await;
     }
 
-    async fn finish(
-        &self,
-        handle: &Handle,
-        durability: Durability,
-        result: Result<BTreeMap<String, Value>>,
-    ) {
+    async fn finish(&self, handle: &Handle, noted: Noted, result: Result<BTreeMap<String, Value>>) {
         let (status, metadata, error) = match result {
             Ok(metadata) => (StatusCode::Success, metadata, String::new()),
             Err(Error::Cancelled) => (
@@ -247,13 +251,13 @@ impl Operations {
         let ended = handle.ended(status, metadata, error, now);
         let row = handle.record_of(&ended);
         let write = move |tx: &rusqlite::Transaction<'_>| db::operations::upsert(tx, &row);
-        match durability {
-            Durability::Synced => {
-                if let Err(error) = self.inner.db.write(write).await {
+        match noted {
+            Noted::First => {
+                if let Err(error) = self.inner.db.note(write).await {
                     tracing::error!(operation = handle.id(), error = %chain(&error), "the end of an operation is not recorded");
                 }
             }
-            Durability::Relaxed => self.inner.db.post(write),
+            Noted::Later => self.inner.db.post(write),
         }
         handle.publish(ended);
         self.forget_later(handle.id().to_owned());

@@ -72,22 +72,42 @@ impl<'a> Saga<'a> {
     }
 
     /// Records what the caller does next, and changes rows in the same transaction: both are there or none. On disk when
-    /// this returns, since there is no way back from it.
+    /// this returns, for what there is no way back from.
     pub async fn intend_with<F>(&mut self, entry: JournalEntry, change: F) -> Result<()>
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static,
     {
-        let (operation, text) = (self.operation.clone(), encode(&entry)?);
-        let id = self
-            .app
-            .db
-            .write(move |tx| {
-                change(tx)?;
-                db::journal::append(tx, &operation, &text).map_err(Error::from)
-            })
-            .await?;
+        let both = self.with_entry(&entry, change)?;
+        let id = self.app.db.write(both).await?;
         self.entries.push((id, entry));
         Ok(())
+    }
+
+    /// The same for what a user waits for, and can ask for again: a power cut may take back the rows, not the effect.
+    pub async fn intend_noted<F>(&mut self, entry: JournalEntry, change: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static,
+    {
+        let both = self.with_entry(&entry, change)?;
+        let id = self.app.db.note(both).await?;
+        self.entries.push((id, entry));
+        Ok(())
+    }
+
+    /// A change together with an entry in the journal; gives the number of that.
+    fn with_entry<F>(
+        &self,
+        entry: &JournalEntry,
+        change: F,
+    ) -> Result<impl FnOnce(&rusqlite::Transaction<'_>) -> Result<i64> + Send + use<F>>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static,
+    {
+        let (operation, text) = (self.operation.clone(), encode(entry)?);
+        Ok(move |tx: &rusqlite::Transaction<'_>| {
+            change(tx)?;
+            db::journal::append(tx, &operation, &text).map_err(Error::from)
+        })
     }
 
     /// Takes note of an entry that the caller wrote in a transaction of its own.
@@ -109,16 +129,23 @@ impl<'a> Saga<'a> {
         T: Send + 'static,
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
     {
-        let ids = self.ids();
-        let changed = move |tx: &rusqlite::Transaction<'_>| {
-            let value = change(tx)?;
-            forget(tx, &ids).map(|()| value)
-        };
+        let changed = self.and_forget(change);
         let changed = self.app.db.write(changed).await;
         self.unless_failed(changed).await
     }
 
-    /// The same where the change leaves something behind that nobody names any more: it is undone next, by the next daemon if
+    /// The same for rows that a power cut may take back: nothing that is lost for good follows from them.
+    pub async fn commit_noted<T, F>(self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
+    {
+        let changed = self.and_forget(change);
+        let changed = self.app.db.note(changed).await;
+        self.unless_failed(changed).await
+    }
+
+    /// The same as [`Saga::commit_with`] where the change leaves something behind that nobody names any more: it is undone next, by the next daemon if
     /// this one dies.
     pub async fn commit_and_undo<F>(self, left: JournalEntry, change: F) -> Result<()>
     where
@@ -145,6 +172,21 @@ impl<'a> Saga<'a> {
                 let message = format!("{entry:?} was done: {}", chain(&error));
                 abandon(self.app, *id, &message).await;
             }
+        }
+    }
+
+    /// A change, with which the journal forgets what this saga did.
+    fn and_forget<T, F>(
+        &self,
+        change: F,
+    ) -> impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + use<T, F>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
+    {
+        let ids = self.ids();
+        move |tx| {
+            let value = change(tx)?;
+            forget(tx, &ids).map(|()| value)
         }
     }
 

@@ -11,9 +11,8 @@ use super::sockets::{Control, Expected, Secrets, next_control};
 use super::terminal;
 use crate::app::instance;
 use crate::context::{App, blocking, instance_url};
-use crate::db::Durability;
 use crate::error::{Error, Result};
-use crate::operation::{Class, OperationSpec};
+use crate::operation::{Class, Noted, OperationSpec};
 use crate::runtime::{Running, TerminalSize};
 
 /// Begins to attach a client to an instance's console.
@@ -40,7 +39,7 @@ pub async fn attach(
     let secrets = Secrets::new(&["0", "control"], app.clock.as_ref());
     let spec = OperationSpec {
         class: Class::Websocket,
-        durability: Durability::Relaxed,
+        noted: Noted::Later,
         metadata: BTreeMap::from([("fds".to_owned(), secrets.to_json())]),
         ..OperationSpec::task(
             "Showing console",

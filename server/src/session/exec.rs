@@ -16,10 +16,10 @@ use super::sockets::{Control, Expected, Secrets, next_control};
 use super::{environment, terminal};
 use crate::app::instance;
 use crate::context::{App, instance_url};
-use crate::db::{Durability, profiles};
+use crate::db::profiles;
 use crate::error::{Error, Result};
 use crate::instance::state::State;
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Class, Handle, Noted, OperationSpec};
 use crate::plan::expand::expand;
 use crate::runtime::{ExecRequest, ExecSession, Running, RuntimeError, TerminalSize};
 
@@ -76,7 +76,7 @@ pub async fn exec(
         } else {
             Class::Task
         },
-        durability: Durability::Relaxed,
+        noted: Noted::Later,
         metadata: metadata(&secrets, &post, &environment),
         ..OperationSpec::task(
             "Executing command",

@@ -112,7 +112,7 @@ impl Plain<'_> {
         }
         let scratch = self.0.trash.scratch()?;
         self.fill(scratch.path(), source)?;
-        if PoolDir::place(scratch, &path)? {
+        if PoolDir::place_for_good(scratch, &path)? {
             return Ok(());
         }
         Err(already_there(&path))
@@ -176,7 +176,7 @@ impl Plain<'_> {
 
     fn place_snapshot(from: &Path, scratch: Scratch<'_>, to: &Path) -> Result<(), Cause> {
         copy_metadata(from, scratch.path())?;
-        if PoolDir::place(scratch, to)? {
+        if PoolDir::place_for_good(scratch, to)? {
             return Ok(());
         }
         Err(already_there(to))

@@ -29,7 +29,7 @@ pub(crate) fn create_image(
     // files durable in one go, an fsync of each takes minutes.
     sync_file_system(scratch.path())?;
     // Who lost a race against another filler of the same image has nothing to add.
-    let _first = PoolDir::place(scratch, &pool.image(fingerprint))?;
+    let _first = PoolDir::place_for_good(scratch, &pool.image(fingerprint))?;
     Ok(())
 }
 

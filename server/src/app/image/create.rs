@@ -11,10 +11,10 @@ use super::import::{Draft, import, refuse_known};
 use super::incoming::Incoming;
 use super::{build, fetch, publish, url};
 use crate::context::App;
-use crate::db::{self, Durability};
+use crate::db;
 use crate::error::{Error, Result};
 use crate::model::{Config, Image};
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Class, Handle, Noted, OperationSpec};
 
 /// Where a new image comes from, as a request says it.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ fn spec(what: &'static str, project: &str, who: &Requestor) -> OperationSpec {
         resources: BTreeMap::new(),
         metadata: BTreeMap::new(),
         may_cancel: false,
-        durability: Durability::Synced,
+        noted: Noted::First,
         requestor: Some(who.clone()),
     }
 }

@@ -12,9 +12,8 @@ use super::import::Draft;
 use super::resolve::find;
 use super::url;
 use crate::context::App;
-use crate::db::Durability;
 use crate::error::{Error, Result};
-use crate::operation::{Class, Handle, OperationSpec};
+use crate::operation::{Class, Handle, Noted, OperationSpec};
 
 /// A secret that nobody used is forgotten after this.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -94,7 +93,7 @@ fn open(
         resources: BTreeMap::from([("images".to_owned(), vec![url(fingerprint)])]),
         metadata,
         may_cancel: true,
-        durability: Durability::Relaxed,
+        noted: Noted::Later,
         requestor: Some(who.clone()),
     };
     let handle = app.operations.open(app.operations.next_id(), spec);

@@ -59,7 +59,7 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
             notes.entry(user.instance.id).or_default().extend([id]);
         }
     }
-    saga.commit_with(move |tx| write(tx, &changed, &notes))
+    saga.commit_noted(move |tx| write(tx, &changed, &notes))
         .await?;
     for (instance, _, live) in accepted {
         live.settle(app, instance).await;

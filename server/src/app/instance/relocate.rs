@@ -56,7 +56,7 @@ pub async fn relocate(
                 ..instance.clone()
             };
             let row = moved.clone();
-            app2.db.write(move |tx| write(tx, target, &row)).await?;
+            app2.db.note(move |tx| write(tx, target, &row)).await?;
             drop(permit);
             network::rename_hosts(&app2, &instance, &moved).await;
             for (action, of) in [

@@ -259,7 +259,7 @@ pub(super) async fn remove(app: &App, operation: &str, instance: &Instance, id: 
         instance: instance.id,
         id,
     };
-    saga.intend_with(entry, move |tx| Ok(snapshots::delete(tx, id)?))
+    saga.intend_noted(entry, move |tx| Ok(snapshots::delete(tx, id)?))
         .await?;
     saga.unwind().await;
     Ok(())

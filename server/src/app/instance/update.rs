@@ -145,7 +145,7 @@ async fn carry_out(
     }
     let current = current.clone();
     let changed = saga
-        .commit_with(move |tx| {
+        .commit_noted(move |tx| {
             check(tx, project, (&current, &changed))?;
             instances::update(tx, project, &changed)?;
             Ok(changed)
@@ -284,14 +284,14 @@ async fn put_back(
     };
     let after = restored(instance, snapshot);
     let restored = after.clone();
-    saga.intend_with(entry, move |tx| write_restored(tx, project, restored))
+    saga.intend_noted(entry, move |tx| write_restored(tx, project, restored))
         .await?;
     let Err(error) = blocking(move || driver.restore_snapshot(volume, wanted)).await else {
         saga.keep().await;
         return limit_restored(app, instance, &after, project).await;
     };
     let before = instance.clone();
-    saga.commit_with(move |tx| Ok(instances::update(tx, project, &before)?))
+    saga.commit_noted(move |tx| Ok(instances::update(tx, project, &before)?))
         .await?;
     Err(Error::failed(
         format!(

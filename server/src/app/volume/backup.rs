@@ -142,7 +142,11 @@ impl Held {
 }
 
 pub(super) fn failed(what: &str, volume: &Volume, error: impl Into<crate::error::Cause>) -> Error {
-    Error::failed(format!("{what} storage volume `{}`", volume.name), error)
+    let (pool, name) = (&volume.pool, &volume.name);
+    Error::failed(
+        format!("{what} storage volume `{name}` on storage pool `{pool}`"),
+        error,
+    )
 }
 
 fn owner(target: Target<'_>, volume: &Volume) -> Owner {

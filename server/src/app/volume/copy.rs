@@ -216,7 +216,10 @@ impl Copy {
         })
         .await
         .map_err(|source| Error::Failed {
-            what: format!("copy storage volume `{}`", self.old.name),
+            what: format!(
+                "copy storage volume `{}` to storage pool `{}`",
+                self.old.name, new.pool
+            ),
             source,
         })?;
         Ok(new)

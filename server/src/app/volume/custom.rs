@@ -4,6 +4,7 @@ use rlxc_api::name::VolumeName;
 use rlxc_api::{Requestor, StorageVolumePut, StorageVolumesPost};
 use rlxc_storage::{SnapshotId, Source};
 
+use super::backup::failed;
 use super::{Target, event, hold, keys, project};
 use crate::app::pool;
 use crate::context::{App, blocking};
@@ -82,7 +83,6 @@ async fn make(app: &App, saga: &mut Saga<'_>, volume: Volume) -> Result<Volume> 
     let driver = app.pools.get(&volume.pool)?;
     let (id, owner) = (custom_volume(volume.id), keys::owner(&volume.config));
     let size = keys::size(&volume.config);
-    let name = volume.name.clone();
     blocking(move || {
         driver.create_volume(id, &Source::Empty)?;
         let give = |root| owner.give(&root);
@@ -97,7 +97,7 @@ async fn make(app: &App, saga: &mut Saga<'_>, volume: Volume) -> Result<Volume> 
         limit(driver.as_ref(), id, size)
     })
     .await
-    .map_err(|error| Error::failed(format!("create storage volume `{name}`"), error))?;
+    .map_err(|error| failed("create", &volume, error))?;
     Ok(volume)
 }
 
@@ -180,9 +180,7 @@ pub async fn update(
         let (driver, id) = (app.pools.get(&volume.pool)?, custom_volume(volume.id));
         blocking(move || limit(driver.as_ref(), id, size))
             .await
-            .map_err(|error| {
-                Error::failed(format!("limit storage volume `{}`", volume.name), error)
-            })?;
+            .map_err(|error| failed("limit", &volume, error))?;
     }
     volume.config = config;
     volume.description = put.description;

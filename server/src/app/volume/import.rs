@@ -191,7 +191,10 @@ async fn make(
     })
     .await
     .map_err(|source| Error::Failed {
-        what: format!("restore the backup as storage volume `{}`", volume.name),
+        what: format!(
+            "restore the backup as storage volume `{}` on storage pool `{}`",
+            volume.name, volume.pool
+        ),
         source,
     })?;
     Ok(volume)

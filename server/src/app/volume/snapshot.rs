@@ -10,6 +10,7 @@ use rlxc_api::{
 };
 use rlxc_storage::State;
 
+use super::backup::failed;
 use super::rename::refuse_running;
 use super::{Target, event, find, hold, project, snapshot_url};
 use crate::context::{App, blocking};
@@ -172,7 +173,7 @@ async fn capture(app: &App, volume: &Volume, id: i64) -> Result<()> {
     };
     blocking(taken)
         .await
-        .map_err(|error| Error::failed(format!("snapshot storage volume `{}`", volume.name), error))
+        .map_err(|error| failed("snapshot", volume, error))
 }
 
 /// Begins to remove a snapshot.
@@ -201,7 +202,7 @@ pub(super) async fn remove(app: &App, operation: &str, volume: &Volume, id: i64)
         volume: volume.id,
         id,
     };
-    saga.intend_with(entry, move |tx| Ok(volumes::delete_snapshot(tx, id)?))
+    saga.intend_noted(entry, move |tx| Ok(volumes::delete_snapshot(tx, id)?))
         .await?;
     saga.unwind().await;
     Ok(())
@@ -276,9 +277,7 @@ pub async fn restore(app: &App, who: &Requestor, target: Target<'_>, name: &str)
     let (of, wanted) = (custom_volume(volume.id), snapshot_id(snapshot));
     let restored = blocking(move || driver.restore_snapshot(of, wanted)).await;
     saga.keep().await;
-    restored.map_err(|error| {
-        Error::failed(format!("restore storage volume `{}`", volume.name), error)
-    })?;
+    restored.map_err(|error| failed("restore", &volume, error))?;
     event(app, "storage-volume-restored", &volume, who);
     Ok(())
 }

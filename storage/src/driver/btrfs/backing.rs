@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rlxc_api::size::ByteSize;
+use rlxc_sys::chain::chain;
 use rlxc_sys::file::{self, FileError};
 use rlxc_sys::loopback::{self, LoopDevice};
 use rlxc_sys::mount;
@@ -116,8 +117,14 @@ fn make_file_system(label: &str, device: &Path, force: bool) -> Result<(), Cause
     args.push(device.as_os_str().to_owned());
     // A large device may be discarded first.
     let tool = Tool::new("mkfs.btrfs").args(args);
-    tool.timeout(Duration::from_secs(300)).run()?;
-    Ok(())
+    match tool.timeout(Duration::from_secs(300)).run() {
+        // It looks for other file systems before it writes, and says how it would be made to go on.
+        Err(error) if !force && chain(&error).to_string().contains("-f") => {
+            let path = device.to_owned();
+            Err(Cause::Occupied { path })
+        }
+        other => Ok(other.map(drop)?),
+    }
 }
 
 /// Mounts the file system of a pool unless it is mounted; nothing if the pool has none of its own.

@@ -1,6 +1,6 @@
 //! The driver `btrfs`: images, volumes and snapshots are subvolumes. A clone and a snapshot are one ioctl each, whatever
 //! the size, of something that runs too; the ioctl commits the file system's transaction, so that what it made is
-//! on disk.
+//! on disk. Renames get there with the next transaction, and never before what they follow.
 //!
 //! ```text
 //! images/<fingerprint>          a subvolume: rootfs/, metadata.yaml, templates/
@@ -173,8 +173,7 @@ impl BtrfsDriver {
             quota::limit(scratch.path(), Some(most))?;
         }
         // After this the old tree has the scratch's name and goes with it.
-        file::exchange(scratch.path(), &path)?;
-        Ok(path.parent().map_or(Ok(()), file::sync_dir)?)
+        Ok(file::exchange(scratch.path(), &path)?)
     }
 
     fn try_delete_volume(&self, volume: VolumeRef) -> Result<(), Cause> {
@@ -223,7 +222,7 @@ impl BtrfsDriver {
     }
 }
 
-/// A rename, and its name on disk.
+/// A rename.
 fn place(made: Scratch<'_>, to: &Path) -> Result<(), Cause> {
     if PoolDir::place(made, to)? {
         return Ok(());

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use rlxc_sys::file::{self, FileError};
 use rlxc_sys::path;
 
+use super::BtrfsDriver;
 use super::receive::receive;
 use super::stream::malformed;
 use super::subvolumes::{nested, set_read_only, snapshot};
-use super::{BtrfsDriver, place};
 use crate::driver::Piece;
 use crate::driver::shared::{already_there, existing_volume};
 use crate::error::Cause;
+use crate::pool::PoolDir;
 use crate::volume::VolumeRef;
 
 /// What belongs to a volume; the rest of what comes with a stream is of others.
@@ -85,7 +86,9 @@ impl BtrfsDriver {
         receive(stream, scratch.path(), before.as_deref())?;
         keep_parts(scratch.path())?;
         crate::driver::shared::sync_file_system(scratch.path())?;
-        place(scratch, &to)?;
+        if !PoolDir::place_for_good(scratch, &to)? {
+            return Err(already_there(&to));
+        }
         if piece.snapshot.is_some() {
             // What is read-only can't be moved to another directory.
             set_read_only(&to, true)?;

@@ -6,19 +6,20 @@
 //! names a new one: one rename of `volume.json` is the whole change. The upper of a running instance can't be
 //! exchanged under it, so what changed is copied into a layer of its own.
 //!
-//! Durable when a call returns: the record, its directory's name, and what was copied. The new, empty upper need
-//! not be: it is made again if a power loss took it.
+//! Nobody waits for a disk: records get there a moment later (see [`settle`]), and the new, empty upper is made again if a
+//! power loss took it. What a snapshot of a running instance copied is on disk when it is settled.
 
 mod ahead;
 mod layers;
 mod merge;
 mod operations;
 mod record;
+mod settle;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rlxc_sys::chain::chain;
 use rlxc_sys::file::{self, Durability, Entry, FileError};
@@ -26,7 +27,8 @@ use rlxc_sys::path;
 use rlxc_sys::rootfs::RootSource;
 
 use self::layers::{Layers, Table};
-use self::record::Record;
+use self::record::{Found, Record};
+use self::settle::Settler;
 use super::plain::Plain;
 use super::projects;
 use super::shared::{create_image, existing_volume, list_images, sync_file_system};
@@ -44,8 +46,10 @@ const RULES: Rules = Rules {
 /// A pool of layers.
 #[derive(Debug)]
 pub struct OverlayDriver {
-    pool: PoolDir,
-    table: Mutex<Table>,
+    // Dropped first: it needs the others.
+    settler: Settler,
+    pool: Arc<PoolDir>,
+    table: Arc<Mutex<Table>>,
     ahead: Mutex<Ahead>,
 }
 
@@ -83,22 +87,25 @@ impl OverlayDriver {
     /// Lays out a new pool.
     pub fn create(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::create(spec, &RULES).pool("create", &spec.name)?;
-        Ok(Self::with(pool, Table::new(BTreeMap::new(), &[])))
+        Self::with(pool, Table::new(BTreeMap::new(), &[]))
     }
 
     /// Opens a pool. Layers that no record names are what a crash left: they go.
     pub fn open(spec: &PoolSpec) -> Result<Self, Error> {
         let pool = PoolDir::open(spec, &Rules::PLAIN).pool("open", &spec.name)?;
         let table = load(&pool).pool("open", &spec.name)?;
-        Ok(Self::with(pool, table))
+        Self::with(pool, table)
     }
 
-    fn with(pool: PoolDir, table: Table) -> Self {
-        Self {
+    fn with(pool: PoolDir, table: Table) -> Result<Self, Error> {
+        let (pool, table) = (Arc::new(pool), Arc::new(Mutex::new(table)));
+        let settler = Settler::start(&pool, &table).pool("open", &pool.name)?;
+        Ok(Self {
+            settler,
             pool,
-            table: Mutex::new(table),
+            table,
             ahead: Mutex::default(),
-        }
+        })
     }
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {
@@ -147,8 +154,8 @@ fn load(pool: &PoolDir) -> Result<Table, Cause> {
     let mut broken = false;
     let layered = |volume: &VolumeRef| volume.kind == VolumeKind::Container;
     for volume in pool.volumes()?.into_iter().filter(layered) {
-        match Record::load(&pool.volume(volume)) {
-            Ok(record) => drop(records.insert(volume, record)),
+        match load_record(pool, volume) {
+            Ok(record) => records.extend(record.map(|record| (volume, record))),
             Err(error) => {
                 broken = true;
                 tracing::error!(%volume, error = %chain(&error), "volume has no readable record");
@@ -172,6 +179,25 @@ fn load(pool: &PoolDir) -> Result<Table, Cause> {
         }
     }
     Ok(table)
+}
+
+/// The record of a volume, which is on disk then; none if a power cut took it while it was made.
+fn load_record(pool: &PoolDir, volume: VolumeRef) -> Result<Option<Record>, Cause> {
+    let dir = pool.volume(volume);
+    match Record::load(&dir)? {
+        Found::Whole(record) => Ok(Some(record)),
+        Found::Unsettled(record) => {
+            record.save(&dir)?;
+            Record::sync(&dir)?;
+            Record::forget_before(&dir)?;
+            Ok(Some(record))
+        }
+        Found::HalfMade => {
+            tracing::warn!(%volume, "a power cut came before it was on disk: it is removed");
+            pool.trash.take(&dir)?;
+            Ok(None)
+        }
+    }
 }
 
 impl Driver for OverlayDriver {
@@ -305,8 +331,8 @@ impl Driver for OverlayDriver {
         let settle = || -> Result<(), Cause> {
             let tree = match self.plain(volume) {
                 Some(_) => self.pool.volume(volume),
-                None => match self.chain(volume, snapshot)?.layers.last() {
-                    Some(layer) => self.layers().tree(*layer),
+                None => match self.copied_layer(volume, snapshot)? {
+                    Some(layer) => self.layers().tree(layer),
                     None => return Ok(()),
                 },
             };

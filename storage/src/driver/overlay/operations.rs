@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use super::OverlayDriver;
 use super::layers::Table;
 use super::merge::{Below, merge_layers};
-use super::record::{Chain, Record};
+use super::record::{Chain, LayerId, Record};
+use super::settle::Waiting;
 use crate::driver::projects;
 use crate::driver::shared::{already_there, copy_metadata};
 use crate::driver::{Driver, Source};
@@ -32,18 +33,23 @@ pub(super) struct Pin<'a> {
 impl Pin<'_> {
     /// Makes it the record of `volume`, on disk and in the table. The one moment at which anything changes.
     pub(super) fn replace(self, volume: VolumeRef) -> Result<(), Cause> {
-        self.record.save(&self.driver.pool.volume(volume))?;
-        self.install(volume);
+        let dir = self.driver.pool.volume(volume);
+        let mut waiting = self.driver.settler.waiting();
+        if !waiting.contains_key(&volume) {
+            Record::keep_before(&dir)?;
+        }
+        self.record.save(&dir)?;
+        self.install(volume, &mut waiting);
         Ok(())
     }
 
-    fn install(self, volume: VolumeRef) {
+    /// Puts it in the table. What the old one names stays until the new one is on disk.
+    fn install(&self, volume: VolumeRef, waiting: &mut Waiting) {
         let mut table = self.driver.table();
         let old = table.records.insert(volume, self.record.clone());
-        let released = old.iter().flat_map(Record::layers).collect();
-        let unneeded = table.unneeded(released);
+        let pin = old.map(|old| table.pin(old));
         drop(table);
-        self.driver.layers().discard(unneeded);
+        self.driver.settler.changed(waiting, volume, pin);
     }
 }
 
@@ -101,11 +107,13 @@ impl OverlayDriver {
         if let Some(metadata) = metadata {
             copy_metadata(&metadata, scratch.path())?;
         }
+        Record::mark_new(scratch.path())?;
         pin.record.save(scratch.path())?;
+        let mut waiting = self.settler.waiting();
         if !PoolDir::place(scratch, &path)? {
             return Err(already_there(&path));
         }
-        pin.install(volume);
+        pin.install(volume, &mut waiting);
         Ok(())
     }
 
@@ -292,6 +300,9 @@ impl OverlayDriver {
         let images: BTreeSet<_> = chains.filter_map(|chain| chain.image.clone()).collect();
         drop(table);
         self.layers().discard(unneeded);
+        for pin in self.settler.forget(volume) {
+            self.unpin(pin);
+        }
         for image in images {
             if self.image_dir(&image).is_none() {
                 self.try_delete_image(&image)?;
@@ -304,6 +315,18 @@ impl OverlayDriver {
         let below = self.layers().trees(&record.chain);
         let like = below.first().map(std::path::PathBuf::as_path);
         Ok(self.layers().create_upper(record.upper, like)?)
+    }
+
+    /// The layer that was made for a snapshot, where that was copied: what is the volume's own was there before.
+    pub(super) fn copied_layer(
+        &self,
+        volume: VolumeRef,
+        snapshot: SnapshotId,
+    ) -> Result<Option<LayerId>, Cause> {
+        let record = self.record(volume)?;
+        let chain = find_chain(&record, snapshot)?;
+        let own = |layer: &LayerId| record.chain.layers.contains(layer);
+        Ok(chain.layers.last().copied().filter(|layer| !own(layer)))
     }
 
     pub(super) fn refuse_taken(

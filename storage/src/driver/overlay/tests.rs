@@ -187,3 +187,95 @@ fn a_snapshot_of_a_running_instance_shows_what_its_mount_showed() {
         assert_eq!(listing(root), shown);
     });
 }
+
+/// What is on disk if the power goes now, and the records of some volumes were not there yet.
+fn after_a_power_cut(source: &Path, torn: &[VolumeRef]) -> (tempfile::TempDir, OverlayDriver) {
+    let base = crate::driver::tests::scratch();
+    let copy = base.path().join("pool");
+    file::create_dir(&copy, 0o711).unwrap();
+    let (from, to) = (
+        path::open_dir(source).unwrap(),
+        path::open_dir(&copy).unwrap(),
+    );
+    crate::copy::copy_tree(from, to, crate::copy::Attributes::Layer).unwrap();
+    for (count, volume) in torn.iter().enumerate() {
+        let dir = copy.join(volume.kind.dir()).join(volume.id.to_string());
+        let record = dir.join("volume.json");
+        let size = std::fs::metadata(&record).unwrap().len();
+        // The first is empty, the next one zeros, as file systems do it.
+        std::fs::remove_file(&record).unwrap();
+        let torn = vec![0_u8; usize::try_from(size).unwrap() * count.min(1)];
+        std::fs::write(&record, torn).unwrap();
+    }
+    let spec = crate::driver::tests::spec("overlay", copy);
+    (base, OverlayDriver::open(&spec).unwrap())
+}
+
+fn state(driver: &OverlayDriver, root: &RootSource) -> Option<String> {
+    assert!(driver.check().is_ok());
+    let (RootSource::Overlay { upper, .. } | RootSource::Tree { path: upper }) = root;
+    let mount = rlxc_sys::mount::assemble(root, None).unwrap();
+    assert!(upper.is_dir());
+    let path = format!("/proc/self/fd/{}/state", mount.as_raw_fd());
+    std::fs::read_to_string(path).ok()
+}
+
+#[test]
+fn a_power_cut_costs_the_last_change_and_no_volume() {
+    let base = crate::driver::tests::scratch();
+    let spec = crate::driver::tests::spec("overlay", base.path().join("pool"));
+    let (one, two, first) = (
+        VolumeRef::container(1),
+        VolumeRef::container(2),
+        SnapshotId(1),
+    );
+    let write = |driver: &OverlayDriver, text: &str| {
+        let (RootSource::Overlay { upper, .. } | RootSource::Tree { path: upper }) =
+            driver.root(one).unwrap();
+        std::fs::write(upper.join("state"), text).unwrap();
+    };
+    let driver = OverlayDriver::create(&spec).unwrap();
+    driver.create_volume(one, &Source::Empty).unwrap();
+    write(&driver, "first");
+    driver.create_snapshot(one, first, State::Stopped).unwrap();
+    write(&driver, "second");
+    drop(driver);
+    let before = spec.source.join("containers/1/before.json");
+    assert!(!before.exists(), "all is on disk when a pool is closed");
+
+    let driver = OverlayDriver::open(&spec).unwrap();
+    driver.restore_snapshot(one, first).unwrap();
+    driver.delete_snapshot(one, first).unwrap();
+    let copy = Source::Copy {
+        from: one,
+        snapshot: None,
+    };
+    driver.create_volume(two, &copy).unwrap();
+    assert!(before.exists());
+    let (_kept, whole) = after_a_power_cut(&spec.source, &[]);
+    assert_eq!(
+        whole.list_volumes().unwrap(),
+        driver.list_volumes().unwrap()
+    );
+    assert_eq!(
+        state(&whole, &whole.root(two).unwrap()).unwrap(),
+        "first",
+        "all that was done"
+    );
+    for torn in [[one, two], [two, one]] {
+        let (_kept, cut) = after_a_power_cut(&spec.source, &torn);
+        let volumes = cut.list_volumes().unwrap().volumes;
+        assert_eq!(volumes.len(), 1, "the copy was never whole");
+        assert_eq!(volumes[&one].snapshots, [first]);
+        assert_eq!(state(&cut, &cut.root(one).unwrap()).unwrap(), "second");
+        let snapshot = cut.snapshot_root(one, first).unwrap();
+        assert_eq!(state(&cut, &snapshot).unwrap(), "first");
+    }
+    drop(driver);
+    let layers = std::fs::read_dir(spec.source.join("layers")).unwrap();
+    assert_eq!(
+        layers.count(),
+        4,
+        "two that both share, and the upper of each"
+    );
+}

@@ -1,0 +1,188 @@
+//! Disks that fail under a pool, and disks that administrators bring along.
+
+use rlxc_tests::{Daemon, require};
+
+/// Attaches a file as a block device, as if it were a disk; its name.
+fn attach(daemon: &Daemon, file: &str) -> String {
+    let world = daemon.world();
+    let device = world.run(&["losetup", "--find", "--show", file]);
+    device.stdout.trim().to_owned()
+}
+
+fn sparse(path: &std::path::Path, mib: u64) -> String {
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(mib << 20).unwrap();
+    path.display().to_string()
+}
+
+/// A disk that has far less room than it says: what is too much fails when it is written out.
+fn lying_disk(daemon: &Daemon) -> String {
+    let dir = daemon.dir().with_file_name("short");
+    let place = dir.display().to_string();
+    let world = daemon.world();
+    world.run(&["mkdir", &place]);
+    world.run(&["mount", "-t", "tmpfs", "-o", "size=40m", "short", &place]);
+    let disk = dir.join("disk");
+    let disk = disk.display().to_string();
+    world.run(&["truncate", "-s", "512M", &disk]);
+    attach(daemon, &disk)
+}
+
+#[track_caller]
+fn a_disk_that_fails_fails_alone(driver: &str) {
+    require!(root);
+    let mut daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let cli = daemon.cli();
+    cli.ok(["launch", "busybox", "sound"]);
+    let device = lying_disk(&daemon);
+    let world = daemon.world();
+    if driver == "btrfs" {
+        let source = format!("source={device}");
+        cli.ok(["storage", "create", "bad", "btrfs", &source]);
+    } else {
+        let place = daemon.dir().with_file_name("bad").display().to_string();
+        let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
+        world.run(&["mkfs.ext4", "-q", "-E", lazy, &device]);
+        world.run(&["mkdir", &place]);
+        world.run(&["mount", "-o", "errors=remount-ro", &device, &place]);
+        cli.ok([
+            "storage",
+            "create",
+            "bad",
+            driver,
+            &format!("source={place}"),
+        ]);
+    }
+    // It goes with its last user.
+    world.run(&["losetup", "-d", &device]);
+    cli.ok(["launch", "busybox", "c1", "-s", "bad"]);
+    cli.ok(["snapshot", "create", "c1", "s1"]);
+    let script = "dd if=/dev/urandom of=/root/big bs=1M count=150; sync; sync";
+    cli.run(["exec", "c1", "--", "sh", "-c", script]);
+    what_fails_says_so(&daemon);
+    daemon.kill();
+    daemon.start();
+    let cli = daemon.cli();
+    assert_eq!(cli.exec("sound", &["echo", "well"]), "well");
+    cli.ok(["launch", "busybox", "other"]);
+    cli.ok(["list"]);
+    cli.ok(["storage", "list"]);
+    // It may be deleted; what its disk does not let go of is told.
+    cli.run(["delete", "-f", "c1"]);
+    cli.ok(["delete", "-f", "sound", "other"]);
+}
+
+#[track_caller]
+fn what_fails_says_so(daemon: &Daemon) {
+    let cli = daemon.cli();
+    let words: [&[&str]; 4] = [
+        &["snapshot", "create", "c1", "s2"],
+        &["copy", "c1", "c2"],
+        &["create", "busybox", "c3", "-s", "bad"],
+        &["storage", "volume", "create", "bad", "v1"],
+    ];
+    let mut failures = 0;
+    for words in words {
+        let output = cli.run(words.iter().copied());
+        if output.code == 0 {
+            continue;
+        }
+        failures += 1;
+        let said = ["Input/output error", "Read-only file system"];
+        let clear = said.iter().any(|said| output.stderr.contains(said));
+        assert!(clear, "{words:?}: {output}");
+        assert!(output.stderr.contains("`bad`"), "{words:?}: {output}");
+    }
+    assert!(failures > 0, "its disk failed, and nobody noticed");
+    assert_eq!(cli.exec("sound", &["echo", "well"]), "well");
+    cli.ok(["snapshot", "create", "sound", "s1"]);
+    cli.ok(["snapshot", "delete", "sound", "s1"]);
+}
+
+#[test]
+fn a_disk_that_fails_under_layers_fails_alone() {
+    a_disk_that_fails_fails_alone("overlay");
+}
+
+#[test]
+fn a_disk_that_fails_under_directories_fails_alone() {
+    a_disk_that_fails_fails_alone("dir");
+}
+
+#[test]
+fn a_disk_that_fails_under_btrfs_fails_alone() {
+    a_disk_that_fails_fails_alone("btrfs");
+}
+
+#[test]
+fn a_block_device_becomes_a_pool_and_is_given_back() {
+    require!(root);
+    let mut daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let disk = sparse(&daemon.dir().with_file_name("disk.img"), 512);
+    let device = attach(&daemon, &disk);
+    let cli = daemon.cli();
+    let source = format!("source={device}");
+    let none = cli.run(["storage", "create", "disk", "btrfs", "source=/dev/nowhere"]);
+    assert!(none.stderr.contains("/dev/nowhere"), "{none}");
+    cli.ok(["storage", "create", "disk", "btrfs", &source]);
+    cli.ok(["launch", "busybox", "c1", "-s", "disk"]);
+    cli.exec("c1", &["sh", "-c", "echo kept > /root/state"]);
+    cli.ok(["stop", "-f", "c1"]);
+    daemon.stop();
+    let mount = daemon.dir().join("storage-pools/disk");
+    daemon.world().run(&["umount", &mount.to_string_lossy()]);
+    daemon.start();
+    let cli = daemon.cli();
+    cli.ok(["start", "c1"]);
+    assert_eq!(cli.exec("c1", &["cat", "/root/state"]), "kept");
+    cli.ok(["delete", "-f", "c1"]);
+    cli.ok(["storage", "delete", "disk"]);
+    // There is a file system on it now, which may be somebody's.
+    let refused = cli.run(["storage", "create", "disk", "btrfs", &source]);
+    assert!(refused.stderr.contains("source.wipe"), "{refused}");
+    cli.ok([
+        "storage",
+        "create",
+        "disk",
+        "btrfs",
+        &source,
+        "source.wipe=true",
+    ]);
+    cli.ok(["storage", "delete", "disk"]);
+    daemon.world().run(&["losetup", "-d", &device]);
+}
+
+#[test]
+fn a_directory_of_a_btrfs_becomes_a_pool_and_leaves_the_rest_alone() {
+    require!(root);
+    let daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let place = daemon.dir().with_file_name("big");
+    let disk = sparse(&daemon.dir().with_file_name("big.img"), 512);
+    std::fs::create_dir(&place).unwrap();
+    let (world, cli) = (daemon.world(), daemon.cli());
+    let at = place.display().to_string();
+    world.run(&["mkfs.btrfs", "-q", &disk]);
+    world.run(&["mount", "-o", "loop", &disk, &at]);
+    let (letter, pool) = (format!("{at}/letter"), format!("source={at}/pool"));
+    world.run(&["sh", "-c", &format!("echo mine > {letter}")]);
+    let refused = cli.run([
+        "storage",
+        "create",
+        "shared",
+        "btrfs",
+        &format!("source={at}"),
+    ]);
+    assert!(refused.stderr.contains("not empty"), "{refused}");
+    cli.ok(["storage", "create", "shared", "btrfs", &pool]);
+    cli.ok(["launch", "busybox", "c1", "-s", "shared"]);
+    cli.ok(["snapshot", "create", "c1", "s1"]);
+    cli.ok(["copy", "c1", "c2"]);
+    cli.ok(["delete", "-f", "c1", "c2"]);
+    cli.ok(["storage", "delete", "shared"]);
+    assert_eq!(world.run(&["cat", &letter]).stdout, "mine\n");
+    let left = world.run(&["ls", &at]).stdout;
+    assert!(!left.contains("pool.json"), "{left}");
+}
