@@ -31,6 +31,11 @@ pub enum Error {
     /// An interface is a port of another bridge or bond.
     #[error("interface `{0}` belongs to another bridge or bond already")]
     InUse(String),
+    /// An interface has addresses, which it would not answer to as a port of a bridge.
+    #[error(
+        "interface `{0}` has addresses of the host, which would no longer be reached: take them away first, as by `ip address flush dev {0}`"
+    )]
+    HasAddresses(String),
     /// There is no such interface.
     #[error("there is no interface `{0}`")]
     NoLink(String),

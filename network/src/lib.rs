@@ -1,10 +1,11 @@
-//! Bridges, links, addresses, firewall, DHCP and DNS of the host.
+//! Bridges, links, addresses, firewall, DHCP and DNS of the host, and DNS zones.
 //!
 //! Knows no inventory and no instances: it is told specs and makes the kernel (and dnsmasq) match them. Every `ensure_`
 //! may be called again and again; every `delete_`, `detach_`, `remove_` and `stop_` takes what is gone already as done.
 //! Functions work in the network namespace of the calling thread, which in the daemon is the host's.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod dnsmasq;
 pub mod error;
 pub mod firewall;

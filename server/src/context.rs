@@ -75,6 +75,8 @@ pub struct App {
     pub guests: crate::guest::Guests,
     /// Who may come in from outside, and where.
     pub trust: Trust,
+    /// Where DNS zones are given out.
+    pub dns: crate::dns::Dns,
     /// Tasks that shutting down waits for.
     pub tasks: TaskTracker,
     /// Is cancelled when the daemon is to end.

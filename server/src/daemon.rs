@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::apparmor::AppArmor;
-use crate::app::network::Networking;
+use crate::app::network::{Networking, watch::Watched};
 use crate::app::{self, instance, network, pool};
 use crate::clock::{Clock, SystemClock};
 use crate::context::App;
@@ -78,6 +78,7 @@ pub async fn run(options: Options) -> Result<()> {
     app.tasks.spawn(reconcile::run(Arc::clone(&app)));
     app.tasks.spawn(app::recover::run(Arc::clone(&app)));
     app.tasks.spawn(http::serve_guests(Arc::clone(&app)));
+    app.tasks.spawn(crate::dns::serve(Arc::clone(&app)));
     app.tasks.spawn(app::scheduled::run(Arc::clone(&app)));
     app.tasks.spawn(instance::follow(Arc::clone(&app)));
     app.tasks.spawn(app::image::upkeep::run(Arc::clone(&app)));
@@ -270,6 +271,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         plugged: network::rules::Plugged::default(),
         placing: tokio::sync::Mutex::default(),
         turn: tokio::sync::Mutex::default(),
+        watched: Watched::default(),
     };
     Ok(Arc::new(App {
         runtime: Arc::new(
@@ -291,6 +293,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         volume_locks: KeyedMutex::default(),
         image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),
+        dns: crate::dns::Dns::default(),
         shutdown: CancellationToken::new(),
         places,
         db,

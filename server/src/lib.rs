@@ -9,6 +9,7 @@ pub mod clock;
 pub mod context;
 pub mod daemon;
 pub mod db;
+pub mod dns;
 pub mod doctor;
 pub mod error;
 pub mod events;

@@ -202,6 +202,38 @@ impl Network {
     }
 }
 
+/// A DNS zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkZone {
+    /// Its row.
+    pub id: i64,
+    /// Its project.
+    pub project: String,
+    /// Its name, a domain without the last dot.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+}
+
+/// A record of a zone that a user wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkZoneRecord {
+    /// Its row.
+    pub id: i64,
+    /// The row of its zone.
+    pub zone: i64,
+    /// Its name, relative to the zone.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Keys.
+    pub config: Config,
+    /// What it says.
+    pub entries: Vec<rlxc_api::NetworkZoneRecordEntry>,
+}
+
 /// An access control list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkAcl {

@@ -321,6 +321,7 @@ fn build(
         guests: crate::guest::Guests::default(),
         image_checks: crate::app::image::Checks::default(),
         trust: crate::trust::Trust::new(places.dir().to_owned()),
+        dns: crate::dns::Dns::default(),
         shutdown: CancellationToken::new(),
         networking: Networking {
             links: Arc::<Life>::clone(&life),
@@ -329,6 +330,7 @@ fn build(
             plugged: crate::app::network::rules::Plugged::default(),
             placing: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            watched: crate::app::network::watch::Watched::default(),
         },
         places,
         db,

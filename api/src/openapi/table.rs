@@ -206,6 +206,18 @@ pub(super) const ENTRIES: &[Entry] = entries! {
     delete "/1.0/network-acls/{name}" "Delete it" Sync;
     get "/1.0/network-acls/{name}/log" "What its rules wrote to the kernel's log" Raw(BYTES);
     get "/1.0/network-allocations" "Addresses that are in use" Sync, reply Vec<NetworkAllocation>;
+    get "/1.0/network-zones" "DNS zones" List, reply NetworkZone;
+    post "/1.0/network-zones" "Make a zone" Created, body NetworkZonesPost;
+    get "/1.0/network-zones/{name}" "A DNS zone" Sync, reply NetworkZone;
+    put "/1.0/network-zones/{name}" "Replace its keys" Sync, body NetworkZonePut;
+    patch "/1.0/network-zones/{name}" "Change its keys" Sync, body NetworkZonePut;
+    delete "/1.0/network-zones/{name}" "Delete it" Sync;
+    get "/1.0/network-zones/{name}/records" "Records beside those of instances" List, reply NetworkZoneRecord;
+    post "/1.0/network-zones/{name}/records" "Make a record" Created, body NetworkZoneRecordsPost;
+    get "/1.0/network-zones/{name}/records/{record}" "A record" Sync, reply NetworkZoneRecord;
+    put "/1.0/network-zones/{name}/records/{record}" "Replace it" Sync, body NetworkZoneRecordPut;
+    patch "/1.0/network-zones/{name}/records/{record}" "Change it" Sync, body NetworkZoneRecordPut;
+    delete "/1.0/network-zones/{name}/records/{record}" "Delete it" Sync;
     get "/1.0/networks" "Networks" List, reply Network;
     post "/1.0/networks" "Make a network" Created, body NetworksPost;
     get "/1.0/networks/{name}" "A network" Sync, reply Network;

@@ -6,10 +6,10 @@
 use clap::{Args, Command, Subcommand};
 
 use super::{
-    AclRuleVerb, AclVerb, AdminVerb, AliasVerb, CertificateVerb, ConfigVerb, DeviceVerb, FileVerb,
-    ForwardPortVerb, ForwardVerb, ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb,
-    OperationVerb, ProfileVerb, ProjectVerb, RemoteVerb, SnapshotVerb, StorageVerb, TemplateVerb,
-    TrustVerb, VolumeSnapshotVerb, VolumeVerb, WarningVerb,
+    AclRuleVerb, AclVerb, AdminVerb, AliasVerb, CertificateVerb, ConfigVerb, DeviceVerb, EntryVerb,
+    FileVerb, ForwardPortVerb, ForwardVerb, ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb,
+    OperationVerb, ProfileVerb, ProjectVerb, RecordVerb, RemoteVerb, SnapshotVerb, StorageVerb,
+    TemplateVerb, TrustVerb, VolumeSnapshotVerb, VolumeVerb, WarningVerb, ZoneVerb,
 };
 
 /// Makes each group the arguments of the verb that opens it: those are built late, subcommands are not
@@ -47,6 +47,9 @@ groups!(
     AclRuleVerb,
     ForwardVerb,
     ForwardPortVerb,
+    ZoneVerb,
+    RecordVerb,
+    EntryVerb,
     ProfileVerb,
     ProjectVerb,
     RemoteVerb,

@@ -1,10 +1,10 @@
 //! Which words of a command may begin with a remote, `box:` or `box:c1`.
 
 use super::{
-    AclRuleVerb, AclVerb, ConfigVerb, DeviceVerb, FileVerb, ForwardPortVerb, ForwardVerb,
-    ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb, OperationVerb, ProfileVerb, ProjectVerb,
-    SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb, VolumeSnapshotVerb, VolumeVerb,
-    VolumeWay, WarningVerb,
+    AclRuleVerb, AclVerb, ConfigVerb, DeviceVerb, EntryVerb, FileVerb, ForwardPortVerb,
+    ForwardVerb, ImageAliasVerb, ImageVerb, MetadataVerb, NetworkVerb, OperationVerb, ProfileVerb,
+    ProjectVerb, RecordVerb, SnapshotVerb, StorageVerb, TemplateVerb, TrustVerb, Verb,
+    VolumeSnapshotVerb, VolumeVerb, VolumeWay, WarningVerb, ZoneVerb,
 };
 
 /// A word of a command line.
@@ -346,6 +346,7 @@ impl NetworkVerb {
             Self::Detach(args) | Self::DetachProfile(args) => one(&mut args.network),
             Self::Acl(verb) => verb.names(),
             Self::Forward(verb) => verb.names(),
+            Self::Zone(verb) => verb.names(),
         }
     }
 }
@@ -376,6 +377,34 @@ impl ForwardVerb {
             Self::Set(args) => one(&mut args.forward.network),
             Self::Port(ForwardPortVerb::Add(args)) => one(&mut args.forward.network),
             Self::Port(ForwardPortVerb::Remove(args)) => one(&mut args.forward.network),
+        }
+    }
+}
+
+impl ZoneVerb {
+    fn names(&mut self) -> Words<'_> {
+        match self {
+            Self::List(args) => optional(&mut args.remote),
+            Self::Show(args) | Self::Edit(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.name),
+            Self::Delete(args) => many(&mut args.names),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.name),
+            Self::Set(args) => one(&mut args.name),
+            Self::Record(verb) => one(verb.zone()),
+        }
+    }
+}
+
+impl RecordVerb {
+    fn zone(&mut self) -> &mut String {
+        match self {
+            Self::List(args) => &mut args.zone,
+            Self::Show(args) | Self::Delete(args) | Self::Edit(args) => &mut args.zone,
+            Self::Create(args) => &mut args.record.zone,
+            Self::Get(args) | Self::Unset(args) => &mut args.record.zone,
+            Self::Set(args) => &mut args.record.zone,
+            Self::Entry(EntryVerb::Add(args)) => &mut args.entry.record.zone,
+            Self::Entry(EntryVerb::Remove(args)) => &mut args.record.zone,
         }
     }
 }

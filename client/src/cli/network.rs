@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     AclVerb, FormatArg, ForwardVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs,
-    SetArgs,
+    SetArgs, ZoneVerb,
 };
 
 // `network`.
@@ -53,6 +53,8 @@ pub(crate) enum NetworkVerb {
     Acl(AclVerb),
     /// Manage forwards.
     Forward(ForwardVerb),
+    /// Manage DNS zones.
+    Zone(ZoneVerb),
 }
 
 // `network attach` and `attach-profile`.

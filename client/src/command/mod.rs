@@ -30,6 +30,7 @@ mod monitor;
 mod network;
 mod network_acl;
 mod network_forward;
+mod network_zone;
 mod operation;
 mod profile;
 mod project;

@@ -8,7 +8,7 @@ use rlxc_api::{
 };
 
 use super::device::{self, Owner};
-use super::{keys, network_acl, network_forward, object};
+use super::{keys, network_acl, network_forward, network_zone, object};
 use crate::cli::{NetworkAttachArgs, NetworkCreateArgs, NetworkDetachArgs, NetworkVerb};
 use crate::context::Context;
 use crate::render::{self, Table};
@@ -25,6 +25,7 @@ pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
         NetworkVerb::DetachProfile(args) => detach(context, Owner::Profile, args).await,
         NetworkVerb::Acl(verb) => network_acl::run(context, verb).await,
         NetworkVerb::Forward(verb) => network_forward::run(context, verb).await,
+        NetworkVerb::Zone(verb) => network_zone::run(context, verb).await,
         NetworkVerb::Get(args) => keys::get(context, &path(&args.name), "config", &args.key).await,
         NetworkVerb::Set(args) => {
             keys::set(context, &path(&args.name), keys::pairs(&args.words)?).await
@@ -86,16 +87,8 @@ async fn run_own(context: &Context, verb: NetworkVerb) -> Result<()> {
                 context.client.get("/1.0/network-allocations").await?;
             context.list(format.format, &all, || allocations_table(&all))
         }
-        NetworkVerb::Get(_)
-        | NetworkVerb::Set(_)
-        | NetworkVerb::Unset(_)
-        | NetworkVerb::Edit(_)
-        | NetworkVerb::Attach(_)
-        | NetworkVerb::AttachProfile(_)
-        | NetworkVerb::Detach(_)
-        | NetworkVerb::DetachProfile(_)
-        | NetworkVerb::Acl(_)
-        | NetworkVerb::Forward(_) => Ok(()),
+        // What `run` has done.
+        _ => Ok(()),
     }
 }
 

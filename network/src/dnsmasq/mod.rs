@@ -13,6 +13,8 @@ mod lease;
 mod process;
 mod release;
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,6 +112,16 @@ impl Dnsmasq {
     pub async fn is_running(&self, network: &str) -> Result<bool, Error> {
         let files = self.files(network);
         blocking(move || Ok(process::find(&files.pid, &files.config).is_some())).await
+    }
+
+    /// The process of a network, as a pidfd.
+    pub async fn process(&self, network: &str) -> Result<Option<OwnedFd>, Error> {
+        let files = self.files(network);
+        blocking(move || {
+            let found = process::find(&files.pid, &files.config);
+            Ok(found.map(process::Running::into_pidfd))
+        })
+        .await
     }
 
     /// Gives a host its name and, where set, its fixed addresses. Names of fixed addresses resolve at once.
@@ -219,7 +231,7 @@ fn others_can_pass(dir: &Path) -> bool {
 
 fn remove_tree(dir: &Path) -> Result<(), Error> {
     match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(file::FileError::new("remove directory", dir, error).into())
         }
         _ => Ok(()),

@@ -61,6 +61,11 @@ pub(super) fn stop(pid_file: &Path, config: &Path) -> Result<(), Error> {
 }
 
 impl Running {
+    /// What becomes readable when it ends.
+    pub(super) fn into_pidfd(self) -> OwnedFd {
+        self.pidfd
+    }
+
     /// Its process id.
     pub(super) fn pid(&self) -> i32 {
         self.pid

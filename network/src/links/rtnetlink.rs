@@ -228,16 +228,29 @@ pub(super) fn add_route(
     ignore(added, Errno::EXIST).map_err(refused("add a route to", bridge))
 }
 
-/// Plugs the host's interfaces that are wanted into the bridge, and takes out those that are wanted no more.
+/// Plugs the host's interfaces that are wanted into the bridge, and takes out those that are wanted no more. One that is not
+/// there, or not yet, keeps nobody from using the rest.
 fn apply_external(socket: &RouteSocket, spec: &BridgeSpec, bridge: u32) -> Result<(), Error> {
     let links = view::links(socket)?;
     for name in &spec.external_interfaces {
-        let link = links.iter().find(|link| link.name == *name);
-        let link = link.ok_or_else(|| Error::NoLink(name.clone()))?;
+        let Some(link) = links.iter().find(|link| link.name == *name) else {
+            tracing::warn!(
+                bridge = spec.name,
+                interface = name,
+                "there is no interface to plug in"
+            );
+            continue;
+        };
         match link.master {
             Some(master) if master == bridge => continue,
             Some(_) => return Err(Error::InUse(name.clone())),
             None => {}
+        }
+        let is_its = |(owner, address): &(u32, view::InterfaceAddress)| {
+            *owner == link.index && address.scope == view::Scope::Global
+        };
+        if view::addresses(socket)?.iter().any(is_its) {
+            return Err(Error::HasAddresses(name.clone()));
         }
         socket
             .change(request::set_master(link.index, Some(bridge)), 0)

@@ -78,6 +78,8 @@ pub const EXTENSIONS: &[&str] = &[
     "network_acl",
     "network_acl_log",
     "network_allocations",
+    "network_dns",
+    "network_dns_records",
     "network_forward",
     "network_leases",
     "network_state",
@@ -97,6 +99,7 @@ pub const EXTENSIONS: &[&str] = &[
     "projects_limits_disk_pool",
     "projects_limits_instances",
     "projects_networks",
+    "projects_networks_zones",
     "projects_networks_restricted_access",
     "projects_restricted_backups_and_snapshots",
     "projects_restricted_image_servers",
@@ -297,12 +300,17 @@ pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
     keep_password(&before, &mut config).await?;
     // What can fail comes first: an address that is in use changes nothing.
     app.trust.apply(settings(&config)?).await?;
+    if let Err(error) = app.dns.apply(&config).await {
+        app.trust.apply(settings(&before)?).await?;
+        return Err(error);
+    }
     let written = app
         .db
         .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
         .await;
     if let Err(error) = written {
         app.trust.apply(settings(&before)?).await?;
+        app.dns.apply(&before).await?;
         return Err(error);
     }
     app.resource_event("config-updated", "/1.0".to_owned(), "", who);
@@ -337,9 +345,10 @@ pub async fn open_remote(app: &Arc<App>) -> Result<()> {
         Ok(settings) => app.trust.apply(settings).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = opened {
+    let failed = [opened.err(), app.dns.apply(&config).await.err()];
+    for error in failed.into_iter().flatten() {
         let text = chain(&error).to_string();
-        tracing::error!(error = text, "the API is not open to the network");
+        tracing::error!(error = text, "an address can't be listened on");
         app.warn("Unable to listen on the network", "/1.0", &text)
             .await;
     }

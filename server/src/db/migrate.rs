@@ -17,6 +17,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0007_idmap.sql"),
     include_str!("../../../migrations/0008_volume_backups.sql"),
     include_str!("../../../migrations/0009_descriptions.sql"),
+    include_str!("../../../migrations/0010_network_zones.sql"),
 ];
 
 /// Applies what is missing. A copy of the old file is kept beside it before anything changes.

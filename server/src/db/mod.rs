@@ -13,6 +13,7 @@ pub mod journal;
 pub mod keys;
 mod migrate;
 pub mod network_rules;
+pub mod network_zones;
 pub mod networks;
 pub mod operations;
 pub mod pools;

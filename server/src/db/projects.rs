@@ -128,6 +128,7 @@ pub fn contents(tx: &Transaction<'_>, id: i64) -> Result<Vec<String>, DbError> {
          UNION ALL SELECT '/1.0/images/' || fingerprint FROM images WHERE project_id = ?1
          UNION ALL SELECT '/1.0/profiles/' || name FROM profiles WHERE project_id = ?1
          UNION ALL SELECT '/1.0/networks/' || name FROM networks WHERE project_id = ?1
+         UNION ALL SELECT '/1.0/network-zones/' || name FROM network_zones WHERE project_id = ?1
          ORDER BY 1",
     )?;
     let rows = statement.query_map([id], |row| row.get(0))?;

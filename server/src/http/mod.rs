@@ -27,6 +27,7 @@ mod metadata;
 mod metrics;
 mod network_acls;
 mod network_forwards;
+mod network_zones;
 mod networks;
 mod octets;
 mod openapi;
@@ -75,6 +76,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(metrics::routes())
         .merge(networks::routes())
         .merge(network_acls::routes())
+        .merge(network_zones::routes())
         .merge(network_forwards::routes())
         .merge(openapi::routes())
         .merge(pools::routes())

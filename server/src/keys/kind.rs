@@ -71,6 +71,8 @@ pub const ADDRESSES: Kind = Kind::Form(
     |text| all(text, parses::<IpAddr>),
     "addresses such as 10.1.2.3,fd42::3",
 );
+/// One address of either family.
+pub const ADDRESS: Kind = Kind::Form(parses::<IpAddr>, "an address such as 10.1.2.3 or fd42::3");
 /// IPv4 subnets.
 pub const SUBNETS4: Kind = Kind::Form(
     |text| all(text, parses::<Ipv4Net>),

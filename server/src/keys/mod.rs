@@ -20,6 +20,7 @@ pub mod pool;
 pub mod project;
 pub mod server;
 pub mod volume;
+pub mod zone;
 
 pub use kind::Kind;
 
@@ -127,6 +128,8 @@ pub const SCOPES: &[&Scope] = &[
     &server::SCOPE,
     &pool::SCOPE,
     &volume::SCOPE,
+    &zone::RECORD,
+    &zone::ZONE,
 ];
 
 impl Scope {

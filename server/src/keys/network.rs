@@ -43,6 +43,12 @@ const PARENT_KEYS: &[Key] = &[
     Key::new("vlan", Kind::Int(1, 4094), "VLAN of the parent"),
 ];
 
+const ZONE: Kind = Kind::Form(is_domain, "a network zone such as lab.example");
+const ZONES: Kind = Kind::Form(
+    |text| kind::all(text, is_domain),
+    "network zones such as lab.example,lab.test",
+);
+
 #[rustfmt::skip]
 const KEYS: &[Key] = &[
     Key::new("bridge.external_interfaces", kind::INTERFACES, "Interfaces of the host that are plugged into the bridge").live(),
@@ -50,6 +56,9 @@ const KEYS: &[Key] = &[
     Key::new("bridge.mtu", Kind::Int(68, 65535), "MTU of the bridge").or("1500").live(),
     Key::new("dns.domain", Kind::Form(is_domain, "a domain name such as lab.example"), "Domain of the instances' names").or("rlxc").live(),
     Key::new("dns.mode", Kind::OneOf(&["managed", "dynamic", "none"]), "Whether names are ours, those that clients of DHCP say, or not served").or("managed").live(),
+    Key::new("dns.zone.forward", ZONES, "DNS zones that have the instances' names").live(),
+    Key::new("dns.zone.reverse.ipv4", ZONE, "DNS zone that has the names of IPv4 addresses").live(),
+    Key::new("dns.zone.reverse.ipv6", ZONE, "DNS zone that has the names of IPv6 addresses").live(),
     Key::new("ipv4.address", Kind::Form(is_address::<Ipv4Net>, "`none`, `auto`, or an address with its prefix such as 10.1.2.1/24"), "IPv4 address of the bridge, with its prefix").or("a free subnet").live(),
     Key::new("ipv4.dhcp", Kind::Bool, "Whether IPv4 addresses are given out by DHCP").or("true").when("there is an IPv4 address").live(),
     Key::new("ipv4.dhcp.expiry", Kind::Form(is_lease_time, "a time such as 45m, 1h or infinite"), "How long a lease is good").or("1h").when("there is DHCP").live(),
@@ -84,7 +93,8 @@ fn is_lease_time(text: &str) -> bool {
     text == "infinite" || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn is_domain(text: &str) -> bool {
+/// A domain, without the last dot.
+pub fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         let fits =
             (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');

@@ -39,7 +39,7 @@ pub const SCOPE: Scope = Scope {
         Group { name: "features", keys: &[
             feature("features.images", "Images and aliases of its own, instead of those of `default`").or("true"),
             feature("features.networks", "Networks of its own, instead of those of `default`").or("false"),
-            feature("features.networks.zones", "Network zones of its own; there are none here").or("false"),
+            feature("features.networks.zones", "DNS zones of its own").or("false"),
             feature("features.profiles", "Profiles of its own, instead of those of `default`").or("true"),
             feature("features.storage.buckets", "Storage buckets of its own; there are none here").or("true"),
             feature("features.storage.volumes", "Custom volumes of its own, instead of those of `default`").or("true"),
@@ -81,7 +81,7 @@ pub const SCOPE: Scope = Scope {
             restricted("restricted.networks.access", Kind::Text, "Networks that instances may be on, joined by commas").or("any"),
             restricted("restricted.networks.subnets", Kind::Text, "Subnets of uplinks; there are none here"),
             restricted("restricted.networks.uplinks", Kind::Text, "Uplinks of networks; there are none here"),
-            restricted("restricted.networks.zones", Kind::Text, "Network zones; there are none here"),
+            restricted("restricted.networks.zones", Kind::Text, "DNS zones that it may have or name, with all in them, joined by commas").or("none"),
             blocked("restricted.snapshots", "Snapshots of instances and volumes"),
             restricted("restricted.storage-pools.access", Kind::Text, "Storage pools that disks may be on, joined by commas").or("any"),
             blocked("restricted.virtual-machines.lowlevel", "Low-level keys of virtual machines; there are none here"),

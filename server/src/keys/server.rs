@@ -36,6 +36,7 @@ const BACKUPS: &[Key] = &[
 
 #[rustfmt::skip]
 const CORE: &[Key] = &[
+    Key::new("core.dns_address", Kind::Form(|text| crate::dns::parse_address(text).is_some(), "an address such as :53 or 10.0.0.1:5353"), "Where DNS zones are given out").or("nowhere").live(),
     Key::new("core.https_address", ADDRESSES, "Where the API is open to the network").or("nowhere").live(),
     Key::new("core.https_allowed_credentials", Kind::Bool, "Whether pages of the allowed site may use the certificate that the browser has").or("false").when("`core.https_allowed_origin` is set").live(),
     Key::new("core.https_allowed_headers", HEADER, "Headers that requests of the allowed site may have, with commas between them").when("`core.https_allowed_origin` is set").live(),

@@ -13,6 +13,7 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
     keys::network::BRIDGE.check(config)?;
     let ipv4: Option<Ipv4Net> = address(config, "ipv4.address")?;
     let ipv6: Option<Ipv6Net> = address(config, "ipv6.address")?;
+    check_hosts(ipv4, ipv6)?;
     Ok(BridgeSpec {
         name: name.to_owned(),
         ipv4,
@@ -40,6 +41,24 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
         dns_mode: dns_mode(config),
         raw_dnsmasq: text(config, "raw.dnsmasq"),
     })
+}
+
+/// The bridge has an address of a host, not that of the subnet or of all in it.
+fn check_hosts(ipv4: Option<Ipv4Net>, ipv6: Option<Ipv6Net>) -> Result<(), String> {
+    let small4 = |net: &Ipv4Net| net.prefix_len() > 30;
+    if let Some(net) = ipv4.filter(|net| !small4(net))
+        && [net.network(), net.broadcast()].contains(&net.addr())
+    {
+        return Err(format!(
+            "`ipv4.address={net}`: no host can have this address, take another of the subnet"
+        ));
+    }
+    match ipv6.filter(|net| net.prefix_len() < 127 && net.network() == net.addr()) {
+        Some(net) => Err(format!(
+            "`ipv6.address={net}`: no host can have this address, take another of the subnet"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn text(config: &Config, key: &str) -> Option<String> {
@@ -144,6 +163,14 @@ mod tests {
 
     #[test]
     fn names_the_wrong_key() {
+        for (key, value) in [
+            ("ipv4.address", "10.1.2.0/24"),
+            ("ipv4.address", "10.1.2.255/24"),
+            ("ipv6.address", "fd42::/64"),
+        ] {
+            assert!(spec(&[(key, value)]).unwrap_err().contains(value));
+        }
+        assert!(spec(&[("ipv4.address", "10.1.2.0/31")]).is_ok());
         assert_eq!(
             spec(&[("ipv4.addres", "x")]).unwrap_err(),
             "unknown network key `ipv4.addres`. Did you mean `ipv4.address`?"

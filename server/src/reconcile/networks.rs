@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rlxc_network::{BridgeSpec, Mac};
+use rlxc_network::{BridgeSpec, LinkView, Mac};
 use rlxc_sys::chain::chain;
 
 use crate::app::network;
@@ -25,6 +25,7 @@ pub(super) async fn mend(app: &App) -> Result<()> {
             continue;
         };
         let url = network::url(&row.name);
+        warn_of_missing(app, &spec, &url).await?;
         let Some(lost) = lost(app, &spec).await? else {
             app.resolve(MENDED, &url);
             app.resolve(network::UNAVAILABLE, &url);
@@ -62,13 +63,39 @@ async fn mend_unmanaged(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// Interfaces of the host that should be plugged into a bridge, and are not there.
+async fn warn_of_missing(app: &App, spec: &BridgeSpec, url: &str) -> Result<()> {
+    const MISSING: &str = "Interface missing";
+    let links = app.networking.links.list().await;
+    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+    let is_there = |name: &String| links.iter().any(|link| link.name == *name);
+    let missing = spec.external_interfaces.iter().find(|name| !is_there(name));
+    match missing {
+        Some(name) => {
+            let text = format!(
+                "network `{}`: there is no interface `{name}` to plug in",
+                spec.name
+            );
+            app.warn(MISSING, url, &text).await;
+        }
+        None => app.resolve(MISSING, url),
+    }
+    Ok(())
+}
+
 /// What a network should have and does not.
 async fn lost(app: &App, spec: &BridgeSpec) -> Result<Option<&'static str>> {
     let failed = |error| Error::failed(format!("look at network `{}`", spec.name), error);
     let networking = &app.networking;
     let links = networking.links.list().await.map_err(failed)?;
-    if !links.iter().any(|link| link.name == spec.name) {
+    let Some(bridge) = links.iter().find(|link| link.name == spec.name) else {
         return Ok(Some("its bridge was gone"));
+    };
+    let is_out = |link: &&LinkView| {
+        link.master != Some(bridge.index) && spec.external_interfaces.contains(&link.name)
+    };
+    if links.iter().any(|link| is_out(&link)) {
+        return Ok(Some("an interface was not plugged into its bridge"));
     }
     let ruled = networking
         .firewall

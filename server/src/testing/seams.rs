@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -263,6 +263,10 @@ impl Names for Life {
 
     async fn is_running(&self, network: &str) -> Result<bool, NetworkError> {
         Ok(self.host.names.lock().contains_key(network))
+    }
+
+    async fn process(&self, _network: &str) -> Result<Option<OwnedFd>, NetworkError> {
+        Ok(None)
     }
 
     async fn set_host(&self, network: &str, host: Host) -> Result<(), NetworkError> {

@@ -16,7 +16,7 @@ pub fn parse_addresses(text: &str) -> Result<Vec<ListenAddress>, String> {
         .map(str::trim)
         .filter(|part| !part.is_empty())
     {
-        let address = parse_address(part).ok_or_else(|| {
+        let address = parse_address(part, DEFAULT_PORT).ok_or_else(|| {
             format!("`{part}` is no address such as :8443, 10.0.0.1:8443 or [fd00::1]:8443")
         })?;
         if !all.contains(&address) {
@@ -26,18 +26,19 @@ pub fn parse_addresses(text: &str) -> Result<Vec<ListenAddress>, String> {
     Ok(all)
 }
 
-fn parse_address(text: &str) -> Option<ListenAddress> {
+/// Reads one address, which may leave out its port.
+pub fn parse_address(text: &str, default_port: u16) -> Option<ListenAddress> {
     if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
         return Some((Ipv6Addr::UNSPECIFIED, parse_port(port)?).into());
     }
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Some((address, DEFAULT_PORT).into());
+        return Some((address, default_port).into());
     }
     if let Some(inside) = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
     {
-        return Some((inside.parse::<Ipv6Addr>().ok()?, DEFAULT_PORT).into());
+        return Some((inside.parse::<Ipv6Addr>().ok()?, default_port).into());
     }
     let (host, port) = text.rsplit_once(':')?;
     let port = parse_port(port)?;

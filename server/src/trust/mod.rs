@@ -19,7 +19,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Mutex, Semaphore};
 
-pub use address::{DEFAULT_PORT, ListenAddress, parse_addresses, reachable_addresses};
+pub use address::{
+    DEFAULT_PORT, ListenAddress, parse_address, parse_addresses, reachable_addresses,
+};
 pub use certificate::ClientCertificate;
 pub use crowd::Crowd;
 pub use handshake::Accepted;

@@ -308,3 +308,69 @@ fn rules_that_somebody_flushed_come_back() {
     assert!(rules.contains("masquerade"), "{rules}");
     assert!(pings(&daemon, "c1", &address));
 }
+
+#[test]
+fn what_no_rule_names_is_treated_as_said() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let address = cli.wait_ipv4("c1");
+    serve(&daemon, "c1", "80");
+    soon(|| host_reaches(&daemon, &address, "80"));
+    let ok = |line: &str| cli.ok(line.split(' '));
+    ok("network acl create quiet");
+    ok("network acl rule add quiet ingress action=drop protocol=tcp destination_port=22");
+    ok("network set rlxcbr0 security.acls=quiet");
+    assert!(
+        !host_reaches(&daemon, &address, "80"),
+        "what no rule names is rejected"
+    );
+    ok("network set rlxcbr0 security.acls.default.ingress.action=allow");
+    soon(|| host_reaches(&daemon, &address, "80"));
+    let gateway = gateway(&daemon);
+    assert!(
+        !pings(&daemon, "c1", &gateway),
+        "the other way it is still rejected"
+    );
+    ok("network set rlxcbr0 security.acls.default.egress.action=allow");
+    soon(|| pings(&daemon, "c1", &gateway));
+    let text = cli.fails([
+        "network",
+        "set",
+        "rlxcbr0",
+        "security.acls.default.egress.action=maybe",
+    ]);
+    assert!(
+        text.contains("security.acls.default.egress.action"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_passes_is_counted() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    let address = cli.wait_ipv4("c1");
+    let counted = || {
+        let state = cli.instance("c1").unwrap();
+        let counters = &state["state"]["network"]["eth0"]["counters"];
+        [&counters["packets_received"], &counters["bytes_sent"]].map(|n| n.as_i64().unwrap())
+    };
+    let before = counted();
+    let ping = [
+        "exec", "c1", "--", "ping", "-c", "20", "-i", "0.1", "-s", "1000",
+    ];
+    let gateway = gateway(&daemon);
+    cli.ok(ping.iter().copied().chain([gateway.as_str()]));
+    let after = counted();
+    assert!(after[0] >= before[0] + 20, "{before:?} {after:?}");
+    assert!(after[1] >= before[1] + 20_000, "{before:?} {after:?}");
+    let info = cli.ok(["info", "c1"]);
+    assert!(
+        info.contains(&address) && info.contains("Received: "),
+        "{info}"
+    );
+    let own = cli.ok(["network", "info", "rlxcbr0"]);
+    assert!(own.contains(&gateway) && own.contains("Sent: "), "{own}");
+}

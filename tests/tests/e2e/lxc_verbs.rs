@@ -7,12 +7,7 @@ use rlxc_tests::process::Output;
 use rlxc_tests::{Daemon, require};
 
 /// Verbs of things that rlxc has not.
-const NOT_THERE: &[&str] = &[
-    "cluster",
-    "network acl show-log",
-    "network peer",
-    "network zone",
-];
+const NOT_THERE: &[&str] = &["cluster", "network acl show-log", "network peer"];
 
 /// A line as it is typed after `lxc`, what it reads, and what it must print.
 struct Step(&'static str, &'static str, &'static str);
@@ -184,6 +179,30 @@ const NETWORKS: &[Step] = &[
     shows("network acl list", "nossh"),
     line("network acl rename nossh nossh2"),
     line("network acl delete nossh2"),
+    line("network zone create lab.example"),
+    line("network zone set lab.example user.x=1"),
+    shows("network zone get lab.example user.x", "1"),
+    line("network zone unset lab.example user.x"),
+    reads(
+        "network zone edit lab.example",
+        "description: zone\nconfig:\n  user.y: \"2\"\n",
+    ),
+    shows("network zone show lab.example", "user.y"),
+    shows("network zone list", "lab.example"),
+    line("network zone record create lab.example demo"),
+    line("network zone record entry add lab.example demo A 192.0.2.7 --ttl 60"),
+    shows("network zone record show lab.example demo", "192.0.2.7"),
+    line("network zone record entry remove lab.example demo A 192.0.2.7"),
+    line("network zone record set lab.example demo user.x=1"),
+    shows("network zone record get lab.example demo user.x", "1"),
+    line("network zone record unset lab.example demo user.x"),
+    reads(
+        "network zone record edit lab.example demo",
+        "description: record\nentries: []\nconfig: {}\n",
+    ),
+    shows("network zone record list lab.example", "demo"),
+    line("network zone record delete lab.example demo"),
+    line("network zone delete lab.example"),
     line("network rename n0 n1"),
     line("network delete n1"),
 ];

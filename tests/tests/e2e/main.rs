@@ -28,6 +28,7 @@ mod limits;
 mod lxc_verbs;
 mod lxd;
 mod migrate;
+mod names;
 mod nesting;
 mod net_faults;
 mod network;
@@ -48,6 +49,7 @@ mod travel;
 mod view;
 mod volume_travel;
 mod walls;
+mod zones;
 
 use rlxc_tests::{Daemon, Leaks};
 

@@ -326,3 +326,204 @@ fn limits_hold_both_ways_and_change_at_once() {
     cli.ok(["config", "device", "unset", "c1", "eth0", "limits.max"]);
     assert!(rate(&daemon, &[]) > 100.0, "nothing holds it any more");
 }
+
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, told from the beginning to the end"
+)]
+fn what_makes_no_sense_is_refused_and_leaves_nothing() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    cli.ok(["network", "create", "lab", "ipv4.address=10.77.1.1/24"]);
+    let before = Leaks::look(&daemon);
+    for (line, why) in [
+        ("network create sixteenbyteslong", "15"),
+        ("network create -- a/b", "a/b"),
+        ("network create uplink0", "uplink0"),
+        ("network create xx --type ovn", "ovn"),
+        ("network create xx ipv4.address=10.0.0.1", "ipv4.address"),
+        ("network create xx ipv4.address=10.0.0.0/33", "ipv4.address"),
+        ("network create xx ipv4.address=10.78.0.0/24", "10.78.0.0"),
+        (
+            "network create xx ipv4.address=10.78.0.255/24",
+            "10.78.0.255",
+        ),
+        ("network create xx ipv4.address=10.77.1.130/25", "overlaps"),
+        ("network create xx ipv6.address=10.0.0.1/24", "ipv6.address"),
+        (
+            "network create xx ipv4.address=10.78.0.1/24 ipv4.dhcp.ranges=10.79.0.2-10.79.0.9",
+            "outside",
+        ),
+        ("network create xx bridge.mtu=12", "bridge.mtu"),
+        ("network create xx bridge.mtu=huge", "bridge.mtu"),
+        ("network create xx dns.domain=-.", "dns.domain"),
+        ("network create xx security.acls=absent", "absent"),
+        ("network create xx ipv4.addres=none", "Did you mean"),
+        ("network set lab ipv4.address=10.77.1.1/99", "ipv4.address"),
+        ("network rename lab c1-too-long-a-name", "15"),
+        ("network rename lab rlxcbr0", "rlxcbr0"),
+        ("network forward create lab 10.77.1.300", "10.77.1.300"),
+        ("network forward create absent 192.0.2.1", "absent"),
+        ("network acl create -- -x", "-x"),
+        ("config device add c1 e1 nic network=absent", "absent"),
+        (
+            "config device add c1 e1 nic nictype=bridged parent=absent0",
+            "absent0",
+        ),
+        (
+            "config device add c1 e1 nic nictype=macvlan parent=absent0",
+            "absent0",
+        ),
+        (
+            "config device add c1 e1 nic nictype=physical parent=absent0",
+            "absent0",
+        ),
+        (
+            "config device add c1 e1 nic nictype=what parent=lab",
+            "what",
+        ),
+        (
+            "config device add c1 e1 nic network=lab name=a-name-that-is-too-long",
+            "name",
+        ),
+        (
+            "config device add c1 e1 nic network=lab hwaddr=00:16:3e",
+            "hwaddr",
+        ),
+        (
+            "config device add c1 e1 nic network=lab ipv4.address=10.99.0.9",
+            "lies outside",
+        ),
+        (
+            "config device add c1 e1 nic network=lab ipv4.address=10.77.1.1",
+            "host's own",
+        ),
+        (
+            "config device add c1 e1 nic network=lab limits.ingress=fast",
+            "limits.ingress",
+        ),
+        (
+            "config device add c1 e1 nic network=lab security.acls=absent",
+            "absent",
+        ),
+    ] {
+        let text = cli.fails(line.split_whitespace());
+        assert!(text.contains(why), "{line}: {text}");
+        before.assert_none(&daemon);
+    }
+}
+
+/// What the host has of a network: its bridge, its table, its dnsmasq.
+fn parts(daemon: &Daemon, network: &str) -> [bool; 3] {
+    let script = format!("grep -alE 'conf-file=[^ ]*/{network}/dnsmasq.conf' /proc/[0-9]*/cmdline");
+    let found = daemon.world().enter(["sh", "-c", &script]).output();
+    let links = daemon.world().run(&["ip", "-o", "link"]).stdout;
+    [
+        links.contains(&format!(": {network}:")),
+        rules(daemon).contains(&format!("_{network} {{")),
+        found.unwrap().stdout.lines().count() == 1,
+    ]
+}
+
+#[test]
+fn a_daemon_that_is_killed_leaves_whole_networks_or_none() {
+    const CREATE: &str = "network create lab ipv4.address=10.77.1.1/24 dns.domain=lab";
+    const STEPS: u32 = 8;
+    require!(root);
+    let mut daemon = Daemon::initialized();
+    let listed = |daemon: &Daemon| {
+        let list = daemon.cli().ok(["network", "list", "-f", "csv"]);
+        list.lines().any(|line| line.starts_with("lab,"))
+    };
+    let (mut kept, mut undone) = (0, 0);
+    for line in [
+        CREATE,
+        "network set lab ipv4.address=10.78.1.1/24",
+        "network delete lab",
+    ] {
+        // How long it takes when nobody stands in its way.
+        if line != CREATE && !listed(&daemon) {
+            daemon.cli().ok(CREATE.split(' '));
+        }
+        let took = daemon.cli().command(line.split(' ')).ok().unwrap().elapsed;
+        for step in 0..STEPS {
+            if listed(&daemon) {
+                daemon.cli().ok(["network", "delete", "lab"]);
+            }
+            if line != CREATE {
+                daemon.cli().ok(CREATE.split(' '));
+            }
+            let run = daemon.cli().command(line.split(' '));
+            let running = std::thread::spawn(move || run.output().unwrap().code);
+            let pause = took * step / (STEPS - 2);
+            std::thread::sleep(pause);
+            daemon.kill();
+            drop(running.join());
+            daemon.start();
+            let there = listed(&daemon);
+            let found = parts(&daemon, "lab");
+            assert_eq!(found, [there; 3], "{line} killed after {pause:?}");
+            if !there {
+                undone += 1;
+                continue;
+            }
+            kept += 1;
+            let wanted = daemon.cli().ok(["network", "get", "lab", "ipv4.address"]);
+            let show = ["ip", "-4", "address", "show", "lab"];
+            let shown = daemon.world().run(&show).stdout;
+            assert!(shown.contains(wanted.trim()), "{line}: {wanted} {shown}");
+            assert_eq!(shown.matches("inet ").count(), 1, "{shown}");
+        }
+    }
+    assert!(kept > 0 && undone > 0, "{kept} kept, {undone} undone");
+}
+
+#[test]
+fn networks_are_there_again_after_the_host_was_started_anew() {
+    require!(root);
+    let (mut daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    cli.wait_ipv4("c1");
+    let before = cli.ok(["network", "get", "rlxcbr0", "ipv4.address"]);
+    cli.ok(["stop", "-f", "c1"]);
+    daemon.kill();
+    // As a host comes up: nothing but what is on disk.
+    let world = daemon.world();
+    world.run(&["nft", "flush", "ruleset"]);
+    world.run(&["ip", "link", "delete", "rlxcbr0"]);
+    world.run(&[
+        "sh",
+        "-c",
+        "kill -9 $(cat $(find /run -name 'dnsmasq-*.pid')); rm -rf /run/rlxc*",
+    ]);
+    daemon.start();
+    let cli = daemon.cli();
+    assert_eq!(
+        cli.ok(["network", "get", "rlxcbr0", "ipv4.address"]),
+        before
+    );
+    assert!(rules(&daemon).contains("masquerade"));
+    cli.ok(["start", "c1"]);
+    cli.wait_ipv4("c1");
+    assert!(reaches(&daemon, &gateway(&daemon)));
+}
+
+#[test]
+fn without_its_firewall_a_network_has_no_rules() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let cli = daemon.cli();
+    cli.ok("network create lab ipv4.address=10.77.1.1/24 ipv6.address=none ipv4.firewall=false ipv6.firewall=false"
+        .split(' '));
+    assert!(!rules(&daemon).contains("_lab"), "{}", rules(&daemon));
+    cli.ok(["network", "set", "lab", "ipv4.nat=true"]);
+    let ours = rules(&daemon);
+    assert!(
+        ours.contains("_lab") && ours.contains("masquerade"),
+        "{ours}"
+    );
+    cli.ok(["network", "unset", "lab", "ipv4.nat"]);
+    assert!(!rules(&daemon).contains("_lab"), "{}", rules(&daemon));
+}

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use rlxc_tests::Daemon;
-use rlxc_tests::process::eventually;
-use rlxc_tests::require;
+use rlxc_tests::process::{Output, eventually};
+use rlxc_tests::{Daemon, require, source_tree};
 
 use super::daemon_with_c1;
 
@@ -149,5 +148,126 @@ fn an_instance_reaches_the_host_and_nat_needs_no_process() {
     );
     cli.ok(["delete", "-f", "c1"]);
     std::fs::remove_file(&flag).unwrap();
+    before.assert_none(&daemon);
+}
+
+/// Runs a task of `proxies.py` in the host's network, or in that of an instance.
+fn script(daemon: &Daemon, inside: Option<&str>, words: &[&str]) -> rlxc_tests::process::Run {
+    let path = source_tree().join("tests/tests/e2e/proxies.py");
+    let mut line = Vec::new();
+    if let Some(name) = inside {
+        let state = daemon.cli().instance(name).unwrap();
+        let init = state["state"]["pid"].as_u64().unwrap().to_string();
+        line.extend(["nsenter".to_owned(), "-n".to_owned(), "-t".to_owned(), init]);
+    }
+    line.extend(["python3".to_owned(), path.display().to_string()]);
+    line.extend(words.iter().map(|word| (*word).to_owned()));
+    daemon.world().enter(line)
+}
+
+#[track_caller]
+fn holds(daemon: &Daemon, words: &[&str]) {
+    let run = script(daemon, None, words).deadline(Duration::from_secs(60));
+    let output: Output = run.output().unwrap();
+    assert!(output.stdout.contains("held"), "{words:?}: {output}");
+}
+
+/// What answers in `c1`, until its standard input ends.
+fn answering(daemon: &Daemon) -> std::process::Child {
+    let mut child = script(daemon, Some("c1"), &["serve"])
+        .command()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.as_mut().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
+    assert_eq!(said, "serving\n");
+    child
+}
+
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, told from the beginning to the end"
+)]
+fn streams_datagrams_and_sockets_pass() {
+    require!(root);
+    require!(tool "python3");
+    let (daemon, before) = daemon_with_c1();
+    let mut serving = answering(&daemon);
+    let path = daemon.dir().with_file_name("proxy.sock");
+    let unix = format!("listen=unix:{}", path.display());
+    for (name, keys) in [
+        (
+            "many",
+            "listen=tcp:127.0.0.1:8000 connect=tcp:127.0.0.1:7000",
+        ),
+        (
+            "some",
+            "listen=tcp:127.0.0.1:8001-8003 connect=tcp:127.0.0.1:7001-7003",
+        ),
+        (
+            "datagrams",
+            "listen=udp:127.0.0.1:8000 connect=udp:127.0.0.1:7000",
+        ),
+        (
+            "header",
+            "listen=tcp:127.0.0.1:8010 connect=tcp:127.0.0.1:7010 proxy_protocol=true",
+        ),
+        (
+            "path",
+            &format!("{unix} connect=tcp:127.0.0.1:7000 uid=123 gid=124 mode=0660"),
+        ),
+    ] {
+        let line = ["config", "device", "add", "c1", name, "proxy"];
+        daemon
+            .cli()
+            .ok(line.into_iter().chain(keys.split_whitespace()));
+    }
+    for task in ["half_closed", "ranges", "sessions", "protocol", "thousands"] {
+        holds(&daemon, &[task]);
+    }
+    let socket = path.display().to_string();
+    holds(&daemon, &["by_path", &socket]);
+    let shown = daemon.world().run(&["stat", "-c", "%u %g %a", &socket]);
+    assert_eq!(shown.stdout.trim(), "123 124 660");
+    let cli = daemon.cli();
+    for (keys, why) in [
+        ("listen=tcp:127.0.0.1:8005", "`connect`"),
+        (
+            "listen=tcp:localhost:8005 connect=tcp:127.0.0.1:1",
+            "`localhost`",
+        ),
+        (
+            "listen=tcp:127.0.0.1:70000 connect=tcp:127.0.0.1:1",
+            "70000",
+        ),
+        ("listen=tcp:127.0.0.1:8005 connect=udp:127.0.0.1:1", "UDP"),
+        (
+            "listen=tcp:127.0.0.1:8005-8006 connect=tcp:127.0.0.1:1-3",
+            "3",
+        ),
+        (
+            "listen=tcp:127.0.0.1:8005 connect=tcp:127.0.0.1:1 mode=9",
+            "mode=9",
+        ),
+        (
+            "listen=tcp:127.0.0.1:8005 connect=tcp:127.0.0.1:1 bind=moon",
+            "bind=moon",
+        ),
+        (
+            "listen=tcp:203.0.113.7:8005 connect=tcp:127.0.0.1:1",
+            "203.0.113.7",
+        ),
+    ] {
+        let line = ["config", "device", "add", "c1", "wrong", "proxy"];
+        let text = cli.fails(line.into_iter().chain(keys.split_whitespace()));
+        assert!(text.contains(why), "{keys}: {text}");
+    }
+    cli.ok(["delete", "-f", "c1"]);
+    drop(serving.stdin.take());
+    serving.wait().unwrap();
     before.assert_none(&daemon);
 }

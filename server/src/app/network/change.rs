@@ -5,7 +5,7 @@ use rlxc_api::{NetworkPut, NetworksPost, Requestor};
 use rlxc_network::ipam;
 
 use super::view::used_by;
-use super::{bring_up, find, on_parent, url};
+use super::{bring_up, find, on_parent, url, zone};
 use crate::app::project::gate;
 use crate::context::App;
 use crate::db::networks;
@@ -48,6 +48,8 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPos
     if network.is_bridge() {
         network.config = choose_addresses(app, &name, network.config).await?;
         check_subnets(app, &network).await?;
+        check_external(app, &network, &[]).await?;
+        zone::check_named(app, &network).await?;
     } else {
         on_parent::check_new(app, &network).await?;
     }
@@ -161,6 +163,25 @@ async fn check_subnets(app: &App, network: &Network) -> Result<()> {
     Ok(())
 }
 
+/// Refuses interfaces to plug in that are not there, but for those that were named before.
+async fn check_external(app: &App, network: &Network, known: &[String]) -> Result<()> {
+    let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
+    let mut added = spec.external_interfaces;
+    added.retain(|name| !known.contains(name));
+    if added.is_empty() {
+        return Ok(());
+    }
+    let links = app.networking.links.list().await;
+    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+    added.retain(|name| !links.iter().any(|link| link.name == *name));
+    match added.first() {
+        Some(name) => Err(Error::Invalid(format!(
+            "`bridge.external_interfaces`: the host has no interface `{name}`"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Replaces description and keys, and makes the network be so.
 pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
@@ -175,6 +196,9 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> 
     if network.is_bridge() {
         network.config = choose_only_auto(app, name, network.config).await?;
         check_subnets(app, &network).await?;
+        let known = bridge_spec(name, &before.config).unwrap_or_default();
+        check_external(app, &network, &known.external_interfaces).await?;
+        zone::check_named(app, &network).await?;
     } else {
         on_parent::check(app, &network).await?;
     }

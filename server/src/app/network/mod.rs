@@ -18,6 +18,8 @@ mod rename;
 pub mod rules;
 pub mod traces;
 mod view;
+pub mod watch;
+pub mod zone;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub use allocations::allocations;
 pub use change::{create, delete, undo_create, update};
 pub use left::left;
 pub use names::Names;
+use nics::in_project;
 pub use nics::{
     attach, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts, settle_nics,
     unplug,
@@ -55,6 +58,8 @@ pub struct Networking {
     pub plugged: rules::Plugged,
     /// Held by whoever places NICs that leave traces on the host, which several may share.
     pub placing: tokio::sync::Mutex<()>,
+    /// What answers networks.
+    pub watched: watch::Watched,
     /// Held by whoever makes, changes or deletes a network: subnets must not meet.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -68,11 +73,17 @@ impl Networking {
     ) -> Result<(), rlxc_network::Error> {
         self.links.ensure_bridge(spec).await?;
         self.firewall.apply(&spec.name, ruleset).await?;
-        self.names.ensure(spec).await
+        self.watched.forget(&spec.name);
+        self.names.ensure(spec).await?;
+        if let Some(process) = self.names.process(&spec.name).await? {
+            self.watched.watch(&spec.name, process);
+        }
+        Ok(())
     }
 
     /// Takes a network away; doing it twice is fine.
     pub async fn take_down(&self, name: &str) -> Result<(), rlxc_network::Error> {
+        self.watched.forget(name);
         // What one tool can't do, for it is missing, is no reason to leave the rest.
         let stopped = self.names.stop(name).await;
         let removed = self.firewall.remove(name).await;

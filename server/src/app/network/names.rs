@@ -1,6 +1,7 @@
 //! The seam to what gives instances addresses and names, so that tests need no daemon on a bridge.
 
 use std::fmt::Debug;
+use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use rlxc_network::{BridgeSpec, Dnsmasq, Error, Host, Lease, Mac};
@@ -14,6 +15,8 @@ pub trait Names: Send + Sync + Debug {
     async fn stop(&self, network: &str) -> Result<(), Error>;
     /// Whether a network is answered.
     async fn is_running(&self, network: &str) -> Result<bool, Error>;
+    /// The process that answers a network, as a pidfd.
+    async fn process(&self, network: &str) -> Result<Option<OwnedFd>, Error>;
     /// Gives a host its name and, where set, its fixed addresses.
     async fn set_host(&self, network: &str, host: Host) -> Result<(), Error>;
     /// Forgets a host and its lease; fine if it is unknown.
@@ -36,6 +39,10 @@ impl Names for Dnsmasq {
 
     async fn is_running(&self, network: &str) -> Result<bool, Error> {
         self.is_running(network).await
+    }
+
+    async fn process(&self, network: &str) -> Result<Option<OwnedFd>, Error> {
+        self.process(network).await
     }
 
     async fn set_host(&self, network: &str, host: Host) -> Result<(), Error> {

@@ -296,12 +296,17 @@ pub fn host_name(instance: &Instance) -> String {
     if instance.project == "default" {
         return instance.name.clone();
     }
-    let name = format!("{}--{}", instance.name, instance.project.replace('.', "-"));
+    let name = in_project(&instance.name, &instance.project);
     if name.len() <= LONGEST_LABEL {
         name
     } else {
         format!("instance-{}", instance.id)
     }
+}
+
+/// A name of another project.
+pub(super) fn in_project(name: &str, project: &str) -> String {
+    format!("{name}--{}", project.replace('.', "-"))
 }
 
 pub(super) fn parse_mac(nic: &Nic) -> Result<Mac> {

@@ -180,6 +180,11 @@ pub async fn check_image_server(app: &App, project: &str, url: &str) -> Result<(
     .await
 }
 
+/// Refuses a DNS zone that a project may not have, nor have its instances in.
+pub async fn check_zone(app: &App, project: &str, zone: &str) -> Result<()> {
+    with_restrictions(app, project, |restrictions| restrictions.check_zone(zone)).await
+}
+
 async fn with_restrictions(
     app: &App,
     project: &str,

@@ -105,6 +105,19 @@ impl<'a> Restrictions<'a> {
         )
     }
 
+    /// Whether a DNS zone is one that the project may use, or lies in one.
+    pub fn check_zone(&self, zone: &str) -> Result<(), String> {
+        const KEY: &str = "restricted.networks.zones";
+        let within = |known: &str| {
+            let above = zone.strip_suffix(known);
+            above.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        if list(self.value(KEY)).any(within) {
+            return Ok(());
+        }
+        self.refuse(&format!("network zone `{zone}`"), KEY)
+    }
+
     /// Refuses what is forbidden; the error names what, the project and the key that forbids it.
     pub fn check(&self, subject: Subject<'_>) -> Result<(), String> {
         for (key, value) in subject.config {

@@ -218,3 +218,21 @@ fn actions_and_servers_are_asked_for_by_their_key() {
             .is_err()
     );
 }
+
+#[test]
+fn zones_are_those_that_are_named_and_what_is_in_them() {
+    let project = config("restricted=true restricted.networks.zones=lab.example,x.test");
+    let restrictions = Restrictions::of("team", &project).unwrap();
+    for (zone, allowed) in [
+        ("lab.example", true),
+        ("a.lab.example", true),
+        ("x.test", true),
+        ("otherlab.example", false),
+        ("example", false),
+    ] {
+        assert_eq!(restrictions.check_zone(zone).is_ok(), allowed, "{zone}");
+    }
+    let project = config("restricted=true");
+    let restrictions = Restrictions::of("team", &project).unwrap();
+    assert!(restrictions.check_zone("lab.example").is_err());
+}
