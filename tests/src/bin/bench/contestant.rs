@@ -209,6 +209,17 @@ impl Contestant {
         self.command(args).deadline(Duration::from_secs(300)).ok()
     }
 
+    /// The state of an instance, as the API has it.
+    pub(crate) fn state(&self, name: &str) -> anyhow::Result<serde_json::Value> {
+        let output = self.ok(&["query", &format!("/1.0/instances/{name}/state")])?;
+        Ok(serde_json::from_str(&output.stdout)?)
+    }
+
+    /// A command of its host.
+    pub(crate) fn enter<'a>(&self, argv: impl IntoIterator<Item = &'a str>) -> Run {
+        self.world.enter(argv)
+    }
+
     /// The daemon's process id, as the host sees it.
     pub(crate) fn daemon_pid(&self) -> u32 {
         self.pid

@@ -134,7 +134,7 @@ fn debian(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::
         std::thread::sleep(REST);
         let started = Instant::now();
         contestant.ok(&["launch", "debian", "d1"])?;
-        until_address(contestant)?;
+        until_address(contestant, "d1")?;
         column.add(Figure::DebianAddress, millis(started.elapsed()));
         contestant.ok(&["delete", "-f", "d1"])?;
     }
@@ -164,22 +164,23 @@ fn until_running(contestant: &Contestant) -> anyhow::Result<()> {
     }
 }
 
-fn until_address(contestant: &Contestant) -> anyhow::Result<()> {
+/// Waits until an instance has an IPv4 address, which is returned.
+pub(crate) fn until_address(contestant: &Contestant, name: &str) -> anyhow::Result<String> {
     let end = Instant::now() + DEBIAN_LIMIT;
     loop {
-        let output = contestant.ok(&["query", "/1.0/instances/d1/state"])?;
-        let state: serde_json::Value = serde_json::from_str(&output.stdout)?;
+        let state = contestant.state(name)?;
         let addresses = state
             .pointer("/network/eth0/addresses")
             .and_then(|list| list.as_array());
-        if addresses.is_some_and(|list| {
-            list.iter()
-                .any(|a| a["family"] == "inet" && a["scope"] == "global")
-        }) {
-            return Ok(());
+        let global = addresses.into_iter().flatten().find_map(|one| {
+            let wanted = one["family"] == "inet" && one["scope"] == "global";
+            one["address"].as_str().filter(|_| wanted)
+        });
+        if let Some(address) = global {
+            return Ok(address.to_owned());
         }
         if Instant::now() > end {
-            bail!("Debian got no address: {state}");
+            bail!("`{name}` got no address: {state}");
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -5,6 +5,7 @@
 mod contestant;
 mod cycle;
 mod memory;
+mod network;
 mod plain;
 mod report;
 mod storage;
@@ -16,51 +17,56 @@ use anyhow::{Context as _, bail};
 
 /// What the command line asks for.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they mirror flags of the command line one by one"
+)]
 struct Options {
     runs: usize,
     json: Option<String>,
     debian: bool,
     alone: bool,
-    storage: Storage,
+    cycle: bool,
+    storage: bool,
+    network: bool,
 }
 
-/// Whether storage is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Storage {
-    /// No.
-    Not,
-    /// After all the rest.
-    Too,
-    /// Nothing else.
-    Only,
-}
+const USAGE: &str = "usage: rlxc-bench [--runs N] [--json FILE] [--no-debian] [--alone] \
+    [--no-storage] [--no-network] [--only-storage | --only-network]";
 
 fn main() -> anyhow::Result<()> {
     let options = parse(std::env::args().skip(1))?;
     if !rlxc_tests::is_root() {
         bail!("the bench makes containers: run it as root");
     }
-    if options.storage == Storage::Only {
-        return storage(&options);
+    if options.cycle {
+        cycle(&options)?;
     }
-    let mut columns = vec![cycle::measure(&contestant::rlxc()?, &options)?];
+    if options.storage {
+        show(&storage::measure(&contestant::rlxc()?, options.runs)?)?;
+    }
+    if options.network {
+        show(&network::measure(&contestant::rlxc()?, options.runs)?)?;
+    }
+    Ok(())
+}
+
+/// Ours beside others.
+fn cycle(options: &Options) -> anyhow::Result<()> {
+    let mut columns = vec![cycle::measure(&contestant::rlxc()?, options)?];
     if !options.alone {
         for rival in [contestant::lxd(), contestant::incus()] {
-            match rival.and_then(|rival| cycle::measure(&rival, &options)) {
+            match rival.and_then(|rival| cycle::measure(&rival, options)) {
                 Ok(column) => columns.push(column),
                 Err(error) => say(&format!("left out: {error:#}")),
             }
         }
-        match plain::measure(&options) {
+        match plain::measure(options) {
             Ok(column) => columns.push(column),
             Err(error) => say(&format!("left out: {error:#}")),
         }
     }
-    let table = report::table(&columns);
-    std::io::stdout().write_all(table.as_bytes())?;
-    if options.storage == Storage::Too {
-        storage(&options)?;
-    }
+    show(&report::table(&columns))?;
     if let Some(path) = &options.json {
         std::fs::write(path, report::json(&columns).to_string())
             .with_context(|| format!("write {path}"))?;
@@ -68,8 +74,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn storage(options: &Options) -> anyhow::Result<()> {
-    let table = storage::measure(&contestant::rlxc()?, options.runs)?;
+fn show(table: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(table.as_bytes())?;
     Ok(())
 }
@@ -80,7 +85,9 @@ fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
         json: None,
         debian: true,
         alone: false,
-        storage: Storage::Too,
+        cycle: true,
+        storage: true,
+        network: true,
     };
     let mut args = args;
     while let Some(arg) = args.next() {
@@ -89,11 +96,11 @@ fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
             "--json" => options.json = Some(args.next().context("--json needs a file")?),
             "--no-debian" => options.debian = false,
             "--alone" => options.alone = true,
-            "--no-storage" => options.storage = Storage::Not,
-            "--only-storage" => options.storage = Storage::Only,
-            _ => bail!(
-                "usage: rlxc-bench [--runs N] [--json FILE] [--no-debian] [--alone] [--no-storage | --only-storage]"
-            ),
+            "--no-storage" => options.storage = false,
+            "--no-network" => options.network = false,
+            "--only-storage" => (options.cycle, options.network) = (false, false),
+            "--only-network" => (options.cycle, options.storage) = (false, false),
+            _ => bail!(USAGE),
         }
     }
     Ok(options)

@@ -7,8 +7,18 @@ pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
     sum(pid, &["Rss:"])
 }
 
-/// What only the monitors of a world use, each: clean and dirty private pages.
+/// What only the monitors of a world use, each.
 pub(crate) fn monitors(world: u32) -> anyhow::Result<Vec<f64>> {
+    private(world, "monitor")
+}
+
+/// What only the proxies of a world use, each.
+pub(crate) fn proxies(world: u32) -> anyhow::Result<Vec<f64>> {
+    private(world, "rlxc-proxy")
+}
+
+/// Clean and dirty private pages of each process of a world whose name or command line has `called` in it.
+fn private(world: u32, called: &str) -> anyhow::Result<Vec<f64>> {
     let namespace = std::fs::read_link(format!("/proc/{world}/ns/pid"))?;
     let mut sizes = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
@@ -19,7 +29,7 @@ pub(crate) fn monitors(world: u32) -> anyhow::Result<Vec<f64>> {
             std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|found| found == namespace);
         let mut name = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         name.extend(std::fs::read(entry.path().join("comm")).unwrap_or_default());
-        if here && String::from_utf8_lossy(&name).contains("monitor") {
+        if here && String::from_utf8_lossy(&name).contains(called) {
             sizes.push(sum(pid, &["Private_Clean:", "Private_Dirty:"])?);
         }
     }
