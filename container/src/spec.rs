@@ -80,7 +80,7 @@ pub struct ContainerSpec {
     pub view: bool,
 }
 
-/// A directory or file of the host that the container sees.
+/// A directory or file of the host that the container sees, or what is on a block device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(
@@ -113,6 +113,9 @@ pub struct MountSpec {
     /// How mounts on the host and in the container reach each other: a word of mount(8), `private` if it is empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub propagation: String,
+    /// Options of mount(8), joined by commas: of the file system on it too if the source is a block device.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub options: String,
 }
 
 /// A device of the host, as a node of the container's own `/dev` (or bound from the host, if it is to be elsewhere:

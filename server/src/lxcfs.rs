@@ -39,6 +39,7 @@ pub fn mounts() -> Vec<MountSpec> {
         file: true,
         beneath: None,
         propagation: String::new(),
+        options: String::new(),
     });
     mounts.collect()
 }

@@ -46,7 +46,7 @@ struct Host {
 }
 
 /// Findings of the doctor that are about that.
-const OF_HOST: [&str; 11] = [
+const OF_HOST: [&str; 12] = [
     "apparmor",
     "cgroup-controller",
     "cgroup-delegation",
@@ -54,6 +54,7 @@ const OF_HOST: [&str; 11] = [
     "cgroup-layout",
     "cgroup-swap",
     "idmapped-mounts",
+    "interception",
     "kernel-namespaces",
     "seccomp",
     "user-namespaces",

@@ -10,6 +10,7 @@
 //! One thread, one poll loop, no async runtime: a monitor should cost a container next to nothing.
 
 mod access;
+mod block;
 mod connection;
 mod console;
 mod devices;

@@ -83,5 +83,6 @@ fn bound(device: &DeviceSpec) -> MountSpec {
         file: true,
         beneath: None,
         propagation: String::new(),
+        options: String::new(),
     }
 }

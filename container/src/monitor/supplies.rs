@@ -7,6 +7,7 @@ use rlxc_sys::mount::{self, Attributes, Depth, MountError, Propagation};
 use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
 
+use super::block::{self, Options};
 use super::devices;
 use super::shelf::Shelf;
 use crate::confine::InPhase;
@@ -138,25 +139,71 @@ pub(super) fn open_mount(
     } else {
         Depth::One
     };
+    let options = Options::parse(&order.options);
     let userns = userns.filter(|_| order.shift);
-    let propagation = order.propagation.parse().unwrap_or(Propagation::Private);
-    let cloned = match &order.beneath {
-        Some(top) => mount::clone_tree_beneath(top, &order.source, depth, userns),
-        None => mount::clone_tree_with(&order.source, depth, userns, propagation),
+    // What a user may name by a path below a directory is never read as a file system.
+    let opened = if !order.file && order.beneath.is_none() && block::is_block_device(&order.source)
+    {
+        open_device(order, &options, userns)
+    } else {
+        open_bound(order, &options, (depth, userns))
     };
-    let mount = match cloned {
+    let mount = match opened {
         Err(error) if order.optional && is_missing(&error) => return Ok(None),
         result => result?,
     };
-    if order.readonly {
-        let readonly = Attributes::set(MountAttrFlags::MOUNT_ATTR_RDONLY);
-        mount::set_attributes(&mount, readonly, depth).map_err(|source| MountError::Attribute {
-            what: "read-only",
-            path: order.source.clone(),
-            source,
+    let mut attributes = options.attributes;
+    attributes.set(
+        MountAttrFlags::MOUNT_ATTR_RDONLY,
+        order.readonly || attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY),
+    );
+    if !attributes.is_empty() {
+        mount::set_attributes(&mount, Attributes::set(attributes), depth).map_err(|source| {
+            MountError::Attribute {
+                what: "options",
+                path: order.source.clone(),
+                source,
+            }
         })?;
     }
     Ok(Some(mount))
+}
+
+/// The file system on a block device.
+fn open_device(
+    order: &MountSpec,
+    options: &Options<'_>,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, MountError> {
+    let mount = block::mount(&order.source, options, order.readonly)?;
+    if let Some(userns) = userns {
+        let path = order.source.clone();
+        mount::set_attributes(&mount, Attributes::idmap(userns), Depth::One)
+            .map_err(|source| MountError::IdMap { path, source })?;
+    }
+    Ok(mount)
+}
+
+/// A directory or file.
+fn open_bound(
+    order: &MountSpec,
+    options: &Options<'_>,
+    (depth, userns): (Depth, Option<BorrowedFd<'_>>),
+) -> Result<OwnedFd, MountError> {
+    if let Some((option, _)) = options.of_file_system.first() {
+        let why =
+            format!("`{option}` is an option of a file system, and the source is no block device");
+        return Err(MountError::Attribute {
+            what: "raw.mount.options",
+            path: order.source.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, why),
+        });
+    }
+    let propagation = order.propagation.parse().unwrap_or(Propagation::Private);
+    match &order.beneath {
+        Some(top) => mount::clone_tree_beneath(top, &order.source, depth, userns),
+        None => mount::clone_tree_with(&order.source, depth, userns, propagation),
+    }
 }
 
 pub(super) fn is_directory(mount: &OwnedFd) -> bool {

@@ -90,6 +90,7 @@ fn requests_are_frozen() {
                 file: false,
                 beneath: None,
                 propagation: "rslave".into(),
+                options: String::new(),
             },
         },
         r#"{"request":"mount","mount":{"source":"/srv","target":"/data","readonly":true,"shift":true,"recursive":true,"optional":true,"file":false,"beneath":null,"propagation":"rslave"}}"#,

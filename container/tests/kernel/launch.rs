@@ -193,6 +193,7 @@ fn mount(source: &str, target: &str) -> MountSpec {
         file: false,
         beneath: None,
         propagation: String::new(),
+        options: String::new(),
     }
 }
 

@@ -61,7 +61,7 @@ pub const SCOPE: Scope = Scope {
             restricted("restricted.cluster.groups", Kind::Text, "Cluster groups; there are none here"),
             blocked("restricted.cluster.target", "Choosing a cluster member; there is one here"),
             restricted("restricted.containers.interception", Kind::OneOf(&["block", "allow", "full"]), "System call interception: none, what is harmless, or all").or("block"),
-            blocked("restricted.containers.lowlevel", "Low-level keys: `raw.*`, `linux.kernel_modules`, `limits.memory.swap`, and owners shifted on directories of the host"),
+            blocked("restricted.containers.lowlevel", "Low-level keys: `raw.*`, `linux.kernel_modules`, `limits.memory.swap`, options of mounts, and owners shifted on directories of the host"),
             blocked("restricted.containers.nesting", "`security.nesting=true`"),
             restricted("restricted.containers.privilege", Kind::OneOf(&["unprivileged", "isolated", "allow"]), "`security.privileged`: never, never and always with ids of its own, or as wanted").or("unprivileged"),
             restricted("restricted.devices.disk", MANAGED, "Disk devices: of storage pools, the root disk only, or directories of the host too").or("managed"),

@@ -101,6 +101,7 @@ fn guest_api(
             file: false,
             beneath: None,
             propagation: String::new(),
+            options: String::new(),
         })
 }
 
@@ -137,6 +138,7 @@ pub fn plan_disk(name: &str, keys: &Config) -> Result<MountSpec, String> {
         file: false,
         beneath: None,
         propagation: keys.get("propagation").cloned().unwrap_or_default(),
+        options: keys.get("raw.mount.options").cloned().unwrap_or_default(),
         source,
         target,
     })

@@ -322,8 +322,16 @@ impl<'a> Attributes<'a> {
 
     /// Set these flags.
     pub fn set(flags: MountAttrFlags) -> Self {
+        // Of the ways to keep times only one can be: whoever sets one clears all.
+        let times = MountAttrFlags::MOUNT_ATTR__ATIME;
+        let cleared = if flags.intersects(times) {
+            times.bits()
+        } else {
+            0
+        };
         Self {
             set: u64::from(flags.bits()),
+            clear: u64::from(cleared),
             ..Self::default()
         }
     }

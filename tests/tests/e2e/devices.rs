@@ -210,3 +210,30 @@ fn a_container_does_not_lead_the_host_astray() {
     ]);
     assert!(!error.is_empty());
 }
+
+#[test]
+fn two_devices_for_one_place_are_refused() {
+    require!(root);
+    let (daemon, _before) = daemon_with_c1();
+    let cli = daemon.cli();
+    let place = daemon.dir().with_file_name("outside");
+    std::fs::create_dir(&place).unwrap();
+    let source = format!("source={}", place.display());
+    add(cli, "one", "disk", &[&source, "path=/data"]);
+    for (kind, keys) in [
+        ("disk", &[source.as_str(), "path=/data/"][..]),
+        ("disk", &[source.as_str(), "path=/"]),
+        ("unix-char", &["source=/dev/zero", "path=/data"]),
+        ("nic", &["network=rlxcbr0", "name=eth0"]),
+    ] {
+        let line = ["config", "device", "add", "c1", "two", kind];
+        let error = cli.fails(line.iter().chain(keys).copied());
+        assert!(error.contains("`two`"), "{kind} {keys:?}: {error}");
+    }
+    // A profile that brings the other of two is refused as well, and so is an instance that never was.
+    let profile = ["profile", "device", "add", "default", "two", "disk"];
+    let error = cli.fails(profile.into_iter().chain([source.as_str(), "path=/data"]));
+    assert!(error.contains("`one` and `two`"), "{error}");
+    assert_eq!(cli.ok(["config", "device", "list", "c1"]), "one");
+    cli.ok(["config", "device", "remove", "c1", "one"]);
+}

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use rlxc_tests::process::{Run, eventually};
+use rlxc_tests::process::eventually;
 use rlxc_tests::{Cli, Daemon, Uplink, require};
 
 use super::daemon_with_c1;
+use super::disks::Disk;
 
 const ATTACKS: &str = include_str!("intercept/attacks.pl");
 const KEY: &str = "security.syscalls.intercept";
@@ -23,46 +24,13 @@ fn shell(cli: Cli<'_>, line: &str) -> rlxc_tests::process::Output {
     cli.run(["exec", "c1", "--", "sh", "-c", line])
 }
 
-/// A file system in a file of the host's, as a block device; detached when it is dropped.
-struct Disk {
-    node: String,
-    _file: tempfile::NamedTempFile,
-}
-
-impl Disk {
-    fn new() -> Self {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(16 << 20).unwrap();
-        let tree = tempfile::tempdir().unwrap();
-        std::fs::write(tree.path().join("this-is-mydisk"), "").unwrap();
-        let (path, tree) = (
-            file.path().display().to_string(),
-            tree.path().display().to_string(),
-        );
-        Run::new(["mkfs.ext4", "-q", "-d", &tree, &path])
-            .ok()
-            .unwrap();
-        let found = Run::new(["losetup", "-f", "--show", &path]).ok().unwrap();
-        Self {
-            node: found.stdout.trim().to_owned(),
-            _file: file,
-        }
-    }
-
-    fn give(&self, cli: Cli<'_>) {
-        let source = format!("source={}", self.node);
-        let line = ["config", "device", "add", "c1", "disk", "unix-block"];
-        cli.ok(line
-            .into_iter()
-            .chain([source.as_str(), "path=/dev/mydisk"]));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let detached = Run::new(["losetup", "-d", &self.node]).ok();
-        assert!(detached.is_ok() || std::thread::panicking(), "{detached:?}");
-    }
+/// A disk of the instance's own.
+fn give(disk: &Disk, cli: Cli<'_>) {
+    let source = format!("source={}", disk.node);
+    let line = ["config", "device", "add", "c1", "disk", "unix-block"];
+    cli.ok(line
+        .into_iter()
+        .chain([source.as_str(), "path=/dev/mydisk"]));
 }
 
 #[test]
@@ -161,7 +129,7 @@ fn file_systems_are_mounted_that_are_allowed() {
     let disk = Disk::new();
     let (daemon, before) = daemon_with_c1();
     let cli = daemon.cli();
-    disk.give(cli);
+    give(&disk, cli);
     let plain = shell(cli, "mkdir -p /mnt; mount -t ext4 /dev/mydisk /mnt");
     assert!(
         plain.stderr.contains("ermission denied") || plain.stderr.contains("not permitted"),
@@ -220,7 +188,7 @@ fn a_program_in_the_instance_mounts_instead_of_the_kernel() {
     rlxc_tests::image::import_debian_with(&daemon, super::nesting::PACKAGES);
     let cli = daemon.cli();
     cli.ok(["launch", "debian/12", "c1"]);
-    disk.give(cli);
+    give(&disk, cli);
     intercept(
         cli,
         &["mount=true", "mount.fuse=ext4=fuse2fs,xfs=no-such-program"],
@@ -319,7 +287,7 @@ fn nobody_gets_further_by_it() {
     rlxc_tests::image::import_debian(&daemon);
     let cli = daemon.cli();
     cli.ok(["launch", "debian/12", "c1"]);
-    disk.give(cli);
+    give(&disk, cli);
     let all = [
         "mknod=true",
         "setxattr=true",

@@ -353,3 +353,37 @@ fn a_change_takes_effect_within_milliseconds() {
     // What else the machine does only makes it slower.
     assert!(times[0] < Duration::from_millis(10), "{times:?}");
 }
+
+#[test]
+fn limits_that_few_hosts_have_hold_or_are_told() {
+    require!(root);
+    let (daemon, _before) = daemon_with_c1();
+    let cli = daemon.cli();
+    let set = |pair: &str| cli.run(["config", "set", "c1", pair]);
+    let pages = "limits.hugepages.2MB=4MiB";
+    if std::path::Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists() {
+        assert_eq!(set(pages).code, 0);
+        let most = limit(&daemon, "hugetlb.2MB.max", "hugetlb.2MB.limit_in_bytes");
+        assert_eq!(most, ["4194304"]);
+        cli.ok(["config", "unset", "c1", "limits.hugepages.2MB"]);
+        let most = limit(&daemon, "hugetlb.2MB.max", "hugetlb.2MB.limit_in_bytes");
+        assert_ne!(most, ["4194304"]);
+    } else {
+        assert!(set(pages).stderr.contains("limits.hugepages.2MB"));
+    }
+    assert_eq!(set("limits.memory=64MiB").code, 0);
+    assert_eq!(set("limits.memory.swap.priority=4").code, 0);
+    let swappiness = limit(&daemon, "memory.swappiness", "memory.swappiness");
+    let warnings = || cli.ok(["warning", "list"]);
+    // Only version 1 has it.
+    assert!(
+        swappiness == ["54"] || warnings().contains("limits.memory.swap.priority"),
+        "{swappiness:?}"
+    );
+    assert_eq!(set("limits.disk.priority=3").code, 0);
+    let weights = limit(&daemon, "io.bfq.weight", "blkio.bfq.weight");
+    assert!(
+        !weights.is_empty() || warnings().contains("limits.disk.priority"),
+        "{weights:?}"
+    );
+}

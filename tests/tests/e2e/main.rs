@@ -9,6 +9,7 @@ mod connections;
 mod console;
 mod debian;
 mod devices;
+mod disks;
 mod events;
 mod exec;
 mod files;

@@ -146,3 +146,17 @@ fn the_resources_of_the_host_are_shown() {
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert_eq!(shown["memory"]["total"], kib * 1024);
 }
+
+#[test]
+fn what_protects_instances_here_is_told() {
+    require!(root);
+    let daemon = Daemon::initialized();
+    let info = daemon.cli().ok(["info"]);
+    let (_, host) = info.split_once("\nhost:").unwrap();
+    let (active, lacks) = host.split_once("lacks:").unwrap();
+    for protection in ["filtered", "shifted owners", "namespaces", "intercepted"] {
+        assert!(active.contains(protection), "{protection}: {host}");
+    }
+    let apparmor = std::path::Path::new("/sys/kernel/security/apparmor").exists();
+    assert_eq!(lacks.contains("AppArmor"), !apparmor, "{host}");
+}

@@ -35,7 +35,7 @@ fn root_of_a_container_reaches_nothing_of_the_host() {
     let before = host();
     assert_eq!(
         perl(cli, ATTACKS),
-        "50 tried\n",
+        "52 tried\n",
         "attacks that came through"
     );
     assert_eq!(perl(cli, INHERITED), "", "what a command inherits");
@@ -147,6 +147,77 @@ fn bombs_stay_inside() {
     cli.ok(["restart", "-f", "c1"]);
     assert_eq!(cli.exec("c1", &["echo", "fine"]), "fine");
     cli.ok(["delete", "-f", "c1"]);
+}
+
+/// Space and files of one instance run out, and nobody else's do.
+#[test]
+fn full_disks_are_full_inside_only() {
+    require!(root);
+    let daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let cli = daemon.cli();
+    cli.ok(["storage", "create", "fast", "btrfs", "size=1GiB"]);
+    for name in ["c1", "c2"] {
+        cli.ok(["launch", "busybox", name, "-s", "fast"]);
+        cli.ok(["config", "device", "set", name, "root", "size=128MiB"]);
+    }
+    let shell = |name: &str, line: &str| cli.run(["exec", name, "--", "sh", "-c", line]);
+    let full = shell("c1", "dd if=/dev/urandom of=/bomb bs=1M count=300");
+    assert!(full.code != 0 && full.stderr.contains("uota"), "{full}");
+    let files = "rm /bomb; sync; mkdir /files; i=0; while [ $i -lt 30000 ]; do : > /files/$i || break; i=$((i+1)); done; echo made $i; dd if=/dev/urandom of=/bomb bs=1M count=300";
+    let made = shell("c1", files);
+    assert!(made.stdout.contains("made"), "{made}");
+    let other = shell(
+        "c2",
+        "dd if=/dev/zero of=/fine bs=1M count=32 && sync && echo written",
+    );
+    assert_eq!(other.stdout.trim(), "written", "{other}");
+    cli.ok(["snapshot", "create", "c2"]);
+    let text = shell("c1", "rm -rf /bomb /files && echo x > /after && cat /after");
+    assert_eq!(text.stdout.trim(), "x", "{text}");
+    cli.ok(["delete", "-f", "c1", "c2"]);
+    cli.ok(["storage", "delete", "fast"]);
+}
+
+/// What a command does with the terminal that it is given is not typed on the terminal of who ran it, and nothing of who
+/// starts a command can be looked into.
+#[test]
+fn commands_are_no_way_to_who_runs_them() {
+    require!(root);
+    let daemon = debian(&[]);
+    let cli = daemon.cli();
+    // TIOCSTI (0x5412), and Linux's other way to type, TIOCLINUX (0x541C) with a selection.
+    let inject = "for my $fd (0, 1, 2) { open(my $t, '+<&=', $fd) or next; for my $c (split //, qq{touch /tmp/typed\\n}) { ioctl($t, 0x5412, $c) } my $s = chr(2) . pack('S5', 1, 1, 9, 9, 0); ioctl($t, 0x541C, $s) } \
+                  if (open my $t, '+<', '/dev/tty') { ioctl($t, 0x5412, 'x') }";
+    let line = format!(
+        "RLXC_DIR={} {} exec c1 -t -- perl -e \"$INJECT\"; read -t 1 typed; echo heard \"[$typed]\"",
+        daemon.dir().display(),
+        rlxc_tests::binaries().join("rlxc").display()
+    );
+    let run = daemon
+        .world()
+        .enter(["env", &format!("INJECT={inject}"), "bash", "-c", &line]);
+    let mut terminal = rlxc_tests::terminal::Terminal::spawn(&run, 80, 24).unwrap();
+    terminal.expect("heard []");
+    assert_eq!(terminal.wait(), 0);
+    // Without a terminal of its own a command has none at all.
+    let none = cli.run(["exec", "c1", "-T", "--", "sh", "-c", "echo x > /dev/tty"]);
+    assert_ne!(none.code, 0, "{none}");
+
+    let spy = "use strict; my (%seen, $looks); my $end = time + 6; while (time < $end) { opendir(my $d, '/proc'); for my $p (grep { /^\\d+$/ && $_ != $$ } readdir $d) { \
+               $looks++; my $exe = readlink(qq{/proc/$p/exe}) // ''; \
+               if ($exe =~ /rlxc|memfd/) { print qq{exe $exe\\n} } \
+               if (my $fds = join ' ', grep { m{rlxc|monitor} } map { readlink($_) // '' } glob(qq{/proc/$p/fd/*})) { print qq{fds $fds\\n} } \
+               if ((syscall(101, 0x4206, 0 + $p, 0, 0) // -1) == 0) { my $is = readlink(qq{/proc/$p/exe}) // ''; print qq{traced $p $is\\n} if $is !~ m{^/usr|^/bin|^/lib}; syscall(101, 17, 0 + $p, 0, 0) } \
+               if (open my $e, '<', qq{/proc/$p/environ}) { local $/; my $t = <$e> // ''; print qq{environment\\n} if $t =~ /RLXC_|NEXTEST/ } } } print qq{looked\\n} if $looks > 100";
+    let output = std::thread::scope(|scope| {
+        let spying = scope.spawn(|| cli.run(["exec", "c1", "--", "perl", "-e", spy]));
+        for _ in 0..60 {
+            cli.exec("c1", &["true"]);
+        }
+        spying.join().unwrap()
+    });
+    assert_eq!(output.stdout, "looked\n", "{output}");
 }
 
 #[test]

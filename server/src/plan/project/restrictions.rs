@@ -260,8 +260,13 @@ impl<'a> Restrictions<'a> {
 
     fn check_disk(&self, what: &str, device: &Config) -> Result<(), String> {
         const KEY: &str = "restricted.devices.disk";
+        const OPTIONS: &str = "raw.mount.options";
         let source = device.get("source").map_or("", String::as_str);
         let managed = device.get("pool").is_some_and(|pool| !pool.is_empty());
+        if device.get(OPTIONS).is_some_and(|value| !value.is_empty()) {
+            let what = format!("`{OPTIONS}` of {what}");
+            self.require("restricted.containers.lowlevel", &what)?;
+        }
         match self.value(KEY) {
             "managed" | "allow" if managed => Ok(()),
             "allow" => {

@@ -66,6 +66,19 @@ my @attacks = (
         return 1 if $path !~ m{^/sys/fs/cgroup/\.\./cgroup/} && writes($path, "$$\n") } 0 }],
     ['join namespaces of the first process of the host' => sub { open(my $ns, '<', '/proc/1/ns/mnt') or return 0;
         my $own = readlink('/proc/self/ns/mnt'); my $first = readlink('/proc/1/ns/mnt'); $own ne $first }],
+    ['leave by the root of the first process' => sub { my @own = stat('/'); my @out = stat('/proc/1/root/../../../..');
+        @out && ($own[0] != $out[0] || $own[1] != $out[1]) || -e '/proc/1/root/../../../../proc/1/root/etc/hostname_' }],
+    # The class of CVE-2022-0492: a hierarchy of version 1, mounted in namespaces of one's own.
+    ['have the host run a program when a control group is empty' => sub {
+        my $pid = fork; if (!$pid) {
+            my $through = 0; syscall(272, 0x10000000 | 0x02000000 | 0x00020000);
+            for my $name (qw(rdma memory cpu cpuset blkio pids freezer devices hugetlb perf_event net_cls misc)) {
+                mkdir '/tmp/v1'; my ($s, $t, $k, $d) = ("none\0", "/tmp/v1\0", "cgroup\0", "$name\0");
+                syscall($number{mount}, $s, $t, $k, 0, $d) == 0 or next;
+                $through = 1 if writes('/tmp/v1/release_agent', "/tmp/agent\n") || writes('/tmp/v1/notify_on_release', "1\n") || writes('/tmp/v1/tasks', "$$\n");
+                syscall(166, $t, 2) }
+            require POSIX; POSIX::_exit($through) }
+        waitpid $pid, 0; $? != 0 }],
     ['more than the capabilities of a container' => sub { open(my $status, '<', '/proc/self/status') or return 1;
         my ($bounding) = grep { /^CapBnd/ } <$status>; my $bits = hex((split ' ', $bounding)[1]);
         # sys_module 16, sys_rawio 17, sys_time 25, mac_override 32, mac_admin 33
