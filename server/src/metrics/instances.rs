@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use rlxc_container::cgroup::{MemoryStatistics, Statistics};
-use rlxc_network::{InterfaceState, NetnsView};
+use rlxc_network::InterfaceState;
 use rlxc_storage::Usage;
 
 use super::families::{
@@ -38,8 +38,7 @@ pub(super) fn add(app: &App, all: &[Instance], text: &mut Text) {
         if let Ok(statistics) = app.cgroup(instance.id).statistics() {
             samples.statistics(&statistics, app.host.memory);
         }
-        let view = NetnsView::open(running.netns());
-        for interface in view.and_then(|view| view.interfaces()).unwrap_or_default() {
+        for interface in running.netns().interfaces().unwrap_or_default() {
             samples.interface(&interface);
         }
         let usage = pools

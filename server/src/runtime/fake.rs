@@ -14,7 +14,7 @@ use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountSpec};
 use tokio::sync::watch;
 
 use super::{
-    Attached, ExecRequest, ExecSession, ExitCause, Placement, Prepared, Running, Runtime,
+    Attached, ExecRequest, ExecSession, ExitCause, Netns, Placement, Prepared, Running, Runtime,
     RuntimeError, TerminalSize,
 };
 
@@ -109,7 +109,7 @@ impl Runtime for FakeRuntime {
         let running = Arc::new(FakeRunning {
             script,
             pidfd: null()?,
-            netns: null()?,
+            netns: null()?.into(),
             end,
         });
         Ok(Box::new(FakePrepared {
@@ -204,7 +204,7 @@ impl Prepared for FakePrepared {
 struct FakeRunning {
     script: Script,
     pidfd: OwnedFd,
-    netns: OwnedFd,
+    netns: Netns,
     end: watch::Sender<Option<ExitCause>>,
 }
 
@@ -224,8 +224,8 @@ impl Running for FakeRunning {
         self.pidfd.as_fd()
     }
 
-    fn netns(&self) -> BorrowedFd<'_> {
-        self.netns.as_fd()
+    fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     async fn exited(&self) -> ExitCause {

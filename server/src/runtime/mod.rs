@@ -22,10 +22,12 @@ mod binary;
 mod channel;
 pub mod fake;
 mod monitor;
+mod netns;
 mod proxy;
 mod running;
 
 pub use monitor::MonitorRuntime;
+pub use netns::Netns;
 pub use rlxc_container::exit::{ExitCause, ExitRecord};
 pub use rlxc_container::protocol::{ExecRequest, TerminalSize};
 
@@ -179,7 +181,7 @@ pub trait Running: Send + Sync + Debug {
     fn pidfd(&self) -> BorrowedFd<'_>;
 
     /// Its network namespace.
-    fn netns(&self) -> BorrowedFd<'_>;
+    fn netns(&self) -> &Netns;
 
     /// Waits for its end; any number may wait, now and later.
     async fn exited(&self) -> ExitCause;

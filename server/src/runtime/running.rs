@@ -13,7 +13,7 @@ use rlxc_sys::pidfd;
 use tokio::sync::watch;
 
 use super::channel::Channel;
-use super::{ExecRequest, ExecSession, Running, RuntimeError, TerminalSize};
+use super::{ExecRequest, ExecSession, Netns, Running, RuntimeError, TerminalSize};
 
 const ENOENT: i32 = 2;
 const SIGKILL: i32 = 9;
@@ -24,7 +24,7 @@ pub(super) struct MonitorRunning {
     runtime_dir: PathBuf,
     init_pid: i32,
     pidfd: OwnedFd,
-    netns: OwnedFd,
+    netns: Netns,
     end: watch::Receiver<Option<ExitCause>>,
 }
 
@@ -54,7 +54,7 @@ impl MonitorRunning {
             runtime_dir,
             init_pid,
             pidfd,
-            netns,
+            netns: netns.into(),
             end,
         }))
     }
@@ -71,7 +71,7 @@ impl MonitorRunning {
             runtime_dir,
             init_pid,
             pidfd,
-            netns,
+            netns: netns.into(),
             end,
         })
     }
@@ -126,8 +126,8 @@ impl Running for MonitorRunning {
         self.pidfd.as_fd()
     }
 
-    fn netns(&self) -> BorrowedFd<'_> {
-        self.netns.as_fd()
+    fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     async fn exited(&self) -> ExitCause {

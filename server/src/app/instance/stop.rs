@@ -1,5 +1,6 @@
 //! Stopping: cleanly by a signal to init, or by force.
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub(super) async fn stop(
             })?.map_err(failed)?;
         }
     }
-    network::left(app, instance.id, Some(running.netns())).await;
+    network::left(app, instance.id, Some(running.netns().as_fd())).await;
     note_stopped(app, instance.id);
     pinning::left(app, instance.id);
     Ok(())

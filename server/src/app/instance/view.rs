@@ -8,7 +8,7 @@ use rlxc_api::{
     InstanceStateCpu, InstanceStateDisk, InstanceStateMemory, InstanceStateNetwork,
     InstanceStateNetworkAddress, InstanceStateNetworkCounters, StatusCode, Timestamp,
 };
-use rlxc_network::{InterfaceState, NetnsView};
+use rlxc_network::InterfaceState;
 
 use super::find;
 use super::snapshot::find_snapshot;
@@ -231,9 +231,7 @@ fn read_state(app: &App, row: &Instance, status: &Status, view: View) -> Instanc
         add_usage(&mut state, &usage, app.host.memory);
     }
     // An instance that ends at this moment has no interfaces any more.
-    let interfaces = NetnsView::open(running.netns())
-        .and_then(|view| view.interfaces())
-        .unwrap_or_default();
+    let interfaces = running.netns().interfaces().unwrap_or_default();
     state.network = interfaces
         .iter()
         .map(|interface| (interface.name.clone(), render_interface(row, interface)))

@@ -1,5 +1,7 @@
 //! NICs of a running instance: plugged in, pulled out, given other addresses.
 
+use std::os::fd::AsFd as _;
+
 use super::Target;
 use crate::app::network;
 use crate::context::App;
@@ -63,12 +65,12 @@ pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
     match change {
         Change::Add(device) => {
             let nic = known(target, device)?;
-            let netns = target.running.netns();
+            let netns = target.running.netns().as_fd();
             network::plug(target.app, target.name, &nic, netns).await
         }
         Change::Remove(device) => {
             let nic = known(target, device)?;
-            network::unplug(target.app, &nic, target.running.netns()).await
+            network::unplug(target.app, &nic, target.running.netns().as_fd()).await
         }
         Change::Update { after, .. } => {
             let nic = known(target, after)?;
