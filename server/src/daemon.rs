@@ -93,7 +93,7 @@ pub async fn run(options: Options) -> Result<()> {
     let cause = wait_for_end(&app).await?;
     notify("STOPPING=1");
     if cause == End::Host {
-        instance::shut_down_all(&app).await;
+        instance::shut_down_all(&app, false).await;
     }
     app.shutdown.cancel();
     app.tasks.close();

@@ -26,6 +26,11 @@ pub(crate) enum AdminVerb {
         after_help = "Pools in the daemon's own directory are found. Without --yes it asks before anything is taken back.\n\nExamples:\n  rlxc admin recover\n  rlxc admin recover --yes\n  rlxc admin recover --pool data=/srv/rlxc --pool fast=/dev/sdb"
     )]
     Recover(RecoverArgs),
+    /// Run SQL on the daemon's database: to look, and to repair what nothing else can. The daemon notices changes when it starts again.
+    #[command(
+        after_help = "Queries .dump and .schema print all of it, and its tables; - reads statements from stdin.\n\nExamples:\n  rlxc admin sql global 'SELECT name, ephemeral FROM instances'\n  rlxc admin sql global .dump > inventory.sql"
+    )]
+    Sql(SqlArgs),
     /// Look at the daemon's own certificate, or give it another.
     Certificate(CertificateVerb),
 }
@@ -103,6 +108,18 @@ fn name_and_source(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("it must be NAME=SOURCE, with an absolute path as the source".to_owned()),
     }
+}
+
+// `admin sql`.
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// global or local: names of other servers for what is one database here.
+    pub(crate) database: String,
+    /// Statements, .dump, .schema, or - for stdin.
+    pub(crate) query: String,
+    /// How to print rows.
+    #[arg(short = 'f', long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 // `admin waitready`.

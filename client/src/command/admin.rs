@@ -7,7 +7,7 @@ use rlxc_api::{ServerCertificate, ServerCertificatePut};
 use rlxc_client::{ClientError, Reply};
 use serde_json::{Value, json};
 
-use super::{doctor, init, recover};
+use super::{doctor, init, recover, sql};
 use crate::cli::{AdminVerb, CertificateRenewArgs, CertificateVerb, ShutdownArgs};
 use crate::context::Context;
 
@@ -21,6 +21,7 @@ pub(crate) async fn run(context: &Context, verb: AdminVerb) -> Result<u8> {
         AdminVerb::Waitready(args) => wait_ready(context, args.timeout).await?,
         AdminVerb::Shutdown(args) => shutdown(context, &args).await?,
         AdminVerb::Recover(args) => recover::run(context, args).await?,
+        AdminVerb::Sql(args) => sql::run(context, args).await?,
         AdminVerb::Certificate(verb) => certificate(context, verb).await?,
     }
     Ok(0)

@@ -41,6 +41,7 @@ mod recover;
 mod remote;
 mod remote_add;
 mod snapshot;
+mod sql;
 mod state;
 mod storage;
 mod top;

@@ -97,13 +97,19 @@ pub(crate) async fn restore(context: &Context, args: &VolumeSnapshotArgs) -> Res
     Ok(())
 }
 
+/// In lists it comes with that of the volume before a slash.
+fn name(snapshot: &StorageVolumeSnapshot) -> &str {
+    let parts = snapshot.name.rsplit_once('/');
+    parts.map_or(&snapshot.name, |(_, name)| name)
+}
+
 fn table(snapshots: &[StorageVolumeSnapshot]) -> Table {
     let none = Timestamp::none();
     let rows = snapshots
         .iter()
         .map(|snapshot| {
             vec![
-                snapshot.name.clone(),
+                name(snapshot).to_owned(),
                 render::short_time(&snapshot.created_at),
                 render::short_time(snapshot.expires_at.as_ref().unwrap_or(&none)),
             ]

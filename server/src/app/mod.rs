@@ -14,6 +14,7 @@ pub mod recover;
 pub mod scheduled;
 pub mod server;
 pub mod server_certificate;
+pub mod shutdown;
 pub mod template;
 #[cfg(test)]
 mod tests;

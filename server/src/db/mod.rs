@@ -22,6 +22,7 @@ pub mod projects;
 mod reader;
 pub mod scheduled;
 pub mod snapshots;
+pub mod sql;
 mod thread;
 pub mod volumes;
 pub mod warnings;

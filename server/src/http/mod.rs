@@ -43,6 +43,7 @@ mod server;
 mod sessions;
 mod sftp;
 mod snapshots;
+mod sql;
 mod tls;
 pub mod user_socket;
 mod volume_backups;
@@ -69,6 +70,7 @@ const LARGEST_BODY: usize = 16 << 20;
 pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(server::routes())
+        .merge(sql::routes())
         .nest("/1.0/instances", instances::routes())
         .nest("/1.0/containers", instances::routes())
         .merge(images::routes())

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::routing::{get, post, put};
 use rlxc_api::{Cluster, RecoverPost, ServerCertificatePut};
+use serde::Deserialize;
 
 use super::edit::Edit;
 use super::extract::Body;
@@ -31,6 +32,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
             "/internal/certificate",
             get(certificate).put(change_certificate),
         )
+}
+
+/// Whether to wait for nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Shutdown {
+    force: String,
 }
 
 async fn versions() -> Reply {
@@ -72,8 +80,9 @@ async fn ready() -> Reply {
     done()
 }
 
-async fn shutdown(State(app): State<Arc<App>>) -> Reply {
-    app.shutdown.cancel();
+/// Answers when all instances are down.
+async fn shutdown(State(app): State<Arc<App>>, Query(how): Query<Shutdown>) -> Reply {
+    app::shutdown::shut_down(&app, matches!(how.force.as_str(), "1" | "true")).await?;
     done()
 }
 

@@ -41,9 +41,14 @@ async fn list(
     params: Params,
 ) -> Reply {
     let target = target(&names, &params);
-    let all = volume::snapshots(&app, target).await?;
+    let mut all = volume::snapshots(&app, target).await?;
+    // In a list, and only there, their names tell the volume too: clients look for the slash.
+    for snapshot in &mut all {
+        snapshot.name = format!("{}/{}", target.name, snapshot.name);
+    }
     listing(&params, all, |item| {
-        volume::snapshot_url(target, &item.name)
+        let (_, name) = item.name.split_once('/').unwrap_or(("", &item.name));
+        volume::snapshot_url(target, name)
     })
 }
 

@@ -49,6 +49,7 @@ const CORE: &[Key] = &[
     Key::new("core.proxy_https", Kind::Text, "URL of the proxy for https").or("`https_proxy` of the environment").live(),
     Key::new("core.proxy_ignore_hosts", Kind::Text, "Hosts and domains that are reached without a proxy, with commas between them").or("`no_proxy` of the environment").live(),
     Key::new("core.remote_token_expiry", kind::LIFETIME, "How long a join token is good").or("for ever").live(),
+    Key::new("core.shutdown_timeout", kind::COUNT, "Minutes that operations are waited for when the daemon is told to shut down; by `admin shutdown --force` none").or("5").live(),
     Key::new("core.trust_ca_certificates", Kind::Bool, "Whether a client is trusted because the authority has signed its certificate").or("false").when("there is a `server.ca` in the daemon's directory").live(),
     Key::new("core.trust_password", Kind::Text, "Lets clients in that have no token; shown as `true`").live(),
 ];

@@ -98,6 +98,12 @@ impl Handle {
         self.inner.view.borrow().clone()
     }
 
+    /// Whether it is a task that works; tokens and sessions wait for somebody, perhaps for ever.
+    pub fn is_working(&self) -> bool {
+        let view = self.inner.view.borrow();
+        view.class == Class::Task.text() && !view.is_final()
+    }
+
     /// Whether `DELETE` may end it.
     pub fn may_cancel(&self) -> bool {
         self.inner.may_cancel

@@ -129,3 +129,20 @@ fn an_idle_restart_changes_nothing() {
     before.assert_none(&daemon);
     before.assert_all(&daemon);
 }
+
+#[test]
+fn a_shutdown_takes_the_instances_along_and_the_next_start_brings_them_back() {
+    require!(root);
+    let (mut daemon, _) = daemon_with_c1();
+    let monitors = || {
+        let found = daemon.world().enter(["pgrep", "-x", "rlxc-monitor"]);
+        found.output().unwrap().code == 0
+    };
+    assert!(monitors());
+    daemon.cli().ok(["admin", "shutdown", "--force"]);
+    assert!(!monitors(), "an instance runs on");
+    daemon.forget_killed();
+    daemon.start();
+    daemon.cli().wait_status("c1", "Running");
+    daemon.cli().ok(["delete", "-f", "c1"]);
+}

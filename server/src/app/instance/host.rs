@@ -7,16 +7,17 @@ use std::sync::Arc;
 use rlxc_sys::chain::chain;
 
 use super::stop::{Manner, stop};
-use crate::context::App;
+use crate::context::{App, blocking};
 use crate::db::instances;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instance::state::Verb;
 use crate::instance::{Outcome, Status};
 use crate::model::Instance;
+use crate::runtime::ExitRecord;
 
 /// Shuts down what runs: instances of the highest `boot.stop.priority` first, those of one priority at the same time.
-/// Who doesn't end within its `boot.host_shutdown_timeout` is ended by force.
-pub async fn shut_down_all(app: &Arc<App>) {
+/// Who doesn't end within its `boot.host_shutdown_timeout` is ended by force; with `force`, everybody at once.
+pub async fn shut_down_all(app: &Arc<App>, force: bool) {
     let all = match app.db.read(|tx| instances::list(tx, None)).await {
         Ok(all) => all,
         Err(error) => {
@@ -34,7 +35,7 @@ pub async fn shut_down_all(app: &Arc<App>) {
     for turn in turns.into_values() {
         let ends: Vec<_> = turn
             .into_iter()
-            .map(|instance| app.tasks.spawn(shut_down(Arc::clone(app), instance)))
+            .map(|instance| app.tasks.spawn(shut_down(Arc::clone(app), instance, force)))
             .collect();
         for end in ends {
             drop(end.await);
@@ -47,13 +48,13 @@ fn priority(instance: &Instance) -> i64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-async fn shut_down(app: Arc<App>, instance: Instance) {
-    if let Err(error) = try_shut_down(&app, &instance).await {
+async fn shut_down(app: Arc<App>, instance: Instance, force: bool) {
+    if let Err(error) = try_shut_down(&app, &instance, force).await {
         tracing::warn!(instance = instance.name, error = %chain(&error), "not shut down");
     }
 }
 
-async fn try_shut_down(app: &Arc<App>, instance: &Instance) -> Result<()> {
+async fn try_shut_down(app: &Arc<App>, instance: &Instance, force: bool) -> Result<()> {
     let Some(handle) = app.instances.get(instance.id) else {
         return Ok(());
     };
@@ -63,18 +64,21 @@ async fn try_shut_down(app: &Arc<App>, instance: &Instance) -> Result<()> {
     let permit = handle
         .begin(Verb::Stop, &instance.name, "host shutdown")
         .await?;
-    let clean = Manner::parse(instance, false, 0);
-    if let Err(error) = stop(app, &handle, &permit, instance, clean).await {
+    let manner = Manner::parse(instance, force, 0);
+    if let Err(error) = stop(app, &handle, &permit, instance, manner).await {
         tracing::warn!(instance = instance.name, error = %chain(&error), "ended by force");
         stop(app, &handle, &permit, instance, Manner::Force).await?;
     }
     permit.finish(Outcome::Stopped);
-    // What it was is what it shall be again.
+    // What it was is what it shall be again. The end was ours: the next daemon need not hear of it.
     let (id, ran) = (instance.id, "RUNNING".to_owned());
     app.db
         .write(move |tx| instances::set_keys(tx, id, &[("volatile.last_state.power", ran)]))
         .await?;
-    Ok(())
+    let run = app.places.instance_run(id);
+    blocking(move || ExitRecord::remove(&run))
+        .await
+        .map_err(|error| Error::failed("remove the record of its end", error))
 }
 
 #[cfg(test)]
@@ -96,7 +100,7 @@ mod tests {
         daemon
             .ok(Method::PUT, "/1.0/instances/ran/state", start)
             .await;
-        shut_down_all(&daemon.app).await;
+        shut_down_all(&daemon.app, false).await;
         for (name, power) in [("ran", Some("RUNNING")), ("rested", None)] {
             let instance = super::super::find(&daemon.app, "default", name)
                 .await

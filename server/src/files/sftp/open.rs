@@ -55,7 +55,12 @@ pub(super) fn file(
     );
     if !append && !flags.contains(OpenFlags::WRITE) {
         let found = tree.follow(path, OFlags::empty())?.ok_or_else(missing)?;
-        return reopen(&regular(found, path)?, OFlags::RDONLY, path);
+        // A directory can be opened, as by open(2): clients do so before they ask what it is.
+        let found = match found.facts.kind {
+            Kind::Directory => found.fd,
+            _ => regular(found, path)?,
+        };
+        return reopen(&found, OFlags::RDONLY, path);
     }
     let mut access = if read { OFlags::RDWR } else { OFlags::WRONLY };
     if append {
