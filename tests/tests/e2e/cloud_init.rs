@@ -63,7 +63,8 @@ fn import_cloud(daemon: &Daemon) -> bool {
     let publish = |alias| cli.ok(["publish", "base", "--alias", alias, "--compression", "none"]);
     publish("cloud");
     for (_, name, text) in TEMPLATES {
-        let line = cli.command(["config", "template", "create", "base", name]);
+        cli.ok(["config", "template", "create", "base", name]);
+        let line = cli.command(["config", "template", "edit", "base", name]);
         let made = line.stdin(text).output().unwrap();
         assert_eq!(made.code, 0, "{made}");
     }

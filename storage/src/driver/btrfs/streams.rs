@@ -18,7 +18,8 @@ use crate::pool::PoolDir;
 use crate::volume::VolumeRef;
 
 /// What belongs to a volume; the rest of what comes with a stream is of others.
-const PARTS: [&str; 3] = ["rootfs", "metadata.yaml", "templates"];
+/// The description is among it, since a later stream may replace the one that came with an earlier.
+const PARTS: [&str; 4] = ["rootfs", "metadata.yaml", "templates", "backup.yaml"];
 
 impl BtrfsDriver {
     /// Subvolumes that lie in others are not part of their streams.
@@ -110,7 +111,7 @@ fn keep_parts(subvolume: &Path) -> Result<(), Cause> {
     for name in file::list_dir(subvolume)? {
         let known = name.to_str().filter(|name| PARTS.contains(name));
         let fits = match known {
-            Some("metadata.yaml") => is("metadata.yaml", std::fs::FileType::is_file),
+            Some(name @ ("metadata.yaml" | "backup.yaml")) => is(name, std::fs::FileType::is_file),
             Some(name) => is(name, std::fs::FileType::is_dir),
             None => false,
         };
@@ -162,12 +163,15 @@ mod tests {
         fs::write(dir.join("metadata.yaml"), "architecture: x\n").unwrap();
         fs::create_dir(dir.join("templates")).unwrap();
         fs::write(dir.join("templates/t"), "text").unwrap();
+        fs::write(dir.join("backup.yaml"), "before").unwrap();
         let snapshot = |id| {
             driver
                 .create_snapshot(ONE, SnapshotId(id), State::Stopped)
                 .unwrap();
         };
         snapshot(11);
+        fs::write(dir.join("new"), "after").unwrap();
+        fs::rename(dir.join("new"), dir.join("backup.yaml")).unwrap();
         fs::rename(root.join("etc"), root.join("usr")).unwrap();
         fs::remove_file(root.join("su")).unwrap();
         fs::write(root.join("su"), "another").unwrap();
