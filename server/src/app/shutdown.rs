@@ -7,6 +7,7 @@ use super::instance;
 use crate::context::App;
 use crate::db;
 use crate::error::Result;
+use crate::operation::Handle;
 
 /// How long operations are waited for, in minutes.
 const TIMEOUT: &str = "core.shutdown_timeout";
@@ -29,7 +30,7 @@ pub async fn shut_down(app: &Arc<App>, force: bool) -> Result<()> {
 
 /// Until no task works any more. Sessions are not waited for: they end with their instances.
 async fn operations(app: &App) {
-    while let Some(operation) = app.operations.find_live(|one| one.is_working()) {
+    while let Some(operation) = app.operations.find_live(Handle::is_working) {
         operation.wait().await;
     }
 }

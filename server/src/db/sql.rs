@@ -30,11 +30,7 @@ pub fn run(connection: &Connection, text: &str) -> Result<Vec<SqlResult>, DbErro
 }
 
 fn select(statement: &mut Statement<'_>) -> Result<SqlResult, DbError> {
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = Vec::new();
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
@@ -84,7 +80,7 @@ pub fn dump(connection: &Connection, only_schema: bool) -> Result<String, DbErro
 fn rows(connection: &Connection, table: &str, text: &mut String) -> Result<(), DbError> {
     let table = table.replace('"', "\"\"");
     let empty = connection.prepare(&format!("SELECT * FROM \"{table}\" LIMIT 0"))?;
-    let columns = empty.column_names().into_iter();
+    let columns = empty.column_names();
     let columns = columns
         .map(|name| format!("quote(\"{}\")", name.replace('"', "\"\"")))
         .collect::<Vec<_>>();
