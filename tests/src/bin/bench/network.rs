@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::contestant::Contestant;
 use crate::cycle::{millis, until_address};
@@ -149,12 +149,26 @@ fn gigabits<'a>(
     contestant: &Contestant,
     line: impl Iterator<Item = &'a str>,
 ) -> anyhow::Result<f64> {
-    let output = contestant.enter(line).deadline(Duration::from_secs(30));
-    let output = output.ok()?.stdout;
-    let report: serde_json::Value = serde_json::from_str(&output)?;
-    let rate = report.pointer("/end/sum_received/bits_per_second");
-    let rate = rate.and_then(serde_json::Value::as_f64);
-    Ok(rate.with_context(|| format!("iperf3 says no rate: {output}"))? / 1e9)
+    let line: Vec<&str> = line.collect();
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let run = contestant.enter(line.iter().copied());
+        let output = run.deadline(Duration::from_secs(30)).output()?.stdout;
+        let report: serde_json::Value = serde_json::from_str(&output)?;
+        let rate = report.pointer("/end/sum_received/bits_per_second");
+        if let Some(rate) = rate.and_then(serde_json::Value::as_f64) {
+            return Ok(rate / 1e9);
+        }
+        // The server serves one at a time, and takes a moment to be done with the one before.
+        let is_busy = report["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("busy"));
+        ensure!(
+            is_busy && Instant::now() < end,
+            "iperf3 says no rate: {output}"
+        );
+        std::thread::sleep(REST);
+    }
 }
 
 /// From the begin of a launch until the instance has an address, as its state says.
