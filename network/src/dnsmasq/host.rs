@@ -152,7 +152,8 @@ mod tests {
         let dir = base.path().to_owned();
         let files = Files {
             config: dir.join("dnsmasq.conf"),
-            leases: dir.join("leases"),
+            leases: dir.join("run-leases"),
+            saved: dir.join("leases"),
             log: dir.join("dnsmasq.log"),
             dhcp: dir.join("dhcp"),
             hosts: dir.join("hosts"),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use rlxc_sys::file;
+use rlxc_sys::file::{self, Durability};
 
 use crate::{Error, Mac};
 
@@ -28,6 +28,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<Lease>, Error> {
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes `to` say what `from` says, if that is there.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let text = match file::read_text(from) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        text => text?,
+    };
+    if file::read_text(to).is_ok_and(|present| present == text) {
+        return Ok(());
+    }
+    file::write_atomic(to, text.as_bytes(), 0o644, Durability::Volatile)?;
+    Ok(())
 }
 
 /// Lines that are cut off (dnsmasq rewrites the file in place) are left out.
@@ -104,5 +117,21 @@ mod tests {
         fn no_text_panics(text: String) {
             parse(&text);
         }
+    }
+
+    #[test]
+    fn a_copy_says_the_same_and_stays_when_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        copy(&from, &to).unwrap();
+        assert!(!to.exists());
+        for text in ["1763669000 00:16:3e:01:02:03 10.1.2.3 c1 *\n", ""] {
+            std::fs::write(&from, text).unwrap();
+            copy(&from, &to).unwrap();
+            assert_eq!(std::fs::read_to_string(&to).unwrap(), text);
+        }
+        std::fs::remove_file(&from).unwrap();
+        copy(&from, &to).unwrap();
+        assert!(to.exists());
     }
 }

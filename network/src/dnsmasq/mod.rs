@@ -4,7 +4,9 @@
 //! and restarted only if its configuration differs from what is wanted. Hosts come and go as files in directories that
 //! it watches, so that an instance's name and address are known without a restart.
 //!
-//! Layout, for the network with bridge `br0`: `STATE/br0/{dnsmasq.conf,leases,dnsmasq.log,dhcp/,hosts/}`, `RUN/dnsmasq-br0.pid`.
+//! Layout, for the network with bridge `br0`: `STATE/br0/{dnsmasq.conf,leases,dnsmasq.log,dhcp/,hosts/}`,
+//! `RUN/dnsmasq-br0.{pid,leases}`. dnsmasq syncs its leases to the disk before it answers, so they are where that costs
+//! nothing, and a copy is kept for the next boot.
 
 mod config;
 mod group;
@@ -30,9 +32,9 @@ pub use lease::Lease;
 /// Where dnsmasq's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsmasqDirs {
-    /// What outlives a boot: configuration, leases, hosts.
+    /// What outlives a boot: configuration, copies of leases, hosts.
     pub state: PathBuf,
-    /// What does not: pid files.
+    /// What does not: pid files, leases.
     pub run: PathBuf,
 }
 
@@ -49,6 +51,8 @@ struct Files {
     dir: PathBuf,
     config: PathBuf,
     leases: PathBuf,
+    /// A copy of them.
+    saved: PathBuf,
     log: PathBuf,
     /// One file a host with its DHCP entry.
     dhcp: PathBuf,
@@ -105,6 +109,7 @@ impl Dnsmasq {
             group::leave(group);
         }
         file::remove(&files.pid)?;
+        file::remove(&files.leases)?;
         remove_tree(&files.dir)
     }
 
@@ -151,6 +156,12 @@ impl Dnsmasq {
         blocking(move || host::list(&files)).await
     }
 
+    /// Keeps the leases of a network for the next boot.
+    pub async fn save(&self, network: &str) -> Result<(), Error> {
+        let files = self.files(network);
+        blocking(move || lease::copy(&files.leases, &files.saved)).await
+    }
+
     /// The leases of a network.
     pub async fn leases(&self, network: &str) -> Result<Vec<Lease>, Error> {
         let files = self.files(network);
@@ -161,7 +172,8 @@ impl Dnsmasq {
         let dir = self.dirs.state.join(network);
         Files {
             config: dir.join("dnsmasq.conf"),
-            leases: dir.join("leases"),
+            leases: self.dirs.run.join(format!("dnsmasq-{network}.leases")),
+            saved: dir.join("leases"),
             log: dir.join("dnsmasq.log"),
             dhcp: dir.join("dhcp"),
             hosts: dir.join("hosts"),
@@ -188,6 +200,9 @@ fn ensure(files: &Files, spec: &BridgeSpec) -> Result<bool, Error> {
         return Ok(false);
     }
     process::stop(&files.pid, &files.config)?;
+    if !files.leases.exists() {
+        lease::copy(&files.saved, &files.leases)?;
+    }
     file::write_atomic(
         &files.config,
         config.as_bytes(),

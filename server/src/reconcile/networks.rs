@@ -26,6 +26,9 @@ pub(super) async fn mend(app: &App) -> Result<()> {
         };
         let url = network::url(&row.name);
         warn_of_missing(app, &spec, &url).await?;
+        let saved = app.networking.names.save(&row.name).await;
+        saved
+            .map_err(|error| Error::failed(format!("save the leases of `{}`", row.name), error))?;
         let Some(lost) = lost(app, &spec).await? else {
             app.resolve(MENDED, &url);
             app.resolve(network::UNAVAILABLE, &url);

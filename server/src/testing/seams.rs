@@ -294,6 +294,10 @@ impl Names for Life {
         Ok(hosts.unwrap_or_default().into_keys().collect())
     }
 
+    async fn save(&self, _network: &str) -> Result<(), NetworkError> {
+        Ok(())
+    }
+
     async fn leases(&self, _network: &str) -> Result<Vec<Lease>, NetworkError> {
         Ok(Vec::new())
     }

@@ -484,10 +484,17 @@ fn a_daemon_that_is_killed_leaves_whole_networks_or_none() {
 fn networks_are_there_again_after_the_host_was_started_anew() {
     require!(root);
     let (mut daemon, _) = daemon_with_c1();
-    let cli = daemon.cli();
-    cli.wait_ipv4("c1");
-    let before = cli.ok(["network", "get", "rlxcbr0", "ipv4.address"]);
-    cli.ok(["stop", "-f", "c1"]);
+    let leased = daemon.cli().wait_ipv4("c1");
+    let before = daemon
+        .cli()
+        .ok(["network", "get", "rlxcbr0", "ipv4.address"]);
+    daemon.cli().ok(["stop", "-f", "c1"]);
+    // What is looked at every minute is looked at now: leases are kept then.
+    daemon.kill();
+    daemon.start();
+    let kept = daemon.dir().join("networks/rlxcbr0/leases");
+    let is_kept = || std::fs::read_to_string(&kept).is_ok_and(|text| text.contains(&leased));
+    rlxc_tests::process::eventually("its lease is kept", Duration::from_secs(10), is_kept);
     daemon.kill();
     // As a host comes up: nothing but what is on disk.
     let world = daemon.world();
@@ -505,6 +512,8 @@ fn networks_are_there_again_after_the_host_was_started_anew() {
         before
     );
     assert!(rules(&daemon).contains("masquerade"));
+    let listed = cli.ok(["network", "list-leases", "rlxcbr0", "-f", "csv"]);
+    assert!(listed.contains(&leased), "{listed}");
     cli.ok(["start", "c1"]);
     cli.wait_ipv4("c1");
     assert!(reaches(&daemon, &gateway(&daemon)));

@@ -23,6 +23,8 @@ pub trait Names: Send + Sync + Debug {
     async fn remove_host(&self, network: &str, hwaddr: Mac) -> Result<(), Error>;
     /// The hosts that a network knows.
     async fn hosts(&self, network: &str) -> Result<Vec<Mac>, Error>;
+    /// Keeps what was given out for the next boot.
+    async fn save(&self, network: &str) -> Result<(), Error>;
     /// What was given out.
     async fn leases(&self, network: &str) -> Result<Vec<Lease>, Error>;
 }
@@ -55,6 +57,10 @@ impl Names for Dnsmasq {
 
     async fn hosts(&self, network: &str) -> Result<Vec<Mac>, Error> {
         self.hosts(network).await
+    }
+
+    async fn save(&self, network: &str) -> Result<(), Error> {
+        self.save(network).await
     }
 
     async fn leases(&self, network: &str) -> Result<Vec<Lease>, Error> {
