@@ -124,7 +124,13 @@ impl Interceptor {
             return;
         };
         let worker = || work(listener, &call, (&self.wanted, &self.figures), container);
-        match clone_child(&CloneRequest::default(), worker) {
+        // In a group of the container's: what its calls cost counts as its own, where the limits are on version 2.
+        let leaf = container.cgroup.open_attached(container.owner).ok();
+        let request = CloneRequest {
+            cgroup: leaf.as_ref().map(AsFd::as_fd),
+            ..CloneRequest::default()
+        };
+        match clone_child(&request, worker) {
             Ok(child) => self.workers.push(Worker {
                 listener: id,
                 call: call.id,
