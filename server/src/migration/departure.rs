@@ -56,6 +56,7 @@ impl Departure {
             snapshots: rows.cloned().collect(),
             predump: Some(false),
             rsync_features: Some(Features::all()),
+            volume_size: Some(0),
             streams: Some(self.can_stream().await?),
             ..Header::default()
         };

@@ -30,6 +30,9 @@ pub(crate) struct Header {
     /// Whether the sink has a copy already.
     #[prost(bool, optional, tag = "9")]
     pub refresh: Option<bool>,
+    /// The size of a block volume in bytes. Incus reads it of all custom volumes and ends where it is missing.
+    #[prost(int64, optional, tag = "11")]
+    pub volume_size: Option<i64>,
     /// Whether the files can go, and in the answer that they do go, as streams of btrfs, one for each snapshot and one for
     /// what there is now. Only servers of our kind say this; others leave out what they don't know.
     #[prost(bool, optional, tag = "1001")]

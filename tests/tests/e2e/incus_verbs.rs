@@ -1,7 +1,8 @@
 //! Incus' client, unchanged, through the whole list of its verbs, as [`super::lxc_verbs`] does with LXD's.
 
-use rlxc_tests::{Daemon, require, skip, source_tree};
+use rlxc_tests::{Daemon, require, skip};
 
+use super::stock::Kind;
 use super::verbs::{self, Client, Step, line, prepared, reads, shows};
 
 /// Verbs of things that rlxc has not.
@@ -149,29 +150,19 @@ fn walk() -> impl Iterator<Item = &'static Step> {
     .flatten()
 }
 
-/// The distribution's, or what `scripts/packages` fetched from its backports.
-fn program() -> Option<String> {
-    let fetched = source_tree().join("target/incus/usr/bin/incus");
-    if fetched.is_file() {
-        return Some(fetched.display().to_string());
-    }
-    let installed = rlxc_tests::has_tool("incus");
-    installed.then(|| "incus".to_owned())
-}
-
 #[test]
 fn every_verb_of_incus_client_works() {
     require!(root);
-    let Some(program) = program() else {
+    let Some(Kind { client, .. }) = Kind::incus() else {
         return skip(
             module_path!(),
-            "needs incus-client, which scripts/packages fetches",
+            "needs Incus, which scripts/packages fetches",
         );
     };
     let (daemon, filled) = prepared();
     let incus = Client {
         daemon: &daemon,
-        program,
+        program: client,
         prefix: "INCUS",
     };
     incus.ok("remote generate-certificate");
@@ -181,16 +172,16 @@ fn every_verb_of_incus_client_works() {
 #[test]
 fn the_list_of_incus_verbs_is_whole() {
     require!(root);
-    let Some(program) = program() else {
+    let Some(Kind { client, .. }) = Kind::incus() else {
         return skip(
             module_path!(),
-            "needs incus-client, which scripts/packages fetches",
+            "needs Incus, which scripts/packages fetches",
         );
     };
     let daemon = Daemon::initialized();
     let incus = Client {
         daemon: &daemon,
-        program,
+        program: client,
         prefix: "INCUS",
     };
     let walk: Vec<&Step> = walk().collect();

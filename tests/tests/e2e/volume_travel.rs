@@ -9,7 +9,7 @@ use super::migrate::two;
 
 /// The content of the only custom volume on the default pool.
 #[track_caller]
-fn content(daemon: &Daemon) -> PathBuf {
+pub(super) fn content(daemon: &Daemon) -> PathBuf {
     let custom = daemon.dir().join("storage-pools/default/custom");
     let all: Vec<_> = std::fs::read_dir(custom).unwrap().flatten().collect();
     assert_eq!(all.len(), 1, "{all:?}");
@@ -18,7 +18,7 @@ fn content(daemon: &Daemon) -> PathBuf {
 
 /// Makes the volume `data` with a snapshot and a change since then.
 #[track_caller]
-fn furnish(daemon: &Daemon) {
+pub(super) fn furnish(daemon: &Daemon) {
     let cli = daemon.cli();
     let volume = |args: &[&str]| cli.ok(["storage", "volume"].iter().chain(args));
     volume(&["create", "default", "data", "user.a=b"]);
@@ -33,7 +33,7 @@ fn furnish(daemon: &Daemon) {
 
 /// Looks at a root that is what [`furnish`] made.
 #[track_caller]
-fn check(root: &Path, text: &str) {
+pub(super) fn check(root: &Path, text: &str) {
     assert_eq!(std::fs::read_to_string(root.join("file")).unwrap(), text);
     let stat = std::fs::metadata(root.join("file")).unwrap();
     assert_eq!((stat.uid(), stat.gid()), (7, 8));
