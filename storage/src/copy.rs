@@ -55,14 +55,6 @@ impl Attributes {
     }
 }
 
-/// Copies all that is in the directory `from` into the directory `to`, and the attributes of `from` itself.
-///
-/// Nothing in `from` is followed. Other file systems mounted below are copied as what they show.
-pub fn copy_tree(from: impl AsFd, to: impl AsFd, attributes: Attributes) -> Result<(), CopyError> {
-    let mut copy = Copy::into_root(to.as_fd(), attributes);
-    copy.directory(from.as_fd(), to.as_fd(), 0)
-}
-
 /// Gives the directory `to` owner, mode, times and extended attributes of the directory `from`.
 pub fn copy_directory_attributes(from: impl AsFd, to: impl AsFd) -> Result<(), FileError> {
     let stat = rustix::fs::fstat(&from).map_err(|e| FileError::new("look at", ".", e))?;
@@ -257,9 +249,11 @@ fn set_times(dir: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> Result<(), rusti
 }
 
 mod early;
+mod parallel;
 mod sync;
 
 pub use early::{Early, copy_early, is_worth_it};
+pub use parallel::copy_tree;
 pub use sync::sync_tree;
 
 #[cfg(test)]

@@ -7,6 +7,9 @@
 //! backup/container/metadata.yaml       of the image that it came from, with `templates/`
 //! backup/container/rootfs/             owners as the container sees them
 //!
+//! backup/snapshots/<name>.bin          the same of an instance on btrfs, as streams of btrfs-send(8)
+//! backup/container.bin
+//!
 //! backup/index.yaml                    the same of a custom volume
 //! backup/volume-snapshots/<name>/      a snapshot, like the next
 //! backup/volume/                       what is in the volume
@@ -16,6 +19,7 @@ mod description;
 mod index;
 mod read;
 mod restore;
+mod streams;
 mod write;
 
 #[cfg(test)]
@@ -25,4 +29,5 @@ pub use description::{load_description, save_description};
 pub use index::{BackupConfig, BackupIndex, Layout, OnDisk};
 pub use read::{BackupReader, Place, Tree, Trees};
 pub use restore::restore;
-pub use write::{BackupOrder, BackupTree, write};
+pub use streams::Streams;
+pub use write::{BackupOrder, BackupParts, BackupTree, write};

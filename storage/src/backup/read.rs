@@ -44,6 +44,8 @@ pub trait Trees {
     fn begin(&mut self, tree: &Tree) -> Result<Place, ImageError>;
     /// Keeps what was put there.
     fn end(&mut self, tree: &Tree) -> Result<(), ImageError>;
+    /// Makes a part, all of it, of a stream in a driver's format.
+    fn receive(&mut self, tree: &Tree, stream: &mut dyn Read) -> Result<(), ImageError>;
 }
 
 /// A backup whose index was read.
@@ -88,6 +90,7 @@ impl BackupReader {
         let names = self.index.snapshots.iter().cloned().map(Tree::Snapshot);
         let mut unpacking = Unpacking {
             layout: self.index.layout(),
+            optimized: self.index.optimized,
             archive: self.archive,
             missing: names.chain([Tree::Main]).collect(),
             current: None,
@@ -131,6 +134,7 @@ struct Current {
 
 struct Unpacking<'a> {
     layout: Layout,
+    optimized: bool,
     archive: Archive<Decompressed>,
     missing: BTreeSet<Tree>,
     current: Option<Current>,
@@ -140,6 +144,9 @@ struct Unpacking<'a> {
 impl Unpacking<'_> {
     fn entry(&mut self, entry: Entry) -> Result<(), ImageError> {
         let path = checked_path(&entry.path)?;
+        if self.optimized && entry.kind != Kind::Directory {
+            return self.stream(&path, &entry);
+        }
         let Some((tree, prefix)) = place(self.layout, &path) else {
             if entry.kind == Kind::Directory {
                 return Ok(());
@@ -160,11 +167,28 @@ impl Unpacking<'_> {
         current.put(&inner, entry, &mut self.archive)
     }
 
-    fn begin(&mut self, tree: Tree, prefix: PathBuf, entry: &Entry) -> Result<(), ImageError> {
-        if !self.missing.remove(&tree) {
-            let reason = "its part is not in the index, or comes twice";
-            return Err(refused(entry, reason));
+    /// A part in the format of a driver. The header that LXD puts before them names subvolumes in subvolumes, each of which
+    /// would be a part of its own.
+    fn stream(&mut self, path: &Path, entry: &Entry) -> Result<(), ImageError> {
+        if path == Path::new("backup/optimized_header.yaml") {
+            return Ok(());
         }
+        let tree = stream_of(self.layout, path).filter(|_| entry.kind == Kind::File(None));
+        let tree = tree.ok_or_else(|| refused(entry, why_not(path)))?;
+        self.expect(&tree, entry)?;
+        self.trees.receive(&tree, &mut Data(&mut self.archive))
+    }
+
+    fn expect(&mut self, tree: &Tree, entry: &Entry) -> Result<(), ImageError> {
+        if self.missing.remove(tree) {
+            return Ok(());
+        }
+        let reason = "its part is not in the index, or comes twice";
+        Err(refused(entry, reason))
+    }
+
+    fn begin(&mut self, tree: Tree, prefix: PathBuf, entry: &Entry) -> Result<(), ImageError> {
+        self.expect(&tree, entry)?;
         let place = self.trees.begin(&tree)?;
         self.current = Some(Current {
             layout: self.layout,
@@ -257,6 +281,27 @@ fn place(layout: Layout, path: &Path) -> Option<(Tree, PathBuf)> {
     let name = parts.next()?.to_str()?.to_owned();
     let part = layout.snapshots().join(&name);
     is_inside(parts.as_path()).then_some((Tree::Snapshot(name), part))
+}
+
+/// Which part a file is the stream of.
+fn stream_of(layout: Layout, path: &Path) -> Option<Tree> {
+    if path == layout.main().with_extension("bin") {
+        return Some(Tree::Main);
+    }
+    let name = path.strip_prefix(layout.snapshots()).ok()?.to_str()?;
+    let name = name
+        .strip_suffix(".bin")
+        .filter(|name| !name.contains('/'))?;
+    Some(Tree::Snapshot(name.to_owned()))
+}
+
+/// The data of the current entry.
+struct Data<'a>(&'a mut Archive<Decompressed>);
+
+impl Read for Data<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read_data(buffer).map_err(std::io::Error::other)
+    }
 }
 
 fn why_not(path: &Path) -> &'static str {

@@ -1,11 +1,12 @@
 //! Puts a backup into a new volume of a pool, whatever its driver.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use rlxc_sys::path;
 
 use super::read::{BackupReader, Place, Tree, Trees};
-use crate::driver::{Driver, Source, State};
+use crate::driver::{Driver, Piece, Source, State};
 use crate::image::{ImageError, UnpackLimits};
 use crate::root;
 use crate::volume::{SnapshotId, VolumeRef};
@@ -28,7 +29,11 @@ pub fn restore(
         volume,
         snapshots,
         last: None,
+        before: None,
     };
+    if reader.index().optimized {
+        return reader.unpack(&mut into, UnpackLimits::default(), progress);
+    }
     taken(driver.create_volume(volume, &Source::Empty))?;
     taken(driver.create_snapshot(volume, EMPTY, State::Stopped))?;
     reader.unpack(&mut into, UnpackLimits::default(), progress)?;
@@ -48,6 +53,19 @@ struct IntoVolume<'a> {
     volume: VolumeRef,
     snapshots: &'a BTreeMap<String, SnapshotId>,
     last: Option<Tree>,
+    /// The snapshot to which the next stream tells the difference.
+    before: Option<SnapshotId>,
+}
+
+impl IntoVolume<'_> {
+    fn id(&self, name: &str) -> Result<SnapshotId, ImageError> {
+        self.snapshots
+            .get(name)
+            .copied()
+            .ok_or(ImageError::Missing {
+                what: "row for a snapshot",
+            })
+    }
 }
 
 impl Trees for IntoVolume<'_> {
@@ -73,15 +91,24 @@ impl Trees for IntoVolume<'_> {
 
     fn end(&mut self, tree: &Tree) -> Result<(), ImageError> {
         if let Tree::Snapshot(name) = tree {
-            let id = self.snapshots.get(name).ok_or(ImageError::Missing {
-                what: "row for a snapshot",
-            })?;
-            taken(
-                self.driver
-                    .create_snapshot(self.volume, *id, State::Stopped),
-            )?;
+            let id = self.id(name)?;
+            taken(self.driver.create_snapshot(self.volume, id, State::Stopped))?;
         }
         self.last = Some(tree.clone());
+        Ok(())
+    }
+
+    fn receive(&mut self, tree: &Tree, stream: &mut dyn Read) -> Result<(), ImageError> {
+        let snapshot = match tree {
+            Tree::Main => None,
+            Tree::Snapshot(name) => Some(self.id(name)?),
+        };
+        let piece = Piece {
+            snapshot,
+            since: self.before,
+        };
+        taken(self.driver.receive(self.volume, piece, stream))?;
+        self.before = snapshot.or(self.before);
         Ok(())
     }
 }

@@ -87,20 +87,18 @@ fn an_instance_comes_back_as_it_was_with_its_snapshots() {
         for compression in [Compression::Zstd, Compression::None] {
             let order = BackupOrder {
                 index: index(&["s1"]),
-                main: tree(driver.root(source).unwrap()),
-                snapshots: vec![(
-                    "s1".to_owned(),
-                    tree(driver.snapshot_root(source, FIRST).unwrap()),
-                )],
+                parts: BackupParts::Trees {
+                    main: tree(driver.root(source).unwrap()),
+                    snapshots: vec![(
+                        "s1".to_owned(),
+                        tree(driver.snapshot_root(source, FIRST).unwrap()),
+                    )],
+                },
                 compression,
                 created: 1,
             };
             let bytes = write(&order, Vec::new(), &|_| {}).unwrap();
-            assert!(
-                bytes.len() < 2 << 20,
-                "{} bytes: holes were packed",
-                bytes.len()
-            );
+            assert!(bytes.len() < 2 << 20, "holes were packed");
             put_in(&*driver, bytes).unwrap();
             assert_eq!(
                 show(&driver.root(VOLUME).unwrap()),
@@ -143,11 +141,13 @@ fn a_custom_volume_comes_back_as_it_was_with_its_snapshots() {
                 kind: "custom".to_owned(),
                 ..index(&["s1"])
             },
-            main: tree(driver.root(source).unwrap()),
-            snapshots: vec![(
-                "s1".to_owned(),
-                tree(driver.snapshot_root(source, FIRST).unwrap()),
-            )],
+            parts: BackupParts::Trees {
+                main: tree(driver.root(source).unwrap()),
+                snapshots: vec![(
+                    "s1".to_owned(),
+                    tree(driver.snapshot_root(source, FIRST).unwrap()),
+                )],
+            },
             compression: Compression::None,
             created: 1,
         };
@@ -406,4 +406,68 @@ fn a_bomb_is_stopped_by_the_limit() {
     let driver = pools(base.path()).remove(0);
     let error = restore(reader, (&*driver, VOLUME), &BTreeMap::new(), &|_| {}).unwrap_err();
     assert!(error.to_string().contains("unpacks to more"), "{error}");
+}
+
+#[test]
+fn an_instance_comes_back_from_streams_of_btrfs() {
+    use crate::driver::btrfs::tests::bed;
+    let (Some(near), Some(far)) = (bed(), bed()) else {
+        return;
+    };
+    let (from, to) = (
+        crate::create(&near.spec).unwrap(),
+        crate::create(&far.spec).unwrap(),
+    );
+    let (source, moment) = (VolumeRef::container(9), SnapshotId(7));
+    from.create_volume(source, &Source::Empty).unwrap();
+    let RootSource::Tree { path: root } = from.root(source).unwrap() else {
+        panic!("not a tree");
+    };
+    furnish(&root);
+    for id in [FIRST, moment] {
+        from.create_snapshot(source, id, State::Stopped).unwrap();
+        fs::write(root.join("later"), "than the snapshot").unwrap();
+    }
+    let order = |optimized| BackupOrder {
+        index: BackupIndex {
+            optimized,
+            backend: "btrfs".into(),
+            ..index(&["s1"])
+        },
+        parts: BackupParts::Streams(Streams {
+            driver: std::sync::Arc::clone(&from),
+            volume: source,
+            main: moment,
+            snapshots: vec![("s1".to_owned(), FIRST)],
+        }),
+        compression: Compression::None,
+        created: 1,
+    };
+    let bytes = write(&order(true), Vec::new(), &|_| {}).unwrap();
+    put_in(&*to, bytes.clone()).unwrap();
+    for (made, of) in [
+        (to.root(VOLUME), from.snapshot_root(source, moment)),
+        (
+            to.snapshot_root(VOLUME, FIRST),
+            from.snapshot_root(source, FIRST),
+        ),
+    ] {
+        assert_eq!(show(&made.unwrap()), show(&of.unwrap()));
+    }
+    assert_eq!(
+        to.list_volumes().unwrap().volumes[&VOLUME].snapshots,
+        [FIRST]
+    );
+    to.delete_volume(VOLUME).unwrap();
+    for length in [1024, bytes.len() / 2, bytes.len() - 2048] {
+        put_in(&*to, bytes[..length].to_vec()).unwrap_err();
+        to.delete_volume(VOLUME).unwrap();
+    }
+    // What does not say that it is made of streams has none.
+    let silent = write(&order(false), Vec::new(), &|_| {}).unwrap();
+    let error = put_in(&*to, silent).unwrap_err();
+    let text = rlxc_sys::chain::chain(&error).to_string();
+    assert!(text.contains("--optimized-storage"), "{text}");
+    to.delete_volume(VOLUME).unwrap();
+    drop((from, to));
 }

@@ -7,6 +7,7 @@ use rlxc_sys::path;
 use rlxc_sys::rootfs::RootSource;
 
 use super::index::{BackupIndex, Layout};
+use super::streams::Streams;
 use crate::image::compression::Compressor;
 use crate::image::pack::Packing;
 use crate::image::{Compression, ImageError};
@@ -21,15 +22,27 @@ pub struct BackupTree {
     pub dir: Option<PathBuf>,
 }
 
+/// In which form a backup has what it is of.
+#[derive(Debug)]
+pub enum BackupParts {
+    /// As trees of files, which any pool can take.
+    Trees {
+        /// The instance or volume.
+        main: BackupTree,
+        /// Its snapshots by name, in the order of the index.
+        snapshots: Vec<(String, BackupTree)>,
+    },
+    /// As streams of its driver.
+    Streams(Streams),
+}
+
 /// A backup to be made.
 #[derive(Debug)]
 pub struct BackupOrder {
     /// What is in it.
     pub index: BackupIndex,
-    /// The instance or volume.
-    pub main: BackupTree,
-    /// Its snapshots by name, in the order of the index.
-    pub snapshots: Vec<(String, BackupTree)>,
+    /// The instance or volume with its snapshots.
+    pub parts: BackupParts,
     /// How to compress it.
     pub compression: Compression,
     /// When it is made, in seconds since 1970.
@@ -48,7 +61,14 @@ pub fn write<W: Write>(
     let index = order.index.render()?;
     packing.text("backup/index.yaml", index.as_bytes(), order.created)?;
     let layout = order.index.layout();
-    for (name, tree) in &order.snapshots {
+    let (main, snapshots) = match &order.parts {
+        BackupParts::Trees { main, snapshots } => (main, snapshots),
+        BackupParts::Streams(streams) => {
+            streams.pack(&mut packing, layout)?;
+            return packing.end()?.finish().map_err(failed);
+        }
+    };
+    for (name, tree) in snapshots {
         pack_tree(&mut packing, layout, &layout.snapshots().join(name), tree)?;
     }
     if let (Layout::Instance, Some(config)) = (layout, &order.index.config) {
@@ -59,7 +79,7 @@ pub fn write<W: Write>(
             order.created,
         )?;
     }
-    pack_tree(&mut packing, layout, layout.main(), &order.main)?;
+    pack_tree(&mut packing, layout, layout.main(), main)?;
     packing.end()?.finish().map_err(failed)
 }
 

@@ -225,7 +225,7 @@ impl Copy<'_> {
         }
     }
 
-    fn make_directory(&self, entry: Entry<'_>) -> Result<(), FileError> {
+    pub(super) fn make_directory(&self, entry: Entry<'_>) -> Result<(), FileError> {
         let made = rustix::fs::mkdirat(entry.dir, entry.name, rustix::fs::Mode::from(0o700));
         made.map_err(self.error("create directory"))
     }

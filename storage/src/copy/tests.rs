@@ -192,3 +192,31 @@ fn what_is_young_or_in_memory_or_little_is_copied_in_one_step() {
     assert!(!is_worth_it(open_dir(&little).unwrap()).unwrap());
     assert!(!is_worth_it(open_dir(Path::new("/dev/shm")).unwrap()).unwrap());
 }
+
+#[test]
+fn what_many_threads_copy_is_the_same_and_the_first_failure_ends_it() {
+    let base = scratch();
+    let (from, to) = (base.path().join("from"), base.path().join("to"));
+    many(&from);
+    let target = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    File::open(from.join("d3"))
+        .unwrap()
+        .set_times(target)
+        .unwrap();
+    fs::create_dir(&to).unwrap();
+    let copy = || {
+        copy_tree(
+            open_dir(&from).unwrap(),
+            open_dir(&to).unwrap(),
+            Attributes::Content,
+        )
+    };
+    copy().unwrap();
+    assert_eq!(shown(&to), shown(&from));
+    assert_eq!(fs::metadata(to.join("d3")).unwrap().mtime(), 0);
+    fs::remove_dir_all(&to).unwrap();
+    // One of the files is in the way.
+    fs::create_dir_all(to.join("d5")).unwrap();
+    let error = copy().unwrap_err();
+    assert!(error.to_string().contains("d5"), "{error}");
+}

@@ -116,6 +116,34 @@ impl<'a, W: Write> Packing<'a, W> {
         self.data(&mut &*text, item.size)
     }
 
+    /// Adds a file of what comes in, which must be `size` bytes.
+    pub(crate) fn stream(
+        &mut self,
+        path: &Path,
+        from: &mut dyn Read,
+        size: u64,
+    ) -> Result<(), ImageError> {
+        path.clone_into(&mut self.path);
+        let item = Item {
+            kind: tar::EntryType::Regular,
+            path: self.path.clone(),
+            mode: 0o600,
+            size,
+            ..Item::default()
+        };
+        self.header(&item)?;
+        let mut counted = from.take(size);
+        self.data(&mut counted, size)?;
+        let missing = counted.limit();
+        let more = from.read(&mut [0]);
+        if missing > 0 || !matches!(more, Ok(0)) {
+            let changed = "the stream is not as long as it was a moment ago";
+            let source = io::Error::other(changed);
+            return Err(ImageError::Write { source });
+        }
+        Ok(())
+    }
+
     /// Adds a directory with all that is in it.
     pub(crate) fn tree(
         &mut self,

@@ -197,3 +197,100 @@ fn the_distributions_client_exports_and_imports() {
     lxc(&["move", "c1", "c4", "--storage", "plain"]);
     check(cli, "c4");
 }
+
+#[test]
+fn an_export_in_the_format_of_btrfs_comes_back_on_btrfs_only() {
+    require!(root);
+    let (daemon, before) = daemon_with_c1();
+    let cli = daemon.cli();
+    for pool in ["fast", "other"] {
+        cli.ok(["storage", "create", pool, "btrfs", "size=512MiB"]);
+    }
+    cli.ok(["launch", "busybox", "b1", "-s", "fast"]);
+    let file = daemon.dir().with_file_name("b1.tar");
+    let path = file.display().to_string();
+    cli.exec("b1", &["sh", "-c", "echo one > /root/state"]);
+    cli.ok(["snapshot", "create", "b1", "s1"]);
+    cli.exec(
+        "b1",
+        &["sh", "-c", "echo two > /root/state; chown 7:8 /root/state"],
+    );
+    for running in [true, false] {
+        if !running {
+            cli.ok(["stop", "-f", "b1"]);
+        }
+        cli.ok(["export", "b1", &path, "--optimized-storage"]);
+        cli.ok(["delete", "-f", "b1"]);
+        let refused = cli.fails(["import", &path, "-s", "default"]);
+        assert!(refused.contains("driver `btrfs`"), "{refused}");
+        cli.ok(["import", &path, "-s", "other"]);
+        cli.ok(["start", "b1"]);
+        let look = ["sh", "-c", "cat /root/state; stat -c %u:%g /root/state"];
+        assert_eq!(cli.exec("b1", &look), "two\n7:8");
+        cli.ok(["snapshot", "restore", "b1", "s1"]);
+        assert_eq!(cli.exec("b1", &look), "one\n0:0");
+        cli.exec(
+            "b1",
+            &["sh", "-c", "echo two > /root/state; chown 7:8 /root/state"],
+        );
+    }
+    // The parts are streams, and nothing else.
+    let listed = daemon.world().run(&["tar", "-taf", &path]).stdout;
+    let names: Vec<_> = listed.lines().collect();
+    let expected = [
+        "backup/index.yaml",
+        "backup/snapshots/s1.bin",
+        "backup/container.bin",
+    ];
+    assert_eq!(names, expected);
+    std::fs::remove_file(&file).unwrap();
+    cli.ok(["delete", "-f", "b1", "c1"]);
+    cli.ok(["storage", "delete", "fast"]);
+    cli.ok(["storage", "delete", "other"]);
+    before.assert_none(&daemon);
+}
+
+/// What the daemon had in memory at most, in MiB.
+fn peak(daemon: &Daemon) -> u64 {
+    let path = format!("/proc/{}/status", daemon.pid().unwrap());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.unwrap().split_whitespace().nth(1).unwrap();
+    number.parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn a_hundred_gigabytes_of_holes_travel_in_little_memory_and_time() {
+    require!(root);
+    let (daemon, before) = daemon_with_c1();
+    let cli = daemon.cli();
+    cli.ok(["storage", "create", "plain", "dir"]);
+    cli.exec("c1", &["truncate", "-s", "100G", "/root/big"]);
+    cli.exec("c1", &["sh", "-c", "echo end >> /root/big"]);
+    let calm = peak(&daemon);
+    cli.ok(["snapshot", "create", "c1", "s1"]);
+    cli.ok(["copy", "c1", "c2", "-s", "plain"]);
+    let path = export(&daemon, &["--instance-only"]);
+    cli.ok(["import", &path, "c3"]);
+    for name in ["c2", "c3"] {
+        cli.ok(["start", name]);
+    }
+    for name in ["c2", "c3"] {
+        let look = [
+            "sh",
+            "-c",
+            "stat -c %s /root/big; tail -c 4 /root/big; du -m /root/big | cut -f1",
+        ];
+        let shown = cli.exec(name, &look);
+        let (what, taken) = shown.rsplit_once('\n').unwrap();
+        assert_eq!(what, "107374182404\nend", "{name}");
+        let taken: u64 = taken.parse().unwrap();
+        assert!(taken < 8, "{name}: {taken} MiB on disk");
+    }
+    let grown = peak(&daemon) - calm;
+    assert!(grown < 100, "{grown} MiB for {calm} MiB before");
+    cli.ok(["delete", "-f", "c1", "c2", "c3"]);
+    std::fs::remove_file(path).unwrap();
+    cli.ok(["storage", "delete", "plain"]);
+    before.assert_none(&daemon);
+}

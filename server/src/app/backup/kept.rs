@@ -89,7 +89,7 @@ pub async fn create(
             .filter(|time| !time.is_none())
             .map(|time| time.0),
         without_snapshots: new.order.without_snapshots,
-        optimized: false,
+        optimized: new.order.optimized,
     };
     let what = match owner.id {
         BackupOwner::Instance(_) => "Backing up instance",

@@ -12,13 +12,14 @@ use crate::error::Result;
 pub struct ExportOrder {
     /// Without the snapshots.
     pub without_snapshots: bool,
+    /// In the format of its storage driver, where that has one.
+    pub optimized: bool,
     /// How to compress it.
     pub compression: Compression,
 }
 
 impl ExportOrder {
-    /// From a request; `algorithm` is the server's own if it is empty. A format of a pool's own is never used, whatever is
-    /// asked for: as the API has it, that is no error.
+    /// From a request; `algorithm` is the server's own if it is empty.
     pub async fn parse(app: &App, algorithm: &str, without_snapshots: bool) -> Result<Self> {
         let compression = if algorithm.is_empty() {
             let config = app.db.read(config::load).await?;
@@ -29,6 +30,7 @@ impl ExportOrder {
         };
         Ok(Self {
             without_snapshots,
+            optimized: false,
             compression,
         })
     }

@@ -9,7 +9,7 @@ use rlxc_api::{
     Operation, Requestor, StorageVolumeBackup, StorageVolumeBackupsPost, StorageVolumeSnapshot,
     Timestamp,
 };
-use rlxc_storage::backup::{BackupConfig, BackupIndex, BackupOrder, BackupTree};
+use rlxc_storage::backup::{BackupConfig, BackupIndex, BackupOrder, BackupParts, BackupTree};
 use rlxc_storage::{Driver, SnapshotId, State};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
@@ -54,11 +54,13 @@ impl Content for Held {
             };
             Ok(BackupOrder {
                 index,
-                main: tree(moment)?,
-                snapshots: ids
-                    .into_iter()
-                    .map(|(name, id)| Ok((name, tree(Some(id))?)))
-                    .collect::<Result<_, rlxc_storage::Error>>()?,
+                parts: BackupParts::Trees {
+                    main: tree(moment)?,
+                    snapshots: ids
+                        .into_iter()
+                        .map(|(name, id)| Ok((name, tree(Some(id))?)))
+                        .collect::<Result<_, rlxc_storage::Error>>()?,
+                },
                 compression,
                 created,
             })

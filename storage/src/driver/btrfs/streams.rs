@@ -17,8 +17,8 @@ use crate::error::Cause;
 use crate::pool::PoolDir;
 use crate::volume::VolumeRef;
 
-/// What belongs to a volume; the rest of what comes with a stream is of others.
-/// The description is among it, since a later stream may replace the one that came with an earlier.
+/// What belongs to a volume. The description is among it, since a later stream may replace the one that came with an earlier;
+/// for the same reason other plain files beside it stay. The rest of what comes with a stream is of others.
 const PARTS: [&str; 4] = ["rootfs", "metadata.yaml", "templates", "backup.yaml"];
 
 impl BtrfsDriver {
@@ -113,7 +113,9 @@ fn keep_parts(subvolume: &Path) -> Result<(), Cause> {
         let fits = match known {
             Some(name @ ("metadata.yaml" | "backup.yaml")) => is(name, std::fs::FileType::is_file),
             Some(name) => is(name, std::fs::FileType::is_dir),
-            None => false,
+            None => {
+                std::fs::symlink_metadata(subvolume.join(&name)).is_ok_and(|found| found.is_file())
+            }
         };
         if !fits {
             path::remove_tree(&dir, &name)?;

@@ -1,7 +1,7 @@
 //! What the backup of an instance holds.
 
-use rlxc_storage::backup::{BackupIndex, BackupOrder, BackupTree};
-use rlxc_storage::{Driver, SnapshotId};
+use rlxc_storage::backup::{BackupIndex, BackupOrder, BackupParts, BackupTree, Streams};
+use rlxc_storage::{Driver, SnapshotId, VolumeRef};
 
 use super::describe::describe;
 use crate::app::backup::{Content, ExportOrder};
@@ -33,6 +33,13 @@ pub(super) async fn hold(
         .await?;
     // What was read before the permit may have changed meanwhile.
     let instance = find_by_id(app, instance.id).await?;
+    let mut order = order;
+    if order.optimized {
+        // As the API has it, it is no error where there is no such format.
+        let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
+        let can = blocking(move || driver.can_send(volume)).await;
+        order.optimized = can.map_err(|error| failed(&instance, error))?;
+    }
     Ok(Held {
         instance,
         permit,
@@ -50,7 +57,8 @@ impl Content for Held {
 
 impl Held {
     async fn moment(&self, app: &App, saga: &mut Saga<'_>) -> Result<Option<SnapshotId>> {
-        if self.permit.before().state == State::Stopped {
+        // Streams are of what nobody can change.
+        if self.permit.before().state == State::Stopped && !self.order.optimized {
             return Ok(None);
         }
         let wanted = hidden(app, saga, (&self.instance, &self.permit), 0).await?;
@@ -68,34 +76,26 @@ impl Held {
             .collect();
         let volume = instance_volume(self.instance.id);
         let (compression, created) = (self.order.compression, app.clock.now().as_second());
-        let trees = move || {
-            let dir = driver.volume_dir(volume)?;
-            let tree = |snapshot: Option<SnapshotId>| {
-                let root = match snapshot {
-                    Some(snapshot) => driver.snapshot_root(volume, snapshot)?,
-                    None => driver.root(volume)?,
-                };
-                let dir = dir.clone();
-                Ok::<_, rlxc_storage::Error>(BackupTree {
-                    root,
-                    dir: Some(dir),
-                })
-            };
-            let main = tree(moment)?;
-            let snapshots = ids
-                .into_iter()
-                .map(|(name, id)| Ok((name, tree(Some(id))?)))
-                .collect::<Result<_, rlxc_storage::Error>>()?;
-            Ok(BackupOrder {
-                index,
+        if let (true, Some(main)) = (self.order.optimized, moment) {
+            let parts = BackupParts::Streams(Streams {
+                driver,
+                volume,
                 main,
-                snapshots,
+                snapshots: ids,
+            });
+            return Ok(BackupOrder {
+                index,
+                parts,
                 compression,
                 created,
-            })
-        };
-        blocking(trees).await.map_err(|error: rlxc_storage::Error| {
-            Error::failed(format!("export instance `{}`", self.instance.name), error)
+            });
+        }
+        let parts = blocking(move || trees(&*driver, volume, moment, ids)).await;
+        Ok(BackupOrder {
+            index,
+            parts: parts.map_err(|error| failed(&self.instance, error))?,
+            compression,
+            created,
         })
     }
 
@@ -114,10 +114,39 @@ impl Held {
                 .iter()
                 .map(|row| row.name.clone())
                 .collect(),
-            optimized: false,
+            optimized: self.order.optimized,
             optimized_header: false,
             kind: "container".to_owned(),
             config: Some(config),
         })
     }
+}
+
+/// The parts as trees: the instance, or what it was at `moment`, and its snapshots.
+fn trees(
+    driver: &dyn Driver,
+    volume: VolumeRef,
+    moment: Option<SnapshotId>,
+    snapshots: Vec<(String, SnapshotId)>,
+) -> std::result::Result<BackupParts, rlxc_storage::Error> {
+    let dir = driver.volume_dir(volume)?;
+    let tree = |snapshot: Option<SnapshotId>| {
+        let root = match snapshot {
+            Some(snapshot) => driver.snapshot_root(volume, snapshot)?,
+            None => driver.root(volume)?,
+        };
+        let dir = Some(dir.clone());
+        Ok(BackupTree { root, dir })
+    };
+    Ok(BackupParts::Trees {
+        main: tree(moment)?,
+        snapshots: snapshots
+            .into_iter()
+            .map(|(name, id)| Ok((name, tree(Some(id))?)))
+            .collect::<std::result::Result<_, rlxc_storage::Error>>()?,
+    })
+}
+
+fn failed(instance: &Instance, error: rlxc_storage::Error) -> Error {
+    Error::failed(format!("export instance `{}`", instance.name), error)
 }

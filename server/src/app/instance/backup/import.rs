@@ -60,11 +60,11 @@ pub async fn import(
             index.kind
         )));
     }
-    if index.optimized {
-        return Err(Error::Invalid(format!(
-            "this backup is in the format of the storage driver `{}`: export it without `--optimized-storage`",
-            index.backend
-        )));
+    if index.optimized && has_host_ids(&index) {
+        return Err(Error::Invalid(
+            "in this backup files belong to ids of another host: export it without `--optimized-storage`"
+                .to_owned(),
+        ));
     }
     let name = if order.name.is_empty() {
         &index.name
@@ -85,6 +85,16 @@ pub async fn import(
         draft,
     }));
     Ok(begin(app, who, new, "Restoring backup", Some(origin)))
+}
+
+/// Whether owners are not those that the instance sees: where there are no idmapped mounts, they are shifted on disk.
+fn has_host_ids(index: &BackupIndex) -> bool {
+    let view = index
+        .config
+        .as_ref()
+        .and_then(|config| config.container.as_ref());
+    let on_disk = view.and_then(|view| view.put.config.get("volatile.last_state.idmap"));
+    on_disk.is_some_and(|map| !matches!(map.as_str(), "" | "[]"))
 }
 
 /// The row that the backup describes. What has no meaning here is left out, and told in the log.
@@ -252,6 +262,13 @@ impl BackupSource {
             .take()
             .ok_or_else(|| Error::internal("a backup was read twice"))?;
         let driver = app.pools.get(&target.pool)?;
+        let index = reader.index();
+        if index.optimized && (!driver.capabilities().streams || driver.name() != index.backend) {
+            return Err(Error::Invalid(format!(
+                "this backup is in the format of the storage driver `{}`, which storage pool `{}` can't take: export it without `--optimized-storage`",
+                index.backend, target.pool
+            )));
+        }
         let volume = instance_volume(target.id);
         let snapshots = target
             .snapshots

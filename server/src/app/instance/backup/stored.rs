@@ -66,7 +66,11 @@ pub async fn open(
 
 async fn order(app: &App, post: &InstanceBackupsPost) -> Result<ExportOrder> {
     let without_snapshots = post.instance_only || post.container_only;
-    ExportOrder::parse(app, &post.compression_algorithm, without_snapshots).await
+    let order = ExportOrder::parse(app, &post.compression_algorithm, without_snapshots).await?;
+    Ok(ExportOrder {
+        optimized: post.optimized_storage,
+        ..order
+    })
 }
 
 /// Begins to make a backup.

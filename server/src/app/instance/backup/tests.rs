@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::testing::TestDaemon;
+use crate::testing::{Call, EveryStep, TestDaemon};
 
 const BACKUPS: &str = "/1.0/instances/c1/backups";
 
@@ -61,4 +61,55 @@ async fn a_backup_whose_time_is_over_goes_by_itself() {
     daemon.reconcile().await;
     let list = daemon.ok(Method::GET, BACKUPS, Value::Null).await;
     assert_eq!(list, json!([format!("{BACKUPS}/new")]));
+}
+
+async fn with_snapshot() -> TestDaemon {
+    let daemon = with_c1().await;
+    let post = json!({"name": "s1"});
+    let url = "/1.0/instances/c1/snapshots";
+    daemon.ok(Method::POST, url, post).await;
+    daemon
+}
+
+async fn with_backup() -> TestDaemon {
+    let daemon = with_snapshot().await;
+    let post = json!({"name": "b1"});
+    daemon.ok(Method::POST, BACKUPS, post).await;
+    daemon
+}
+
+async fn every_step<P, F>(prepare: P, request: Call) -> Vec<&'static str>
+where
+    P: Fn() -> F,
+    F: Future<Output = TestDaemon>,
+{
+    let fallback = None;
+    let all = EveryStep {
+        prepare,
+        request,
+        fallback,
+    };
+    all.run().await
+}
+
+#[tokio::test]
+async fn one_is_removed_whole() {
+    let url = format!("{BACKUPS}/b1");
+    let remove = Call::new(Method::DELETE, &url, Value::Null);
+    assert!(!every_step(with_backup, remove).await.is_empty());
+}
+
+#[tokio::test]
+async fn importing_one_leaves_an_instance_or_nothing() {
+    let daemon = with_backup().await;
+    let whole = std::fs::read(daemon.path().join("backups/1/1")).unwrap();
+    drop(daemon);
+    let import = Call::upload("/1.0/instances", whole);
+    let steps = every_step(TestDaemon::with_pool, import.clone()).await;
+    assert!(steps.contains(&"create snapshot"), "{steps:?}");
+    let daemon = TestDaemon::with_pool().await;
+    import.send(&daemon).await.unwrap();
+    let url = "/1.0/instances/c1/snapshots";
+    let list = daemon.ok(Method::GET, url, Value::Null).await;
+    assert_eq!(list, json!([format!("{url}/s1")]));
 }
