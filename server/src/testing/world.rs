@@ -62,8 +62,9 @@ impl TestDaemon {
             lines.insert(format!("rules {network} {rules:?}"));
         }
         for (network, hosts) in self.host.names.all() {
-            let names: Vec<_> = hosts.values().collect();
-            lines.insert(format!("names {network} {names:?}"));
+            let mut names: Vec<_> = hosts.values().map(|host| format!("{host:?}")).collect();
+            names.sort();
+            lines.insert(format!("names {network} {}", names.join(", ")));
         }
         for id in self.app.instances.ids() {
             let status = self.app.instances.status(id);

@@ -232,25 +232,3 @@ fn a_hostile_guest_uses_up_its_own_share_only() {
     assert!(sent.count() < 100, "a large body is not read to its end");
     drop(listeners);
 }
-
-/// The distribution's own cloud-init, by its data source for LXD.
-#[test]
-fn cloud_init_finds_its_data() {
-    require!(root);
-    let daemon = Daemon::initialized_with(rlxc_tests::Uplink::Isolated);
-    rlxc_tests::image::import_debian_with(&daemon, super::nesting::PACKAGES);
-    let cli = daemon.cli();
-    let user = "cloud-init.user-data=#cloud-config\nwrite_files:\n- path: /root/from-user\n  content: user data\n";
-    let vendor =
-        "cloud-init.vendor-data=#cloud-config\nruncmd:\n- echo vendor data > /root/from-vendor\n";
-    cli.ok(["launch", "debian/12", "c1", "-c", user, "-c", vendor]);
-    eventually("cloud-init is done", Duration::from_secs(120), || {
-        let status = cli.run(["exec", "c1", "--", "cloud-init", "status"]);
-        status.stdout.contains("done")
-    });
-    assert_eq!(cli.exec("c1", &["cloud-id"]), "lxd");
-    let written = cli.exec("c1", &["cat", "/root/from-user", "/root/from-vendor"]);
-    assert_eq!(written, "user datavendor data");
-    let id = cli.exec("c1", &["cloud-init", "query", "local_hostname"]);
-    assert_eq!(id, "c1");
-}

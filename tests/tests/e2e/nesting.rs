@@ -5,7 +5,7 @@ use std::time::Duration;
 use rlxc_tests::process::eventually;
 use rlxc_tests::{Cli, Daemon, Uplink, require};
 
-pub(super) const PACKAGES: &str = "busybox-static,cloud-init,dnsmasq-base,docker.io,fuse2fs,iproute2,iptables,libssl3,nftables,systemd-container";
+pub(super) const PACKAGES: &str = "busybox-static,dnsmasq-base,docker.io,fuse2fs,iproute2,iptables,libssl3,nftables,systemd-container";
 const LONG: Duration = Duration::from_secs(120);
 
 #[test]

@@ -123,6 +123,12 @@ fn an_idle_restart_changes_nothing() {
     require!(root);
     let (mut daemon, _) = daemon_with_c1();
     daemon.cli().wait_ipv4("c1");
+    // What a power cut would need goes a moment after the volume was made.
+    let volumes = daemon.dir().join("storage-pools/default/containers");
+    eventually("the volume is on disk", Duration::from_secs(10), || {
+        let mut all = std::fs::read_dir(&volumes).unwrap().flatten();
+        all.all(|volume| !volume.path().join("before.json").exists())
+    });
     let before = Leaks::look(&daemon);
     daemon.stop();
     daemon.start();
