@@ -312,8 +312,11 @@ pub async fn update(app: &App, who: &Requestor, config: Config) -> Result<()> {
         .write(move |tx| db::config::replace(tx, &config).map_err(Error::from))
         .await;
     if let Err(error) = written {
-        app.trust.apply(settings(&before)?).await?;
-        app.dns.apply(&before).await?;
+        let (trust, dns) = (
+            app.trust.apply(settings(&before)?).await,
+            app.dns.apply(&before).await,
+        );
+        trust.and(dns)?;
         return Err(error);
     }
     app.resource_event("config-updated", "/1.0".to_owned(), "", who);

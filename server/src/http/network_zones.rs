@@ -48,9 +48,7 @@ async fn create(
     params: Params,
     Body(post): Body<NetworkZonesPost>,
 ) -> Reply {
-    let location = zone::url(&post.name);
-    zone::create(&app, &who, &params.project, post).await?;
-    created(&location)
+    created(&zone::create(&app, &who, &params.project, post).await?)
 }
 
 async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {

@@ -25,11 +25,14 @@ pub(super) async fn mend(app: &App) -> Result<()> {
             continue;
         };
         let url = network::url(&row.name);
-        warn_of_missing(app, &spec, &url).await?;
-        let saved = app.networking.names.save(&row.name).await;
-        saved
-            .map_err(|error| Error::failed(format!("save the leases of `{}`", row.name), error))?;
-        let Some(lost) = lost(app, &spec).await? else {
+        let links = app.networking.links.list().await;
+        let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
+        warn_of_missing(app, &spec, &url, &links).await;
+        // A full disk must not keep networks from being mended.
+        if let Err(error) = app.networking.names.save(&row.name).await {
+            tracing::warn!(network = row.name, error = %chain(&error), "its leases are not saved for the next boot");
+        }
+        let Some(lost) = lost(app, &spec, &links).await? else {
             app.resolve(MENDED, &url);
             app.resolve(network::UNAVAILABLE, &url);
             continue;
@@ -67,10 +70,8 @@ async fn mend_unmanaged(app: &App) -> Result<()> {
 }
 
 /// Interfaces of the host that should be plugged into a bridge, and are not there.
-async fn warn_of_missing(app: &App, spec: &BridgeSpec, url: &str) -> Result<()> {
+async fn warn_of_missing(app: &App, spec: &BridgeSpec, url: &str, links: &[LinkView]) {
     const MISSING: &str = "Interface missing";
-    let links = app.networking.links.list().await;
-    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
     let is_there = |name: &String| links.iter().any(|link| link.name == *name);
     let missing = spec.external_interfaces.iter().find(|name| !is_there(name));
     match missing {
@@ -83,14 +84,12 @@ async fn warn_of_missing(app: &App, spec: &BridgeSpec, url: &str) -> Result<()> 
         }
         None => app.resolve(MISSING, url),
     }
-    Ok(())
 }
 
 /// What a network should have and does not.
-async fn lost(app: &App, spec: &BridgeSpec) -> Result<Option<&'static str>> {
+async fn lost(app: &App, spec: &BridgeSpec, links: &[LinkView]) -> Result<Option<&'static str>> {
     let failed = |error| Error::failed(format!("look at network `{}`", spec.name), error);
     let networking = &app.networking;
-    let links = networking.links.list().await.map_err(failed)?;
     let Some(bridge) = links.iter().find(|link| link.name == spec.name) else {
         return Ok(Some("its bridge was gone"));
     };

@@ -3,15 +3,70 @@
 use std::collections::BTreeSet;
 
 use rlxc_api::{NetworkAcl as AclView, NetworkAclPut, NetworkAclsPost, Requestor};
+use rusqlite::Transaction;
 
 use super::addresses::{expanded_all, network_owner};
 use super::rules;
 use crate::context::{App, instance_url};
 use crate::db::{network_rules, networks, profiles};
 use crate::error::{Error, Result};
-use crate::model::{Config, NetworkAcl};
+use crate::model::{Config, Instance, Network, NetworkAcl, Profile};
 use crate::plan::acl::{acl_names, check_acl};
+use crate::plan::expand::Expanded;
 use crate::plan::project::Feature;
+
+/// Whatever may name ACLs, with the project of the network that it is on.
+struct Naming {
+    networks: Vec<Network>,
+    profiles: Vec<(String, Profile)>,
+    instances: Vec<(String, Instance, Expanded)>,
+}
+
+impl Naming {
+    /// All there is.
+    fn load(tx: &Transaction<'_>) -> Result<Self> {
+        let profiles = profiles::list_all(tx)?.into_iter();
+        let profiles = profiles.map(|one| Ok((network_owner(tx, &one.project)?, one)));
+        let instances = expanded_all(tx)?.into_iter();
+        let instances =
+            instances.map(|(one, expanded)| Ok((network_owner(tx, &one.project)?, one, expanded)));
+        Ok(Self {
+            networks: networks::list(tx)?,
+            profiles: profiles.collect::<Result<_>>()?,
+            instances: instances.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Who names the ACL of a project: its networks, and NICs on them, whosever these are.
+    fn users(&self, project: &str, name: &str) -> Users {
+        let names = |config: &Config| acl_names(config).iter().any(|one| *one == name);
+        let mut users = Users::default();
+        for network in &self.networks {
+            if network.project == project && names(&network.config) {
+                users.urls.push(super::url(&network.name));
+                users.networks.insert(network.name.clone());
+            }
+        }
+        for (owner, profile) in &self.profiles {
+            if owner == project && profile.devices.values().any(names) {
+                users.urls.push(format!("/1.0/profiles/{}", profile.name));
+            }
+        }
+        for (owner, instance, expanded) in &self.instances {
+            let nics = expanded.devices.values().filter(|keys| names(keys));
+            let bridges =
+                nics.filter_map(|keys| keys.get("network").or_else(|| keys.get("parent")));
+            let bridges: Vec<&String> = bridges.collect();
+            if owner == project && !bridges.is_empty() {
+                users
+                    .urls
+                    .push(instance_url(&instance.project, &instance.name));
+                users.networks.extend(bridges.into_iter().cloned());
+            }
+        }
+        users
+    }
+}
 
 /// Who names an ACL.
 #[derive(Debug, Default)]
@@ -34,22 +89,20 @@ async fn owner(app: &App, project: &str) -> Result<String> {
 /// All ACLs of a project.
 pub async fn list(app: &App, project: &str) -> Result<Vec<AclView>> {
     let id = app.project(&owner(app, project).await?).await?;
-    let rows = app
-        .db
-        .read(move |tx| network_rules::list_acls(tx, Some(id)))
-        .await?;
-    let mut views = Vec::new();
-    for acl in rows {
-        views.push(render(app, acl).await?);
-    }
-    Ok(views)
+    app.db
+        .read(move |tx| {
+            let naming = Naming::load(tx)?;
+            let all = network_rules::list_acls(tx, Some(id))?.into_iter();
+            Ok(all.map(|acl| render(acl, &naming)).collect())
+        })
+        .await
 }
 
 /// One ACL.
 pub async fn get(app: &App, project: &str, name: &str) -> Result<AclView> {
     let project = &owner(app, project).await?;
     let acl = find(app, project, name).await?;
-    render(app, acl).await
+    Ok(render(acl, &app.db.read(Naming::load).await?))
 }
 
 /// Makes an ACL.
@@ -160,43 +213,8 @@ async fn apply_everywhere(app: &App, project: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who names the ACL of a project: its networks, and NICs on them, whosever these are.
 async fn users(app: &App, project: &str, name: &str) -> Result<Users> {
-    let (project, name) = (project.to_owned(), name.to_owned());
-    app.db
-        .read(move |tx| {
-            let names = |config: &Config| acl_names(config).contains(&name);
-            let mut users = Users::default();
-            for network in networks::list(tx)? {
-                if network.project == project && names(&network.config) {
-                    users.urls.push(super::url(&network.name));
-                    users.networks.insert(network.name);
-                }
-            }
-            for profile in profiles::list_all(tx)? {
-                let is_ours = network_owner(tx, &profile.project)? == project;
-                if is_ours && profile.devices.values().any(names) {
-                    users.urls.push(format!("/1.0/profiles/{}", profile.name));
-                }
-            }
-            for (instance, expanded) in expanded_all(tx)? {
-                if network_owner(tx, &instance.project)? != project {
-                    continue;
-                }
-                let nics = expanded.devices.values().filter(|keys| names(keys));
-                let bridges: Vec<String> = nics
-                    .filter_map(|keys| keys.get("network").or_else(|| keys.get("parent")).cloned())
-                    .collect();
-                if !bridges.is_empty() {
-                    users
-                        .urls
-                        .push(instance_url(&instance.project, &instance.name));
-                }
-                users.networks.extend(bridges);
-            }
-            Ok::<_, Error>(users)
-        })
-        .await
+    Ok(app.db.read(Naming::load).await?.users(project, name))
 }
 
 fn with_rules(acl: NetworkAcl, put: NetworkAclPut) -> Result<NetworkAcl> {
@@ -243,9 +261,9 @@ pub(super) async fn find(app: &App, project: &str, name: &str) -> Result<Network
     found.ok_or_else(|| Error::not_found("network ACL", name))
 }
 
-async fn render(app: &App, acl: NetworkAcl) -> Result<AclView> {
-    let used_by = users(app, &acl.project, &acl.name).await?.urls;
-    Ok(AclView {
+fn render(acl: NetworkAcl, naming: &Naming) -> AclView {
+    let used_by = naming.users(&acl.project, &acl.name).urls;
+    AclView {
         put: NetworkAclPut {
             description: acl.description,
             egress: acl.egress,
@@ -255,5 +273,5 @@ async fn render(app: &App, acl: NetworkAcl) -> Result<AclView> {
         name: acl.name,
         used_by,
         project: acl.project,
-    })
+    }
 }

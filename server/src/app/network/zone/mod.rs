@@ -34,30 +34,30 @@ async fn owner(app: &App, project: &str) -> Result<String> {
 /// All zones of a project.
 pub async fn list(app: &App, project: &str) -> Result<Vec<ZoneView>> {
     let id = app.project(&owner(app, project).await?).await?;
-    let rows = app
+    let (zones, networks) = app
         .db
-        .read(move |tx| network_zones::list(tx, Some(id)))
+        .read(move |tx| {
+            let zones = network_zones::list(tx, Some(id))?;
+            Ok::<_, Error>((zones, networks::list(tx)?))
+        })
         .await?;
-    let mut views = Vec::new();
-    for zone in rows {
-        views.push(render(app, zone).await?);
-    }
-    Ok(views)
+    let views = zones.into_iter().map(|zone| render(zone, &networks));
+    Ok(views.collect())
 }
 
 /// One zone.
 pub async fn get(app: &App, project: &str, name: &str) -> Result<ZoneView> {
     let zone = find(app, project, name).await?;
-    render(app, zone).await
+    Ok(render(zone, &app.db.read(networks::list).await?))
 }
 
-/// Makes a zone.
+/// Makes a zone; gives its URL, in which its name is as it is looked up.
 pub async fn create(
     app: &App,
     who: &Requestor,
     project: &str,
     post: NetworkZonesPost,
-) -> Result<()> {
+) -> Result<String> {
     let name = post.name.trim_end_matches('.').to_lowercase();
     if !keys::network::is_domain(&name) {
         return Err(Error::Invalid(format!(
@@ -74,7 +74,7 @@ pub async fn create(
     let zone = NetworkZone {
         name: name.clone(),
         description: post.put.description,
-        config: post.put.config,
+        config: set_keys(post.put.config),
         ..NetworkZone::default()
     };
     app.db
@@ -84,7 +84,7 @@ pub async fn create(
         })
         .await?;
     app.project_event("network-zone-created", (&owner, &name), url(&name), who);
-    Ok(())
+    Ok(url(&name))
 }
 
 /// Replaces keys and description.
@@ -102,11 +102,7 @@ pub async fn update(
     let owner = before.project.clone();
     let zone = NetworkZone {
         description: put.description,
-        config: put
-            .config
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect(),
+        config: set_keys(put.config),
         ..before
     };
     app.db
@@ -116,12 +112,18 @@ pub async fn update(
     Ok(())
 }
 
+/// A key without a value is none.
+fn set_keys(config: Config) -> Config {
+    let set = config.into_iter().filter(|(_, value)| !value.is_empty());
+    set.collect()
+}
+
 /// Deletes a zone that no network names.
 pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Result<()> {
     // So that no network names it meanwhile.
     let _turn = app.networking.turn.lock().await;
     let zone = find(app, project, name).await?;
-    let users = users(app, name).await?;
+    let users = users(&app.db.read(networks::list).await?, name);
     if !users.is_empty() {
         return Err(Error::Conflict(format!(
             "network zone `{name}` is in use by {}",
@@ -173,12 +175,12 @@ pub(super) async fn check_named(app: &App, network: &Network) -> Result<()> {
     Ok(())
 }
 
-async fn users(app: &App, name: &str) -> Result<Vec<String>> {
-    let all = app.db.read(networks::list).await?;
-    let users = all
-        .iter()
-        .filter(|network| named(&network.config).any(|(_, named)| named == name));
-    Ok(users.map(|network| super::url(&network.name)).collect())
+/// The URLs of the networks that name a zone.
+fn users(all: &[Network], name: &str) -> Vec<String> {
+    all.iter()
+        .filter(|network| named(&network.config).any(|(_, named)| named == name))
+        .map(|network| super::url(&network.name))
+        .collect()
 }
 
 async fn find(app: &App, project: &str, name: &str) -> Result<NetworkZone> {
@@ -197,14 +199,14 @@ fn taken(error: crate::db::DbError, kind: &'static str, name: &str) -> Error {
     }
 }
 
-async fn render(app: &App, zone: NetworkZone) -> Result<ZoneView> {
-    Ok(ZoneView {
-        used_by: users(app, &zone.name).await?,
+fn render(zone: NetworkZone, networks: &[Network]) -> ZoneView {
+    ZoneView {
+        used_by: users(networks, &zone.name),
         put: NetworkZonePut {
             description: zone.description,
             config: zone.config,
         },
         name: zone.name,
         project: zone.project,
-    })
+    }
 }
