@@ -1,18 +1,18 @@
 //! Copies a tree by several threads: one walks and makes directories, links and what has several names, the others copy plain
-//! files. What a directory itself is follows at the end: what is made in it changes its times, and would inherit its ACL.
+//! files. What a directory itself is follows once all in it is made: that changes its times, and would inherit its ACL. Whoever
+//! lets go of a directory last sees to it, so that no more of them are held than are in work.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use rlxc_sys::file::{Entry, FileError};
 use rlxc_sys::interrupt;
-use rlxc_sys::path::{self, Resolve};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Stat};
 
 use super::{Attributes, Copy, CopyError, DEPTH_LIMIT};
 
@@ -24,10 +24,45 @@ const MOST_THREADS: usize = 8;
 /// Larger files are copied by the thread that walks: only that can be told to break off.
 const LARGE: i64 = 64 << 20;
 
+/// A directory that is copied, and its copy.
+struct Directory {
+    from: OwnedFd,
+    to: OwnedFd,
+    stat: Stat,
+    path: PathBuf,
+}
+
+impl Directory {
+    fn new(from: OwnedFd, to: OwnedFd, copy: &Copy<'_>) -> Result<Arc<Self>, CopyError> {
+        let stat = rustix::fs::fstat(&from).map_err(copy.error("look at"))?;
+        let path = copy.path.clone();
+        Ok(Arc::new(Self {
+            from,
+            to,
+            stat,
+            path,
+        }))
+    }
+
+    /// Whoever is the last gives the copy its owner, mode, attributes and times.
+    fn let_go(this: Arc<Self>, attributes: Attributes) -> Result<(), CopyError> {
+        let Some(last) = Arc::into_inner(this) else {
+            return Ok(());
+        };
+        let mut copy = Copy::into_root(last.to.as_fd(), attributes);
+        copy.path = last.path;
+        let (from, to) = (entry_itself(&last.from), entry_itself(&last.to));
+        copy.finish(from, to, &last.stat)
+    }
+}
+
+fn entry_itself(directory: &OwnedFd) -> Entry<'_> {
+    Entry::new(directory, OsStr::new("."))
+}
+
 /// A plain file to be copied.
 struct File {
-    from: Arc<OwnedFd>,
-    to: Arc<OwnedFd>,
+    directory: Arc<Directory>,
     name: OsString,
     stat: Stat,
     path: PathBuf,
@@ -37,47 +72,25 @@ struct File {
 ///
 /// Nothing in `from` is followed. Other file systems mounted below are copied as what they show.
 pub fn copy_tree(from: impl AsFd, to: impl AsFd, attributes: Attributes) -> Result<(), CopyError> {
-    let roots = (own(from.as_fd())?, own(to.as_fd())?);
     let shared = Shared::default();
     let walked = std::thread::scope(|scope| {
         let mut walk = Walk {
             copy: Copy::into_root(to.as_fd(), attributes),
-            directories: Vec::new(),
             files: Files::Few(Vec::new()),
             scope,
             shared: &shared,
         };
-        walk.directory(&roots.0, &roots.1, 0)?;
+        let root = Directory::new(own(from.as_fd())?, own(to.as_fd())?, &walk.copy)?;
+        walk.directory(root, 0)?;
         walk.finish()
     });
     shared.result()?;
-    let directories: Vec<(PathBuf, Stat)> = walked?;
-    let mut copy = Copy::into_root(to.as_fd(), attributes);
-    // Those in others come first.
-    for (path, stat) in directories.iter().rev() {
-        copy.path.clone_from(path);
-        let (from, to) = (open(&roots.0, path)?, open(&roots.1, path)?);
-        let dot = OsStr::new(".");
-        copy.finish(Entry::new(&from, dot), Entry::new(&to, dot), stat)?;
-    }
-    Ok(())
+    walked
 }
 
-fn own(directory: BorrowedFd<'_>) -> Result<Arc<OwnedFd>, FileError> {
+fn own(directory: BorrowedFd<'_>) -> Result<OwnedFd, FileError> {
     let owned = directory.try_clone_to_owned();
-    owned
-        .map(Arc::new)
-        .map_err(|error| FileError::new("open", ".", error))
-}
-
-fn open(root: &Arc<OwnedFd>, path: &Path) -> Result<OwnedFd, FileError> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    path::open_beneath(root, path, flags, Mode::empty(), Resolve::NoSymlinks)
+    owned.map_err(|error| FileError::new("open", ".", error))
 }
 
 /// The first thing that went wrong.
@@ -113,59 +126,51 @@ enum Files {
 
 struct Walk<'scope, 'env, 'a> {
     copy: Copy<'a>,
-    /// Paths of all directories, each after the one that it is in.
-    directories: Vec<(PathBuf, Stat)>,
     files: Files,
     scope: &'scope Scope<'scope, 'env>,
     shared: &'scope Shared,
 }
 
 impl Walk<'_, '_, '_> {
-    fn directory(
-        &mut self,
-        from: &Arc<OwnedFd>,
-        to: &Arc<OwnedFd>,
-        depth: usize,
-    ) -> Result<(), CopyError> {
+    fn directory(&mut self, directory: Arc<Directory>, depth: usize) -> Result<(), CopyError> {
         if depth > DEPTH_LIMIT {
             let path = self.copy.path.clone();
             return Err(CopyError::TooDeep { path });
         }
-        let stat = rustix::fs::fstat(from).map_err(self.copy.error("look at"))?;
-        self.directories.push((self.copy.path.clone(), stat));
-        for entry in Dir::read_from(from).map_err(self.copy.error("list"))? {
+        for entry in Dir::read_from(&directory.from).map_err(self.copy.error("list"))? {
             let entry = entry.map_err(self.copy.error("list"))?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
                 self.copy.path.push(name);
-                self.entry((from, to), name, depth)?;
+                self.entry(&directory, name, depth)?;
                 self.copy.path.pop();
             }
         }
-        Ok(())
+        Directory::let_go(directory, self.copy.attributes)
     }
 
     fn entry(
         &mut self,
-        (from, to): (&Arc<OwnedFd>, &Arc<OwnedFd>),
+        directory: &Arc<Directory>,
         name: &OsStr,
         depth: usize,
     ) -> Result<(), CopyError> {
         interrupt::check().map_err(|error| FileError::new("copy", &self.copy.path, error))?;
+        let Directory { from, to, .. } = &**directory;
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(self.copy.error("look at"))?;
         let (source, target) = (Entry::new(from, name), Entry::new(to, name));
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                let inner = Arc::new(self.copy.open(source)?);
+                let inner = self.copy.open(source)?;
                 self.copy.make_directory(target)?;
-                let made = Arc::new(self.copy.open(target)?);
-                self.directory(&inner, &made, depth + 1)
+                let made = self.copy.open(target)?;
+                let inner = Directory::new(inner, made, &self.copy)?;
+                self.directory(inner, depth + 1)
             }
             FileType::RegularFile if stat.st_nlink == 1 && stat.st_size < LARGE => {
                 self.file(File {
-                    from: Arc::clone(from),
-                    to: Arc::clone(to),
+                    directory: Arc::clone(directory),
                     name: name.to_owned(),
                     stat,
                     path: self.copy.path.clone(),
@@ -212,14 +217,14 @@ impl Walk<'_, '_, '_> {
         queue
     }
 
-    /// The directories, once all files are on their way.
-    fn finish(self) -> Result<Vec<(PathBuf, Stat)>, CopyError> {
+    /// Few files are still to be copied; many are on their way.
+    fn finish(self) -> Result<(), CopyError> {
         if let Files::Few(files) = self.files {
             for file in files {
                 file.copy(self.copy.attributes)?;
             }
         }
-        Ok(self.directories)
+        Ok(())
     }
 }
 
@@ -238,11 +243,13 @@ fn work(jobs: &Mutex<Receiver<File>>, shared: &Shared, attributes: Attributes) {
 
 impl File {
     fn copy(self, attributes: Attributes) -> Result<(), CopyError> {
-        let mut copy = Copy::into_root(self.to.as_fd(), attributes);
+        let Directory { from, to, .. } = &*self.directory;
+        let mut copy = Copy::into_root(to.as_fd(), attributes);
         copy.path = self.path;
         let name = self.name.as_os_str();
-        let (from, to) = (Entry::new(&self.from, name), Entry::new(&self.to, name));
+        let (from, to) = (Entry::new(from, name), Entry::new(to, name));
         copy.regular(from, to, &self.stat)?;
-        copy.finish(from, to, &self.stat)
+        copy.finish(from, to, &self.stat)?;
+        Directory::let_go(self.directory, attributes)
     }
 }
