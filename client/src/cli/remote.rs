@@ -27,6 +27,10 @@ pub(crate) enum RemoteVerb {
     SetUrl(RemoteUrlArgs),
     /// Print the name of the remote that is meant where none is named.
     GetDefault,
+    /// Make this client's certificate now; commands that need one make it by themselves.
+    GenerateCertificate,
+    /// Serve the API of a remote on a unix socket of this host, for programs without TLS.
+    Proxy(RemoteProxyArgs),
 }
 
 const ADD: &str = "\
@@ -91,6 +95,19 @@ pub(crate) struct RemoteUrlArgs {
     pub(crate) name: String,
     /// HOST, HOST:PORT or https://….
     pub(crate) address: String,
+}
+
+// `remote proxy`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoteProxyArgs {
+    /// Remote, with a colon.
+    #[arg(value_name = "REMOTE:")]
+    pub(crate) remote: String,
+    /// Where the socket is made; it goes with the proxy.
+    pub(crate) path: PathBuf,
+    /// Seconds without a connection after which it ends [default: never].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
 }
 
 // A list of things of a remote.

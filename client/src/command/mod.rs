@@ -40,6 +40,7 @@ mod rebuild;
 mod recover;
 mod remote;
 mod remote_add;
+mod remote_proxy;
 mod snapshot;
 mod sql;
 mod state;

@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use rlxc_client::Endpoint;
-use rlxc_client::tls::Address;
+use rlxc_client::tls::{Address, Identity};
 
-use super::remote_add;
+use super::{remote_add, remote_proxy};
 use crate::cli::{RemoteAddArgs, RemoteVerb};
 use crate::context::Context;
-use crate::remote::{LOCAL, Remote, Remotes, pinned_path};
+use crate::remote::{LOCAL, Remote, Remotes, needed_directory, pinned_path};
 use crate::render::{self, Table};
 
 pub(crate) async fn run(context: &Context, verb: RemoteVerb) -> Result<()> {
@@ -17,6 +17,8 @@ pub(crate) async fn run(context: &Context, verb: RemoteVerb) -> Result<()> {
             return context.list(format.format, &known.remotes, || table(&known));
         }
         RemoteVerb::GetDefault => return context.printer.line(known.default_name()),
+        RemoteVerb::GenerateCertificate => return generate_certificate(),
+        RemoteVerb::Proxy(args) => return remote_proxy::run(context, &known, args).await,
         RemoteVerb::Add(args) => {
             check_name(&known, &args.name)?;
             let remote = if args.protocol == "simplestreams" {
@@ -58,6 +60,17 @@ pub(crate) async fn run(context: &Context, verb: RemoteVerb) -> Result<()> {
         }
     }
     known.save()
+}
+
+fn generate_certificate() -> Result<()> {
+    let directory = needed_directory()?;
+    ensure!(
+        Identity::find(&directory).is_none(),
+        "there is a certificate already: {} has client.crt and client.key",
+        directory.display()
+    );
+    Identity::ensure(&directory, &remote_add::common_name())?;
+    Ok(())
 }
 
 pub(super) fn url(address: &Address) -> String {

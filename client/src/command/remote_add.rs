@@ -192,7 +192,8 @@ async fn join(
 }
 
 /// Whose certificate it is, for people.
-fn common_name() -> String {
+/// Whose certificate it is, for people.
+pub(super) fn common_name() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
     let host = rustix::system::uname()
         .nodename()

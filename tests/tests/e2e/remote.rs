@@ -96,6 +96,47 @@ fn a_token_lets_another_host_work_with_every_verb() {
 }
 
 #[test]
+fn a_remote_is_served_on_a_socket_for_programs_without_tls() {
+    require!(root);
+    let daemon = listening();
+    rlxc_tests::image::import_busybox(&daemon);
+    daemon.cli().ok(["launch", "busybox", "c1"]);
+    let far = Far::new(&daemon, "far");
+    far.ok(&["remote", "generate-certificate"]);
+    assert!(far.conf.join("client.crt").exists());
+    let text = far.fails(&["remote", "generate-certificate"]);
+    assert!(text.contains("there is a certificate already"), "{text}");
+    far.ok(&["remote", "add", "box", &token(&daemon, "far")]);
+
+    let socket = daemon.dir().with_file_name("far.socket");
+    let path = socket.to_string_lossy().into_owned();
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap()); // A proxy that was killed leaves its socket.
+    let proxy = far.command(&["remote", "proxy", "box:", &path, "--timeout", "2"]);
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(|| proxy.output().unwrap());
+        let through = far
+            .command(&["exec", "c1", "--", "sh", "-c", "cat; exit 7"])
+            .env("RLXC_SOCKET", &path)
+            .stdin("through");
+        let answered = || {
+            let output = through.output().unwrap();
+            (output.code, output.stdout) == (7, "through".to_owned())
+        };
+        rlxc_tests::process::eventually(
+            "the proxy carries a command",
+            rlxc_tests::process::DEADLINE,
+            answered,
+        );
+        let text = far.fails(&["remote", "proxy", "box:", &path]);
+        assert!(text.contains("already and in use"), "{text}");
+        assert_eq!(serving.join().unwrap().code, 0);
+    });
+    assert!(!socket.exists());
+    let text = far.fails(&["remote", "proxy", "nowhere:", &path]);
+    assert!(text.contains("no remote `nowhere`"), "{text}");
+}
+
+#[test]
 fn strangers_used_tokens_and_forgers_are_refused() {
     require!(root);
     let daemon = listening();
