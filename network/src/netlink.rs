@@ -14,6 +14,13 @@ use netlink_sys::{Socket, SocketAddr};
 
 /// The kernel fills at most 32 KiB for one datagram of a dump.
 const RECEIVE_BUFFER: usize = 32 * 1024;
+/// Groups of notices, from linux/rtnetlink.h.
+const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
+/// What notices may take, in bytes; the kernel makes it more where that is too little, socket(7).
+const NOTICES: i32 = 4096;
+const NOTICES_AT_ONCE: usize = 64;
 /// Size of `struct nlmsghdr`.
 const NETLINK_HEADER: usize = 16;
 
@@ -92,6 +99,40 @@ impl RouteSocket {
     }
 }
 
+/// Tells whether the links or addresses of a network namespace have changed, by the kernel's own notices; see rtnetlink(7).
+#[derive(Debug)]
+pub struct Changes(Socket);
+
+impl Changes {
+    /// Of the network namespace of the calling thread, from now on.
+    pub fn watch() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.set_non_blocking(true)?;
+        // Who works in the namespace fills it: what doesn't fit is told as a change, all the same.
+        socket.set_rx_buf_sz(NOTICES)?;
+        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR] {
+            socket.add_membership(group)?;
+        }
+        Ok(Self(socket))
+    }
+
+    /// Whether there were any since the last call; one system call where there were none.
+    pub fn any(&self) -> bool {
+        let mut found = false;
+        let mut notice = Vec::with_capacity(1);
+        // An error is a lost notice (`ENOBUFS`), and as good as one. Somebody may add to them all the time: the rest is for later.
+        for _ in 0..NOTICES_AT_ONCE {
+            notice.clear();
+            match self.0.recv(&mut notice, 0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return found,
+                _ => found = true,
+            }
+        }
+        found
+    }
+}
+
 fn encode(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
     let mut packet = NetlinkMessage::from(message);
     packet.header.flags = flags;
@@ -140,7 +181,8 @@ fn read_answers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netlink_packet_route::link::LinkMessage;
+    use netlink_packet_route::link::{LinkFlags, LinkMessage};
+    use std::os::fd::AsFd as _;
 
     #[test]
     fn lists_the_loopback_of_any_namespace() {
@@ -149,6 +191,36 @@ mod tests {
             .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
             .unwrap();
         assert!(!links.is_empty());
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let Some(netns) = crate::testing::netns() else {
+            return;
+        };
+        let opened = rlxc_sys::netns::in_netns(netns.as_fd(), || {
+            Ok::<_, io::Error>((Changes::watch()?, RouteSocket::open()?))
+        });
+        let (changes, socket) = opened.unwrap().unwrap();
+        assert!(!changes.any());
+        let switch = |up: LinkFlags| {
+            let mut message = LinkMessage::default();
+            message.header.index = 1;
+            message.header.flags = up;
+            message.header.change_mask = LinkFlags::Up;
+            socket
+                .change(RouteNetlinkMessage::SetLink(message), 0)
+                .unwrap();
+        };
+        switch(LinkFlags::Up);
+        assert!(changes.any());
+        assert!(!changes.any());
+        // More than fits.
+        for _ in 0..200 {
+            switch(LinkFlags::empty());
+            switch(LinkFlags::Up);
+        }
+        assert!(changes.any());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod model;
 mod route;
 
 use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
@@ -12,30 +13,50 @@ use netlink_packet_route::link::LinkMessage;
 
 use crate::Error;
 use crate::links::LinkView;
-use crate::netlink::RouteSocket;
+use crate::netlink::{Changes, RouteSocket};
 
 pub(crate) use decode::link;
 pub use model::{HostNetwork, InterfaceAddress, InterfaceCounters, InterfaceState, Scope, Uplink};
 pub use route::host_network;
 
-/// A view into a network namespace, by a socket that was born there: one file descriptor, no thread, no process.
+/// A view into a network namespace, by sockets that were born there: two file descriptors, no thread, no process.
 ///
-/// The socket keeps the namespace alive: drop the view when the instance has stopped, or its NICs stay.
+/// The sockets keep the namespace alive: drop the view when the instance has stopped, or its NICs stay.
 #[derive(Debug)]
 pub struct NetnsView {
     socket: RouteSocket,
+    changes: Changes,
+    seen: Mutex<Option<Arc<[InterfaceState]>>>,
 }
 
 impl NetnsView {
     /// Opens a view into the namespace behind `netns`, which may be closed afterwards.
     pub fn open(netns: BorrowedFd<'_>) -> Result<Self, Error> {
-        let socket = rlxc_sys::netns::in_netns(netns, RouteSocket::open)?.map_err(Error::Socket)?;
-        Ok(Self { socket })
+        let open = || Ok((RouteSocket::open()?, Changes::watch()?));
+        let (socket, changes) = rlxc_sys::netns::in_netns(netns, open)?.map_err(Error::Socket)?;
+        Ok(Self {
+            socket,
+            changes,
+            seen: Mutex::new(None),
+        })
     }
 
     /// All interfaces, loopback included. Takes some tens of microseconds and never waits: may be called anywhere.
     pub fn interfaces(&self) -> Result<Vec<InterfaceState>, Error> {
         interfaces(&self.socket)
+    }
+
+    /// The same but for counters, which are of some time before: the kernel is asked only where something has changed.
+    pub fn interfaces_without_counters(&self) -> Result<Arc<[InterfaceState]>, Error> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = self.changes.any();
+        if let Some(known) = seen.as_ref().filter(|_| !changed) {
+            return Ok(Arc::clone(known));
+        }
+        // Forgotten first: the notices are gone even if the dump fails. What changes meanwhile is told to the next call.
+        *seen = None;
+        let now: Arc<[InterfaceState]> = interfaces(&self.socket)?.into();
+        Ok(Arc::clone(seen.insert(now)))
     }
 }
 
@@ -125,5 +146,11 @@ mod tests {
             panic!("no loopback")
         };
         assert!(lo.loopback && !lo.up);
+        let first = view.interfaces_without_counters().unwrap();
+        assert_eq!(first[..], interfaces[..]);
+        assert!(Arc::ptr_eq(
+            &first,
+            &view.interfaces_without_counters().unwrap()
+        ));
     }
 }

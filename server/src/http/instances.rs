@@ -47,7 +47,7 @@ async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
     let project = (!params.all_projects).then_some(params.project.as_str());
     let view = match (params.recursion, params.fields.as_deref()) {
         (0 | 1, _) => View::Plain,
-        (_, Some("state.network")) => View::Network,
+        (_, Some("state.network.addresses")) => View::Addresses,
         _ => View::Full,
     };
     let mut all = instance::list(&app, project, view).await?;

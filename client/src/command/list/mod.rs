@@ -56,7 +56,7 @@ fn path(args: &ListArgs, letters: &str, filters: &[Filter]) -> String {
     let recursion = if full || objects { "2" } else { "1" };
     let mut path = url::with_query("/1.0/instances", "recursion", recursion);
     if full && !objects && !usage {
-        path = url::with_query(&path, "fields", "state.network");
+        path = url::with_query(&path, "fields", "state.network.addresses");
     }
     if args.all_projects {
         path = url::with_query(&path, "all-projects", "true");

@@ -27,8 +27,8 @@ use crate::saga::instance_volume;
 pub enum View {
     /// What the inventory and the actor know.
     Plain,
-    /// Snapshots, and of the state only what its interfaces are: what a listing shows.
-    Network,
+    /// Snapshots, and of the state only which interfaces and addresses there are: what a listing shows.
+    Addresses,
     /// State and snapshots too.
     Full,
 }
@@ -231,7 +231,11 @@ fn read_state(app: &App, row: &Instance, status: &Status, view: View) -> Instanc
         add_usage(&mut state, &usage, app.host.memory);
     }
     // An instance that ends at this moment has no interfaces any more.
-    let interfaces = running.netns().interfaces().unwrap_or_default();
+    let interfaces = match view {
+        View::Addresses => running.netns().interfaces_without_counters(),
+        View::Plain | View::Full => running.netns().interfaces(),
+    }
+    .unwrap_or_default();
     state.network = interfaces
         .iter()
         .map(|interface| (interface.name.clone(), render_interface(row, interface)))
