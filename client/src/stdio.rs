@@ -1,9 +1,14 @@
 //! Our own streams and signals, as channels that a session reads.
 
+use std::io;
+use std::os::fd::AsFd;
+
 use bytes::Bytes;
 use rlxc_client::session::Control;
+use rustix::event::{PollFd, PollFlags};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::terminal;
 
@@ -42,13 +47,67 @@ pub(crate) fn read_stdin() -> mpsc::Receiver<Bytes> {
     receiver
 }
 
+/// What is written to one of our own streams.
+pub(crate) struct Output {
+    sender: mpsc::Sender<Bytes>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Output {
+    /// Writes on a thread of its own, as [`read_stdin`] reads; it is started by the first bytes.
+    pub(crate) fn to<F: AsFd + Send + 'static>(stream: F) -> Self {
+        let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
+        let task = tokio::spawn(async move {
+            let Some(first) = receiver.recv().await else {
+                return Ok(());
+            };
+            let writing = tokio::task::spawn_blocking(move || {
+                write_all(&stream, &first)?;
+                while let Some(bytes) = receiver.blocking_recv() {
+                    write_all(&stream, &bytes)?;
+                }
+                Ok(())
+            });
+            writing.await.map_err(io::Error::other)?
+        });
+        Self { sender, task }
+    }
+
+    /// Where to put the bytes.
+    pub(crate) fn sender(&self) -> mpsc::Sender<Bytes> {
+        self.sender.clone()
+    }
+
+    /// Waits until all is written; nobody may have a sender any more.
+    pub(crate) async fn finish(self) -> io::Result<()> {
+        drop(self.sender);
+        self.task.await.map_err(io::Error::other)?
+    }
+}
+
+fn write_all(stream: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody whom we share it with has made it non-blocking.
+            Err(rustix::io::Errno::AGAIN) => {
+                let mut ready = [PollFd::new(stream, PollFlags::OUT)];
+                rustix::event::poll(&mut ready, None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// A stdin that is at its end.
 pub(crate) fn no_stdin() -> mpsc::Receiver<Bytes> {
     mpsc::channel(1).1
 }
 
 /// Changes of the window's size.
-pub(crate) fn window_changes() -> std::io::Result<mpsc::Receiver<Control>> {
+pub(crate) fn window_changes() -> io::Result<mpsc::Receiver<Control>> {
     let mut changes = signal(SignalKind::window_change())?;
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
@@ -67,7 +126,7 @@ pub(crate) fn window_changes() -> std::io::Result<mpsc::Receiver<Control>> {
 }
 
 /// Signals that are the command's, not ours.
-pub(crate) fn forwarded_signals() -> std::io::Result<mpsc::Receiver<Control>> {
+pub(crate) fn forwarded_signals() -> io::Result<mpsc::Receiver<Control>> {
     let (sender, receiver) = mpsc::channel(4);
     let kinds = [
         SignalKind::interrupt(),
@@ -96,7 +155,7 @@ pub(crate) fn forwarded_signals() -> std::io::Result<mpsc::Receiver<Control>> {
 }
 
 /// Returns when we are told to end, so that a terminal in raw mode is put right first.
-pub(crate) async fn told_to_end() -> std::io::Result<()> {
+pub(crate) async fn told_to_end() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
@@ -107,7 +166,7 @@ pub(crate) async fn told_to_end() -> std::io::Result<()> {
 }
 
 /// Returns when we are told to end, by Ctrl-C too.
-pub(crate) async fn told_to_end_or_interrupted() -> std::io::Result<()> {
+pub(crate) async fn told_to_end_or_interrupted() -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         told = told_to_end() => told,

@@ -183,12 +183,20 @@ impl Script for Cat {
     }
 }
 
+async fn gather(mut pieces: mpsc::Receiver<Bytes>) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(bytes) = pieces.recv().await {
+        all.extend_from_slice(&bytes);
+    }
+    all
+}
+
 #[tokio::test]
 async fn streams_signals_and_exit_code_go_through() {
     let fake = Fake::start(Cat::new(json!({ "return": 42 })));
     let (typed, input) = mpsc::channel(4);
     let (steer, control) = mpsc::channel(4);
-    let (mut output, mut error) = (Vec::new(), Vec::new());
+    let ((output, written), (error, complained)) = (mpsc::channel(4), mpsc::channel(4));
     let big = vec![7; 3_000_000];
     typed.send(Bytes::from(big.clone())).await.unwrap();
     typed.send(Bytes::from_static(b"end")).await.unwrap();
@@ -196,8 +204,8 @@ async fn streams_signals_and_exit_code_go_through() {
     drop(typed);
     let streams = Streams {
         input,
-        output: &mut output,
-        error: &mut error,
+        output,
+        error,
         control,
     };
     let request = InstanceExecPost {
@@ -205,8 +213,8 @@ async fn streams_signals_and_exit_code_go_through() {
         ..InstanceExecPost::default()
     };
     let session = fake.connection.exec("c 1", &request, streams);
-    let code = Box::pin(session).await.unwrap();
-    assert_eq!(code, 42);
+    let (code, output, error) = tokio::join!(session, gather(written), gather(complained));
+    assert_eq!(code.unwrap(), 42);
     assert_eq!(output.len(), big.len() + 3);
     assert!(output.ends_with(b"end"));
     assert_eq!(

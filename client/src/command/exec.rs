@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::{ExecArgs, ExecOptions, Mode, ShellArgs};
 use crate::context::{Context, is_interactive};
-use crate::stdio::{self, DetachKeys};
+use crate::stdio::{self, DetachKeys, Output};
 use crate::terminal::{self, RawMode};
 
 pub(crate) async fn run(context: &Context, args: ExecArgs) -> Result<u8> {
@@ -82,14 +82,15 @@ async fn carry(
     } else {
         stdio::forwarded_signals()
     };
+    let (output, error) = (Output::to(std::io::stdout()), Output::to(std::io::stderr()));
     let streams = Streams {
         input: if no_stdin {
             stdio::no_stdin()
         } else {
             stdio::read_stdin()
         },
-        output: tokio::io::stdout(),
-        error: tokio::io::stderr(),
+        output: output.sender(),
+        error: error.sender(),
         control: control.context("listen for signals")?,
     };
     let raw = if request.interactive && std::io::stdin().is_terminal() {
@@ -110,7 +111,10 @@ async fn carry(
     } else {
         session.await
     };
+    let written = tokio::try_join!(output.finish(), error.finish());
     drop(raw);
+    // Why nothing more can be written says more than that the session has ended for it.
+    written.context("write the output")?;
     match ended {
         // As in a shell: what can't be run is the caller's mistake, and has codes of its own.
         Err(rlxc_client::ClientError::Operation { message, .. }) => {
@@ -156,17 +160,20 @@ pub(crate) async fn console(
     } else {
         None
     };
+    let output = Output::to(std::io::stdout());
     let streams = Streams {
         input: until_detached(stdio::read_stdin()),
-        output: tokio::io::stdout(),
-        error: tokio::io::sink(),
+        output: output.sender(),
+        error: mpsc::channel(1).0,
         control: stdio::window_changes().context("listen for signals")?,
     };
     let ended = tokio::select! {
         ended = context.client.console(name, &request, streams) => ended,
         told = stdio::told_to_end() => { told.context("listen for signals")?; Ok(()) }
     };
+    let written = output.finish().await;
     drop(raw);
+    written.context("write the output")?;
     ended?;
     Ok(())
 }

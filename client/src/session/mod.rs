@@ -8,7 +8,6 @@ mod sockets;
 
 use bytes::Bytes;
 use rlxc_api::{ExecMetadata, InstanceConsolePost, InstanceExecPost, Operation};
-use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
 use self::sockets::Sockets;
@@ -30,15 +29,15 @@ pub enum Control {
     Signal(i32),
 }
 
-/// The local ends of a session. A closed `input` is the end of stdin.
+/// The local ends of a session. A closed `input` is the end of stdin; who takes no more `output` ends the session.
 #[derive(Debug)]
-pub struct Streams<O, E> {
+pub struct Streams {
     /// What to send.
     pub input: mpsc::Receiver<Bytes>,
     /// Where stdout goes; all of the output where there is a terminal.
-    pub output: O,
+    pub output: mpsc::Sender<Bytes>,
     /// Where stderr goes.
-    pub error: E,
+    pub error: mpsc::Sender<Bytes>,
     /// What to tell.
     pub control: mpsc::Receiver<Control>,
 }
@@ -47,16 +46,12 @@ impl Connection {
     /// Runs a command in an instance and carries its streams; gives back its exit code.
     ///
     /// 126 and 127 stand for "not executable" and "not found", 128 and more for signals, as in a shell.
-    pub async fn exec<O, E>(
+    pub async fn exec(
         &self,
         instance: &str,
         request: &InstanceExecPost,
-        mut streams: Streams<O, E>,
-    ) -> Result<i32, ClientError>
-    where
-        O: AsyncWrite + Unpin,
-        E: AsyncWrite + Unpin,
-    {
+        mut streams: Streams,
+    ) -> Result<i32, ClientError> {
         let path = format!("{}/exec", url::instance(instance));
         let (operation, metadata) = self.begin(&path, request).await?;
         let over = self.wait_for_end(&operation);
@@ -83,15 +78,12 @@ impl Connection {
     }
 
     /// Attaches to the console of an instance, until `input` is closed or the instance stops.
-    pub async fn console<O>(
+    pub async fn console(
         &self,
         instance: &str,
         request: &InstanceConsolePost,
-        streams: Streams<O, tokio::io::Sink>,
-    ) -> Result<(), ClientError>
-    where
-        O: AsyncWrite + Unpin,
-    {
+        streams: Streams,
+    ) -> Result<(), ClientError> {
         let path = format!("{}/console", url::instance(instance));
         let (operation, metadata) = self.begin(&path, request).await?;
         let sockets = Sockets {

@@ -1,10 +1,11 @@
 //! One stream and one websocket.
 
+use std::io;
+
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use rlxc_api::InstanceExecControl;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -26,28 +27,26 @@ where
     socket.send(Message::text("")).await.ok();
 }
 
-/// Writes what comes until the stream ends.
-pub(super) async fn drain<W: AsyncWrite + Unpin>(
+/// Hands on what comes until the stream ends.
+pub(super) async fn drain(
     mut incoming: SplitStream<Socket>,
-    writer: &mut W,
+    output: &mpsc::Sender<Bytes>,
 ) -> Result<(), ClientError> {
-    let failed = || ClientError::io("write the output");
     while let Some(message) = incoming.next().await {
-        match message {
-            Ok(Message::Binary(bytes)) => {
-                // Not flushed: what comes next is read while this is written.
-                writer.write_all(&bytes).await.map_err(failed())?;
-            }
+        let bytes = match message {
+            Ok(Message::Binary(bytes)) => bytes,
             // An empty text frame is the end; a text with content is from servers that take no care.
-            Ok(Message::Text(text)) if !text.is_empty() => {
-                writer.write_all(text.as_bytes()).await.map_err(failed())?;
-            }
+            Ok(Message::Text(text)) if !text.is_empty() => text.into(),
             // However it ends: the operation knows whether that was well.
             Ok(Message::Text(_) | Message::Close(_)) | Err(_) => break,
-            Ok(_) => {}
+            Ok(_) => continue,
+        };
+        if output.send(bytes).await.is_err() {
+            let nobody = io::ErrorKind::BrokenPipe.into();
+            return Err(ClientError::io("write the output")(nobody));
         }
     }
-    writer.flush().await.map_err(failed())
+    Ok(())
 }
 
 /// Sends control messages, and answers pings meanwhile. Closed, it would end the command: it stays open as long as this

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use futures_util::StreamExt;
 use rlxc_api::{ExecMetadata, Operation};
-use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
 use super::pump::{drain, feed, steer};
@@ -35,14 +34,7 @@ impl Sockets<'_> {
             .await
     }
 
-    pub(super) async fn carry_three<O, E>(
-        &self,
-        mut streams: Streams<O, E>,
-    ) -> Result<(), ClientError>
-    where
-        O: AsyncWrite + Unpin,
-        E: AsyncWrite + Unpin,
-    {
+    pub(super) async fn carry_three(&self, mut streams: Streams) -> Result<(), ClientError> {
         let input = async {
             let (mut outgoing, mut incoming) = self.open("0").await?.split();
             tokio::select! {
@@ -54,11 +46,11 @@ impl Sockets<'_> {
         };
         let output = async {
             let (_, incoming) = self.open("1").await?.split();
-            drain(incoming, &mut streams.output).await
+            drain(incoming, &streams.output).await
         };
         let error = async {
             let (_, incoming) = self.open("2").await?.split();
-            drain(incoming, &mut streams.error).await
+            drain(incoming, &streams.error).await
         };
         let outputs = async { tokio::try_join!(output, error).map(|_| ()) };
         let input = async {
@@ -82,31 +74,19 @@ impl Sockets<'_> {
         std::future::pending().await
     }
 
-    pub(super) async fn carry_terminal<O, E>(
-        &self,
-        mut streams: Streams<O, E>,
-    ) -> Result<(), ClientError>
-    where
-        O: AsyncWrite + Unpin,
-    {
+    pub(super) async fn carry_terminal(&self, mut streams: Streams) -> Result<(), ClientError> {
         let (mut outgoing, incoming) = self.open("0").await?.split();
         let input = async {
             feed(&mut outgoing, &mut streams.input).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            done = drain(incoming, &mut streams.output) => done,
+            done = drain(incoming, &streams.output) => done,
             () = input => Ok(()),
         }
     }
 
-    pub(super) async fn carry_console<O>(
-        &self,
-        mut streams: Streams<O, tokio::io::Sink>,
-    ) -> Result<(), ClientError>
-    where
-        O: AsyncWrite + Unpin,
-    {
+    pub(super) async fn carry_console(&self, mut streams: Streams) -> Result<(), ClientError> {
         let (data, control) = tokio::try_join!(self.open("0"), self.open("control"))?;
         let (mut outgoing, incoming) = data.split();
         let steering = async {
@@ -114,7 +94,7 @@ impl Sockets<'_> {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            done = drain(incoming, &mut streams.output) => done,
+            done = drain(incoming, &streams.output) => done,
             () = feed(&mut outgoing, &mut streams.input) => Ok(()),
             () = steering => Ok(()),
         }

@@ -43,6 +43,7 @@ impl Peer {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        super::listener::widen(stream.io());
         Self::Unix {
             uid: stream.io().peer_cred().ok().map(|cred| cred.uid()),
         }

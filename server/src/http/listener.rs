@@ -5,11 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use tokio::net::UnixListener;
+use rustix::net::sockopt;
+use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Peer;
 use crate::error::{Error, Result};
+
+/// What may be on its way on a connection, in bytes; the kernel takes it twice, socket(7).
+const SEND_BUFFER: usize = 512 << 10;
 
 /// A bound socket; its file goes with it.
 #[derive(Debug)]
@@ -82,6 +86,15 @@ impl Drop for UnixSocket {
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
         }
+    }
+}
+
+/// Lets the output of a command go in large pieces. What is not sent takes no memory.
+pub(super) fn widen(stream: &UnixStream) {
+    let widened = sockopt::set_socket_send_buffer_size_force(stream, SEND_BUFFER);
+    // In a container of its own the daemon may not go beyond the host's `net.core.wmem_max`.
+    if widened.is_err() {
+        let _still_as_it_was = sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use axum::extract::ws::{Message, WebSocket};
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -68,9 +68,10 @@ impl Output {
     /// The next bytes; none at the end.
     async fn next(&mut self) -> io::Result<Bytes> {
         self.buffer.reserve(self.chunk);
+        let mut room = (&mut self.buffer).limit(self.chunk);
         let count = tokio::select! {
             biased;
-            count = self.stdout.read_buf(&mut self.buffer) => count?,
+            count = self.stdout.read_buf(&mut room) => count?,
             () = until(&mut self.ended) => return self.rest(),
         };
         if count >= self.chunk {
