@@ -22,7 +22,7 @@ const PIPE: usize = 1 << 20;
 pub(crate) fn read_stdin() -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
-        let stdin = std::io::stdin().lock();
+        let stdin = io::stdin().lock();
         // It may be no pipe, or may not grow: then it is as it is.
         let _grown = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
         loop {
