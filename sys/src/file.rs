@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{SeekFrom, XattrFlags};
 use rustix::io::Errno;
 
+mod streamed;
+
+pub use streamed::Streamed;
+
 /// What was tried on which file; the cause is its source.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} `{}`", path.display())]

@@ -16,6 +16,15 @@ pub fn metadata(description: &str) -> String {
     )
 }
 
+/// What no compression makes smaller.
+pub fn noise(mib: usize) -> Vec<u8> {
+    let mut bytes = vec![0; mib << 20];
+    let read = std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
+    assert!(read.is_ok(), "read random bytes: {read:?}");
+    bytes
+}
+
 /// A tar stream in memory that takes any name, however wrong.
 #[derive(Debug)]
 pub struct Archive {

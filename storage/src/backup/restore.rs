@@ -35,6 +35,10 @@ pub fn restore(
         return reader.unpack(&mut into, UnpackLimits::default(), progress);
     }
     taken(driver.create_volume(volume, &Source::Empty))?;
+    if reader.index().snapshots.is_empty() {
+        // There is one part, and it goes right where it stays.
+        return reader.unpack(&mut into, UnpackLimits::default(), progress);
+    }
     taken(driver.create_snapshot(volume, EMPTY, State::Stopped))?;
     reader.unpack(&mut into, UnpackLimits::default(), progress)?;
     if into.last != Some(Tree::Main) {

@@ -8,7 +8,7 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::index::{BackupIndex, Layout};
 use super::streams::Streams;
-use crate::image::compression::Compressor;
+use crate::image::compressor::Compressor;
 use crate::image::pack::Packing;
 use crate::image::{Compression, ImageError};
 use crate::root;

@@ -1,6 +1,6 @@
 //! Compressed streams: told by their first bytes, decompressed in a thread of their own while another writes.
 
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -266,72 +266,5 @@ impl Drop for ChildOutput {
         // It may have ended already; then there is nothing to kill and `wait` returns at once.
         let _ended = self.child.kill();
         let _status = self.child.wait();
-    }
-}
-
-/// Compresses what is written to it into `out`.
-pub(crate) enum Compressor<W: Write> {
-    None(BufWriter<W>),
-    Gzip(flate2::write::GzEncoder<W>),
-    Zstd(zstd::stream::write::Encoder<'static, W>),
-    Xz(liblzma::write::XzEncoder<W>),
-}
-
-impl<W: Write> Compressor<W> {
-    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
-        let threads = std::thread::available_parallelism()
-            .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-        Ok(match compression {
-            Compression::None => Self::None(BufWriter::with_capacity(CHUNK, out)),
-            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(
-                out,
-                flate2::Compression::default(),
-            )),
-            Compression::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(out, 3)?;
-                encoder.multithread(threads)?;
-                encoder.include_checksum(true)?;
-                Self::Zstd(encoder)
-            }
-            Compression::Xz => {
-                let check = liblzma::stream::Check::Crc64;
-                let stream = liblzma::stream::Stream::new_easy_encoder(6, check)?;
-                Self::Xz(liblzma::write::XzEncoder::new_stream(out, stream))
-            }
-            Compression::Bzip2 => {
-                let kind = io::ErrorKind::Unsupported;
-                return Err(io::Error::new(kind, "new images are not packed with bzip2"));
-            }
-        })
-    }
-
-    pub(crate) fn finish(self) -> io::Result<W> {
-        match self {
-            Self::None(inner) => inner.into_inner().map_err(io::IntoInnerError::into_error),
-            Self::Gzip(inner) => inner.finish(),
-            Self::Zstd(inner) => inner.finish(),
-            Self::Xz(inner) => inner.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Compressor<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        interrupt::check()?;
-        match self {
-            Self::None(inner) => inner.write(bytes),
-            Self::Gzip(inner) => inner.write(bytes),
-            Self::Zstd(inner) => inner.write(bytes),
-            Self::Xz(inner) => inner.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::None(inner) => inner.flush(),
-            Self::Gzip(inner) => inner.flush(),
-            Self::Zstd(inner) => inner.flush(),
-            Self::Xz(inner) => inner.flush(),
-        }
     }
 }

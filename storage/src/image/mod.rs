@@ -3,10 +3,13 @@
 //! An image is one tarball with `metadata.yaml`, `templates/` and `rootfs/` (unified), or a tarball of the first
 //! two and a root that is a tarball or a squashfs (split). Compression is told by the first bytes, never by a name.
 
+mod ahead;
 pub(crate) mod archive;
 pub(crate) mod compression;
+pub(crate) mod compressor;
 mod entry;
 mod fingerprint;
+mod gzip;
 pub(crate) mod header;
 mod inspect;
 mod metadata;

@@ -15,7 +15,8 @@ use rlxc_sys::rootfs::RootSource;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::compression::Compressor;
+use super::ahead::Ahead;
+use super::compressor::Compressor;
 use super::fingerprint::Fingerprinter;
 use super::header::{Item, pax_records, plain_header};
 use super::writer::allows_xattr;
@@ -38,15 +39,16 @@ pub struct PackOrder<'a> {
 
 /// Writes the image to `out`; returns its fingerprint and size in bytes. `progress` is told how many bytes of
 /// files went in.
-pub fn pack<W: Write>(
+pub fn pack<W: Write + Send + 'static>(
     order: PackOrder<'_>,
     out: W,
     progress: &dyn Fn(u64),
 ) -> Result<(String, u64, W), ImageError> {
     let root = root::open(order.root).map_err(|source| ImageError::Root { source })?;
     let write = |source| ImageError::Write { source };
-    let compressor = Compressor::new(Fingerprinter::new(out), order.compression);
-    let mut packing = Packing::new(compressor.map_err(write)?, progress);
+    let ahead = Ahead::new(Fingerprinter::new(out)).map_err(write)?;
+    let compressor = Compressor::new(ahead, order.compression).map_err(write)?;
+    let mut packing = Packing::new(compressor, progress);
     let text = order.metadata.render()?;
     packing.text(
         "metadata.yaml",
@@ -57,8 +59,8 @@ pub fn pack<W: Write>(
         packing.tree("templates", &path::open_dir(templates)?)?;
     }
     packing.tree("rootfs", &root)?;
-    let sum = packing.end()?.finish().map_err(write)?;
-    Ok(sum.finish())
+    let ahead = packing.end()?.finish().map_err(write)?;
+    Ok(ahead.finish().map_err(write)?.finish())
 }
 
 /// An archive in the making.

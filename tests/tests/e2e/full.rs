@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rlxc_tests::archive::{self, Archive};
 use rlxc_tests::process::{Output, eventually};
 use rlxc_tests::{Daemon, require};
 
@@ -29,8 +30,14 @@ fn small_pool(daemon: &Daemon, driver: &str) {
         cli.ok(["storage", "create", "small", "btrfs", "size=256MiB"]);
         return;
     }
-    let source = format!("source={}", small_disk(daemon, 64));
+    let place = small_disk(daemon, 64);
+    let source = format!("source={place}");
     cli.ok(["storage", "create", "small", driver, &source]);
+    // Volumes are kept apart from each other, see chattr(1): otherwise files are made slowly where many were removed.
+    let flags = daemon
+        .world()
+        .run(&["lsattr", "-d", &format!("{place}/tmp")]);
+    assert!(flags.stdout.contains('T'), "{flags}");
 }
 
 /// Takes all that is left, and a little more.
@@ -203,6 +210,10 @@ fn nothing_left(daemon: &Daemon) {
             with(&["snapshot", "create", "small", "data", "s2"]),
             with(&["snapshot", "delete", "small", "data", "s2"]),
         ),
+        (
+            vec!["snapshot", "restore", "c1", "s1"],
+            vec!["exec", "c1", "--", "test", "!", "-e", "/root/fill0"],
+        ),
     ] {
         let output = cli.run(words.iter().copied());
         if output.code == 0 {
@@ -227,4 +238,61 @@ fn a_full_pool_of_directories_harms_nothing() {
 #[test]
 fn a_full_btrfs_harms_nothing() {
     a_full_pool_harms_nothing("btrfs");
+}
+
+/// Images and backups are in the daemon's directory, wherever the pools are.
+#[test]
+fn where_there_is_no_room_for_images_and_backups_pools_work_on() {
+    require!(root);
+    let daemon = super::hostile_image::small_disk("24m");
+    rlxc_tests::image::import_busybox(&daemon);
+    let file = |name: &str| daemon.dir().with_file_name(name);
+    let (roomy, big) = (file("roomy"), file("big"));
+    std::fs::create_dir(&roomy).unwrap();
+    let cli = daemon.cli();
+    let source = format!("source={}", roomy.display());
+    cli.ok(["storage", "create", "small", "dir", &source]);
+    cli.ok(["create", "busybox", "c1", "-s", "small"]);
+    cli.ok(["storage", "volume", "create", "small", "data"]);
+    noise(&big, 40);
+    cli.ok(["file", "push", &big.to_string_lossy(), "c1/root/big"]);
+    std::fs::copy(&big, roomy.join("custom/1/rootfs/big")).unwrap();
+    let image = Archive::image("large").file("rootfs/large", 0o644, &archive::noise(40));
+    std::fs::write(&big, image.finish()).unwrap();
+    let volume = "/1.0/storage-pools/small/volumes/custom/data/backups";
+    let post = |path| ["query", "--wait", "-X", "POST", "-d", "{}", path];
+    let left = || ["scratch", "images", "backups"].map(|place| contents(&daemon.dir().join(place)));
+    let before = (everything(&daemon), left());
+    for words in [
+        &["publish", "c1", "--alias", "large"][..],
+        &["publish", "c1", "--compression", "none"],
+        &["image", "import", &big.to_string_lossy()],
+        &post("/1.0/instances/c1/backups"),
+        &post(volume),
+    ] {
+        let error = cli.fails(words.iter().copied());
+        assert!(
+            error.contains("No space left on device"),
+            "{words:?}: {error}"
+        );
+        assert_eq!((everything(&daemon), left()), before, "{words:?}");
+    }
+    // What goes straight to who asked takes no room here.
+    cli.ok(["export", "c1", &big.to_string_lossy()]);
+    cli.ok(["import", &big.to_string_lossy(), "c2", "-s", "small"]);
+    cli.ok(["launch", "busybox", "c3", "-s", "small"]);
+    cli.ok(["delete", "-f", "c1", "c2", "c3"]);
+}
+
+/// The names below a directory; none if it is not there.
+fn contents(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .flat_map(|entry| {
+            let inside = contents(&entry.path());
+            std::iter::once(entry.path().display().to_string()).chain(inside)
+        })
+        .collect();
+    names.sort();
+    names
 }

@@ -177,7 +177,7 @@ fn a_full_disk_is_told_and_nothing_stays() {
 
 /// A daemon whose directory is a small file system in memory.
 #[track_caller]
-fn small_disk(size: &str) -> Daemon {
+pub(super) fn small_disk(size: &str) -> Daemon {
     let mut daemon = Daemon::prepared(rlxc_tests::Uplink::Isolated);
     let dir = daemon.dir().display().to_string();
     daemon.world().run(&[

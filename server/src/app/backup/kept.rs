@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rlxc_api::name::SnapshotName;
 use rlxc_api::{Operation, Requestor, Timestamp};
-use rlxc_sys::file::{self, FileError};
+use rlxc_sys::file::{self, FileError, Streamed};
 
 use super::stream::pack;
 use super::{Content, ExportOrder, Owner};
@@ -18,6 +19,9 @@ use crate::events::Lifecycle;
 use crate::model::{Backup, BackupOwner};
 use crate::operation::OperationSpec;
 use crate::saga::{self, JournalEntry, Saga};
+
+/// Bytes that go into the file at once.
+const BUFFER: usize = 256 << 10;
 
 /// A backup that is asked for.
 #[derive(Debug)]
@@ -129,7 +133,12 @@ fn entry(owner: BackupOwner, id: i64) -> JournalEntry {
 }
 
 /// Writes the row, and with it how it is undone; the file to write.
-async fn begin(app: &App, saga: &mut Saga<'_>, owner: &Owner, row: &Backup) -> Result<File> {
+async fn begin(
+    app: &App,
+    saga: &mut Saga<'_>,
+    owner: &Owner,
+    row: &Backup,
+) -> Result<BufWriter<Streamed>> {
     let (row, label) = (row.clone(), saga.operation().to_owned());
     let (id, number, entry) = app
         .db
@@ -151,17 +160,22 @@ async fn begin(app: &App, saga: &mut Saga<'_>, owner: &Owner, row: &Backup) -> R
         if let Some(directory) = path.parent() {
             file::ensure_dir(directory, 0o700)?;
         }
-        File::create(&path).map_err(|error| FileError::new("create", &path, error))
+        File::create(&path)
+            .map(|file| BufWriter::with_capacity(BUFFER, Streamed::new(file)))
+            .map_err(|error| FileError::new("create", &path, error))
     })
     .await
     .map_err(|error| failed("make a backup", owner, error))
 }
 
 /// What was reported as made is on disk.
-async fn keep(owner: &Owner, out: File) -> Result<()> {
-    blocking(move || out.sync_all())
-        .await
-        .map_err(|error| failed("keep a backup", owner, error))
+async fn keep(owner: &Owner, out: BufWriter<Streamed>) -> Result<()> {
+    blocking(move || {
+        let out = out.into_inner().map_err(IntoInnerError::into_error)?;
+        out.into_inner().sync_all()
+    })
+    .await
+    .map_err(|error| failed("keep a backup", owner, error))
 }
 
 /// Begins to remove a backup.

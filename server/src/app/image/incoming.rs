@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rlxc_storage::image::{Fingerprinter, ImageFiles};
-use rlxc_sys::file::{self, FileError};
+use rlxc_sys::file::{self, FileError, Streamed};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -165,8 +165,11 @@ fn write(
     paths: &[PathBuf; 2],
     mut queue: mpsc::Receiver<Piece>,
 ) -> Result<(String, u64), FileError> {
-    let create =
-        |path: &Path| File::create_new(path).map_err(|error| FileError::new("create", path, error));
+    let create = |path: &Path| {
+        File::create_new(path)
+            .map(Streamed::new)
+            .map_err(|error| FileError::new("create", path, error))
+    };
     let mut path = &paths[0];
     let mut out = Fingerprinter::new(create(path)?);
     while let Some(piece) = queue.blocking_recv() {

@@ -1,14 +1,13 @@
 //! Images that are made of an instance, or of a snapshot of it.
 
 use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
 use rlxc_api::ImagesPostSource;
 use rlxc_storage::Driver;
 use rlxc_storage::image::{Compression, ImageFiles, ImageMetadata, PackOrder, pack};
-use rlxc_sys::file::{self, FileError};
+use rlxc_sys::file::{self, FileError, Streamed};
 
 use super::create::server_config;
 use super::import::{Draft, Trust, import};
@@ -181,9 +180,7 @@ impl Packing {
             templates: Some(&directory.join("templates")),
             compression: self.compression,
         };
-        let (fingerprint, size, out) = pack(order, BufWriter::new(out), &progress)?;
-        out.into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
+        let (fingerprint, size, _out) = pack(order, Streamed::new(out), &progress)?;
         Ok((fingerprint, size))
     }
 
