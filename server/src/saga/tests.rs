@@ -115,6 +115,21 @@ async fn create_an_empty_instance() {
 }
 
 #[tokio::test]
+async fn bring_an_image_in_and_publish_one() {
+    let upload = EveryStep {
+        prepare: || async { TestDaemon::with_pool().await },
+        request: Call::upload("/1.0/images", image().0),
+        fallback: None,
+    };
+    assert!(!upload.run().await.is_empty());
+    for (kind, name) in [("instance", "c1"), ("snapshot", "c1/s1")] {
+        let body = json!({"source": {"type": kind, "name": name}});
+        let steps = every_step(with_snapshot, Method::POST, "/1.0/images", body).await;
+        assert!(!steps.is_empty(), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn create_an_instance_of_an_image() {
     let request = Call::new(Method::POST, "/1.0/instances", from_image("c1"));
     let prepare = with_image;

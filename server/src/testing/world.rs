@@ -1,6 +1,6 @@
 //! All that a daemon has made, as lines of text that can be compared: rows, files, links, rules, names, containers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rlxc_network::Links as _;
@@ -72,8 +72,32 @@ impl TestDaemon {
         }
         let (root, run) = (self.path().display().to_string(), self.app.places.prefix());
         let plain = |line: String| line.replace(&root, "ROOT").replace(run, "PREFIX");
-        World(lines.into_iter().map(plain).collect())
+        let mut counted = BTreeMap::new();
+        for line in lines {
+            *counted
+                .entry(without_fingerprint(&plain(line)))
+                .or_insert(0) += 1;
+        }
+        let show = |(line, count): (String, u32)| format!("{line} ×{count}");
+        World(counted.into_iter().map(show).collect())
     }
+}
+
+/// What is packed has times in it: each time it is another image, of another size.
+fn without_fingerprint(line: &str) -> String {
+    let is_fingerprint =
+        |word: &str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut plain = line.to_owned();
+    for word in line.split(|letter: char| !letter.is_ascii_alphanumeric()) {
+        if is_fingerprint(word) {
+            plain = plain.replace(word, "FINGERPRINT");
+        }
+    }
+    if plain.starts_with("row images ") {
+        let words = plain.split(' ').filter(|word| !word.starts_with("size="));
+        plain = words.collect::<Vec<_>>().join(" ");
+    }
+    plain
 }
 
 /// Rows of all tables but those that remember what happened; without times and what is random.
@@ -131,6 +155,13 @@ fn walk(root: &Path, directory: &Path, lines: &mut BTreeSet<String>) {
                 if !name.ends_with("/tmp") {
                     walk(root, &path, lines);
                 }
+            }
+            _ if ["backups/", "images/"]
+                .iter()
+                .any(|packed| name.starts_with(packed)) =>
+            {
+                let empty = std::fs::metadata(&path).is_ok_and(|found| found.len() == 0);
+                lines.insert(format!("file {name}, empty: {empty}"));
             }
             _ => {
                 let text = std::fs::read(&path).unwrap_or_default();

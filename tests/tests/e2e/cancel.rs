@@ -15,14 +15,14 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Begins an operation.
 #[track_caller]
-fn begin(daemon: &Daemon, path: &str, body: &Value) -> String {
+pub(super) fn begin(daemon: &Daemon, path: &str, body: &Value) -> String {
     let reply = rlxc_tests::api::ask(daemon, "POST", path, "", &body.to_string());
     assert_eq!(reply.status, 202, "{path}: {}", reply.body);
     reply.json()["operation"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
-fn look(daemon: &Daemon, operation: &str) -> Value {
+pub(super) fn look(daemon: &Daemon, operation: &str) -> Value {
     rlxc_tests::api::ask(daemon, "GET", operation, "", "").json()["metadata"].clone()
 }
 
@@ -55,7 +55,7 @@ fn cancel_half_way(daemon: &Daemon, path: &str, body: &Value) {
 }
 
 /// An instance with files that take a while, on a pool where copies are copies, and a second such pool.
-fn furnish() -> Daemon {
+pub(super) fn furnish() -> Daemon {
     let daemon = Daemon::initialized();
     rlxc_tests::image::import_busybox(&daemon);
     let cli = daemon.cli();
@@ -75,7 +75,7 @@ fn furnish() -> Daemon {
 }
 
 /// Names below the daemon's directory where something could be left.
-fn contents(daemon: &Daemon) -> Vec<String> {
+pub(super) fn contents(daemon: &Daemon) -> Vec<String> {
     let places = [
         "scratch",
         "images",
@@ -111,10 +111,10 @@ fn work_on_an_instance_stops_and_leaves_nothing() {
     let daemon = furnish();
     let (before, tree) = (Leaks::look(&daemon), contents(&daemon));
     let publish =
-        json!({"source": {"type": "instance", "name": "c1"}, "compression_algorithm": "gzip"});
+        json!({"source": {"type": "instance", "name": "c1"}, "compression_algorithm": "xz"});
     cancel_half_way(&daemon, "/1.0/images", &publish);
     assert_eq!(contents(&daemon), tree);
-    let backup = json!({"name": "b1", "compression_algorithm": "gzip"});
+    let backup = json!({"name": "b1", "compression_algorithm": "xz"});
     cancel_half_way(&daemon, "/1.0/instances/c1/backups", &backup);
     assert_eq!(contents(&daemon), tree);
     let root = json!({"root": {"type": "disk", "path": "/", "pool": "two"}});

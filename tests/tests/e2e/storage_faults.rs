@@ -186,3 +186,67 @@ fn a_directory_of_a_btrfs_becomes_a_pool_and_leaves_the_rest_alone() {
     let left = world.run(&["ls", &at]).stdout;
     assert!(!left.contains("pool.json"), "{left}");
 }
+
+/// Copies and snapshots of a pool of directories take no room where the file system lets files share blocks.
+#[track_caller]
+fn directories_share_blocks_on(mkfs: &[&str]) {
+    require!(root);
+    let daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let place = daemon.dir().with_file_name("cow");
+    let disk = sparse(&daemon.dir().with_file_name("cow.img"), 1024);
+    std::fs::create_dir(&place).unwrap();
+    let (world, cli) = (daemon.world(), daemon.cli());
+    let at = place.display().to_string();
+    world.run(&[mkfs, &[disk.as_str()]].concat());
+    let mounted = world.enter(["mount", "-o", "loop", &disk, &at]).output();
+    let mounted = mounted.unwrap();
+    if mounted.stderr.contains("unknown filesystem type") {
+        // This kernel has no such file system.
+        return;
+    }
+    assert_eq!(mounted.code, 0, "{mounted}");
+    cli.ok([
+        "storage",
+        "create",
+        "cow",
+        "dir",
+        &format!("source={at}/pool"),
+    ]);
+    cli.ok(["create", "busybox", "c1", "-s", "cow"]);
+    let big = daemon.dir().with_file_name("big");
+    std::fs::write(&big, rlxc_tests::archive::noise(100)).unwrap();
+    cli.ok(["file", "push", &big.to_string_lossy(), "c1/root/big"]);
+    let used = || {
+        world.run(&["sync", "-f", &at]);
+        let text = world.run(&["df", "--output=used", "-m", &at]).stdout;
+        text.lines().nth(1).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = used();
+    cli.ok(["copy", "c1", "c2"]);
+    cli.ok(["snapshot", "create", "c1", "s1"]);
+    cli.ok(["snapshot", "restore", "c1", "s1"]);
+    let after = used();
+    assert!(
+        before >= 100 && after < before + 50,
+        "{before} MiB, then {after} MiB"
+    );
+    cli.ok(["start", "c2"]);
+    cli.exec("c2", &["sh", "-c", "echo changed > /root/big"]);
+    let back = daemon.dir().with_file_name("back");
+    cli.ok(["file", "pull", "c1/root/big", &back.to_string_lossy()]);
+    assert!(std::fs::read(&back).unwrap() == std::fs::read(&big).unwrap());
+    cli.ok(["delete", "-f", "c1", "c2"]);
+    cli.ok(["storage", "delete", "cow"]);
+}
+
+#[test]
+fn directories_share_blocks_on_btrfs() {
+    directories_share_blocks_on(&["mkfs.btrfs", "-q"]);
+}
+
+#[test]
+fn directories_share_blocks_on_xfs() {
+    require!(tool "mkfs.xfs");
+    directories_share_blocks_on(&["mkfs.xfs", "-q", "-m", "reflink=1"]);
+}

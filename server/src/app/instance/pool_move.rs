@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlxc_api::name::InstanceName;
 use rlxc_api::{InstancePost, Operation, Requestor};
 
-use super::find;
+use super::{find, quota};
 use crate::app::network;
 use crate::app::project::gate;
 use crate::app::transfer::Transfer;
@@ -137,7 +137,12 @@ async fn copy(
         instance.name, moved.pool
     );
     let create = move || transfer.create(None, &pairs);
-    operation.blocking(what, create).await
+    operation.blocking(what, create).await?;
+    // A limit belongs to the volume: the new one has none yet.
+    let project = app.project(&moved.project).await?;
+    let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
+    let size = quota::size(&expand(instance, &known))?;
+    quota::set(app, moved, None, size).await
 }
 
 fn change_row(

@@ -295,8 +295,8 @@ async fn put_back(
         .await?;
     Err(Error::failed(
         format!(
-            "restore snapshot `{}` of instance `{}`",
-            snapshot.name, instance.name
+            "restore snapshot `{}` of instance `{}` on storage pool `{}`",
+            snapshot.name, instance.name, instance.pool
         ),
         error,
     ))

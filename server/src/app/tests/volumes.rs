@@ -285,3 +285,32 @@ async fn scheduled_snapshots_come_with_a_name_and_an_end() {
     let (status, _) = daemon.call(Method::GET, auto0, Value::Null).await;
     assert_eq!(status, 404);
 }
+
+#[tokio::test]
+async fn a_backup_is_made_whole_or_not_at_all_and_becomes_a_volume_or_nothing() {
+    const BACKUPS: &str = "/1.0/storage-pools/default/volumes/custom/v1/backups";
+    let prepare = || async {
+        let made = daemon().await;
+        made.ok(Method::POST, BACKUPS, json!({"name": "b1"})).await;
+        made
+    };
+    let steps = EveryStep {
+        prepare,
+        request: Call::new(Method::POST, BACKUPS, json!({"name": "b2"})),
+        fallback: None,
+    }
+    .run()
+    .await;
+    assert!(!steps.is_empty());
+    let made = prepare().await;
+    let whole = std::fs::read(made.app.places.volume_backup(1)).unwrap();
+    drop(made);
+    let steps = EveryStep {
+        prepare: TestDaemon::with_pool,
+        request: Call::upload(VOLUMES, whole),
+        fallback: None,
+    }
+    .run()
+    .await;
+    assert!(steps.contains(&"create snapshot"), "{steps:?}");
+}

@@ -93,6 +93,12 @@ where
 }
 
 #[tokio::test]
+async fn one_is_made_whole_or_not_at_all() {
+    let make = Call::new(Method::POST, BACKUPS, json!({"name": "b2"}));
+    assert!(!every_step(with_backup, make).await.is_empty());
+}
+
+#[tokio::test]
 async fn one_is_removed_whole() {
     let url = format!("{BACKUPS}/b1");
     let remove = Call::new(Method::DELETE, &url, Value::Null);
