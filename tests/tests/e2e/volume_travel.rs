@@ -167,6 +167,78 @@ fn between_pools_of_btrfs_instances_and_volumes_go_as_streams() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story of one volume")]
+fn an_export_in_the_format_of_btrfs_comes_back_on_btrfs_only() {
+    require!(root);
+    let daemon = Daemon::initialized();
+    rlxc_tests::image::import_busybox(&daemon);
+    let cli = daemon.cli();
+    let volume = |args: &[&str]| cli.ok(["storage", "volume"].iter().chain(args));
+    for pool in ["fast", "other"] {
+        cli.ok(["storage", "create", pool, "btrfs", "size=512MiB"]);
+    }
+    super::warm_up(&daemon);
+    let before = Leaks::look(&daemon);
+    cli.ok(["create", "busybox", "c1"]);
+    volume(&["create", "fast", "data", "size=64MiB"]);
+    volume(&["attach", "fast", "data", "c1", "/srv"]);
+    cli.ok(["start", "c1"]);
+    let shell = |script: &str| cli.exec("c1", &["sh", "-c", script]);
+    shell("echo one > /srv/file; ln /srv/file /srv/link");
+    volume(&["snapshot", "create", "fast", "data", "s1"]);
+    let change =
+        format!("echo two > /srv/file; chown 7:8 /srv/file; touch -a -d @{ACCESSED} /srv/file");
+    shell(&change);
+    let file = daemon
+        .dir()
+        .with_file_name("data.tar")
+        .display()
+        .to_string();
+    volume(&["export", "fast", "data", &file, "--optimized-storage"]);
+    volume(&["detach", "fast", "data", "c1"]);
+    volume(&["delete", "fast", "data"]);
+    let listed = daemon.world().run(&["tar", "-taf", &file]).stdout;
+    let parts = [
+        "backup/index.yaml",
+        "backup/volume-snapshots/s1.bin",
+        "backup/volume.bin",
+    ];
+    assert_eq!(listed.lines().collect::<Vec<_>>(), parts);
+    let refused = cli.fails(["storage", "volume", "import", "default", &file]);
+    assert!(refused.contains("driver `btrfs`"), "{refused}");
+    volume(&["import", "other", &file, "again"]);
+    volume(&["attach", "other", "again", "c1", "/srv"]);
+    let look = || shell("cat /srv/file; stat -c '%u:%g %h' /srv/file");
+    assert_eq!(shell("stat -c %X /srv/file"), ACCESSED);
+    assert_eq!(look(), "two\n7:8 2");
+    assert_eq!(volume(&["get", "other", "again", "size"]), "64MiB");
+    // It is limited as the old one was.
+    let full = cli.run([
+        "exec",
+        "c1",
+        "--",
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/srv/big bs=1M count=100; sync",
+    ]);
+    assert!(full.stderr.contains("quota"), "{full}");
+    volume(&["detach", "other", "again", "c1"]);
+    volume(&["restore", "other", "again", "s1"]);
+    volume(&["attach", "other", "again", "c1", "/srv"]);
+    assert_eq!(look(), "one\n0:0 2");
+    // A driver without a format of its own exports as ever.
+    volume(&["create", "default", "plain"]);
+    volume(&["export", "default", "plain", &file, "--optimized-storage"]);
+    volume(&["import", "other", &file, "plain"]);
+    volume(&["delete", "default", "plain"]);
+    volume(&["delete", "other", "plain"]);
+    cli.ok(["delete", "-f", "c1"]);
+    volume(&["delete", "other", "again"]);
+    std::fs::remove_file(&file).unwrap();
+    before.assert_none(&daemon);
+}
+
+#[test]
 fn a_copy_on_this_server_follows_its_source() {
     require!(root);
     let daemon = Daemon::initialized();

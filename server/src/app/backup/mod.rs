@@ -5,10 +5,12 @@
 
 mod kept;
 mod order;
+mod parts;
 mod stream;
 
 pub use kept::{NewBackup, create, delete, expire, find, list, open, remove, remove_all, rename};
 pub use order::ExportOrder;
+pub use parts::{Parts, refuse_format};
 pub use stream::{Upload, stream};
 
 use rlxc_storage::backup::BackupOrder;

@@ -9,12 +9,12 @@ use rlxc_api::{
     Operation, Requestor, StorageVolumeBackup, StorageVolumeBackupsPost, StorageVolumeSnapshot,
     Timestamp,
 };
-use rlxc_storage::backup::{BackupConfig, BackupIndex, BackupOrder, BackupParts, BackupTree};
+use rlxc_storage::backup::{BackupConfig, BackupIndex, BackupOrder};
 use rlxc_storage::{Driver, SnapshotId, State};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use super::{Target, find, hold, project, snapshot, view};
-use crate::app::backup::{self, Content, ExportOrder, NewBackup, Owner};
+use crate::app::backup::{self, Content, ExportOrder, NewBackup, Owner, Parts};
 use crate::app::pool;
 use crate::app::project::gate::{self, Action};
 use crate::context::{App, blocking};
@@ -42,32 +42,20 @@ impl Content for Held {
             rows.map(|row| (row.name.clone(), snapshot_id(row.id)))
                 .collect()
         };
-        let (volume, compression) = (custom_volume(self.volume.id), self.order.compression);
-        let created = app.clock.now().as_second();
-        let trees = move || {
-            let tree = |snapshot: Option<SnapshotId>| {
-                let root = match snapshot {
-                    Some(snapshot) => driver.snapshot_root(volume, snapshot)?,
-                    None => driver.root(volume)?,
-                };
-                Ok::<_, rlxc_storage::Error>(BackupTree { root, dir: None })
-            };
-            Ok(BackupOrder {
-                index,
-                parts: BackupParts::Trees {
-                    main: tree(moment)?,
-                    snapshots: ids
-                        .into_iter()
-                        .map(|(name, id)| Ok((name, tree(Some(id))?)))
-                        .collect::<Result<_, rlxc_storage::Error>>()?,
-                },
-                compression,
-                created,
-            })
+        let parts = Parts {
+            driver,
+            volume: custom_volume(self.volume.id),
+            moment,
+            snapshots: ids,
         };
-        blocking(trees)
-            .await
-            .map_err(|error: rlxc_storage::Error| failed("export", &self.volume, error))
+        let optimized = self.order.optimized;
+        let parts = blocking(move || parts.take(optimized)).await;
+        Ok(BackupOrder {
+            index,
+            parts: parts.map_err(|error| failed("export", &self.volume, error))?,
+            compression: self.order.compression,
+            created: app.clock.now().as_second(),
+        })
     }
 }
 
@@ -105,6 +93,9 @@ pub(super) async fn moment(
 impl Held {
     async fn new(app: &App, target: Target<'_>, order: ExportOrder) -> Result<Self> {
         let (turn, _, volume) = hold(app, target).await?;
+        let driver = app.pools.get(&volume.pool)?;
+        let order = order.fit(driver, custom_volume(volume.id)).await;
+        let order = order.map_err(|error| failed("export", &volume, error))?;
         Ok(Self {
             volume,
             order,
@@ -130,7 +121,7 @@ impl Held {
             backend: driver.name().to_owned(),
             pool: row.pool.clone(),
             snapshots: snapshots.iter().map(|row| row.name.clone()).collect(),
-            optimized: false,
+            optimized: self.order.optimized,
             optimized_header: false,
             kind: "custom".to_owned(),
             config: Some(BackupConfig {
@@ -209,7 +200,11 @@ async fn held(
     post: &StorageVolumeBackupsPost,
 ) -> Result<(Owner, Held)> {
     gate::check_action(app, target.project, Action::Backup).await?;
-    let order = ExportOrder::parse(app, &post.compression_algorithm, post.volume_only).await?;
+    let order = ExportOrder {
+        without_snapshots: post.volume_only,
+        optimized: post.optimized_storage,
+        ..ExportOrder::parse(app, &post.compression_algorithm).await?
+    };
     let held = Held::new(app, target, order).await?;
     Ok((owner(target, &held.volume), held))
 }

@@ -9,7 +9,7 @@ use rlxc_storage::backup::{BackupIndex, BackupReader, Layout, restore};
 
 use super::custom::{limit, record, record_snapshots};
 use super::{Target, event, keys, project, refuse_taken, view};
-use crate::app::backup::{MOST, Upload, time};
+use crate::app::backup::{MOST, Upload, refuse_format, time};
 use crate::app::pool;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
@@ -32,6 +32,7 @@ pub async fn import(
         .map_err(|error| Error::failed("read the index of the backup", error))?;
     let index = reader.index().clone();
     check(&index)?;
+    refuse_format(&index, &*app.pools.get(pool)?, pool)?;
     let name = if name.is_empty() { &index.name } else { name };
     let name: VolumeName = name.parse()?;
     let target = Target {
@@ -66,12 +67,6 @@ fn check(index: &BackupIndex) -> Result<()> {
         };
         return wrong(format!(
             "this is the backup of a {kind}, not of a custom volume: import it with `rlxc import`"
-        ));
-    }
-    if index.optimized {
-        return wrong(format!(
-            "this backup is in the format of the storage driver `{}`: export it without `--optimized-storage`",
-            index.backend
         ));
     }
     Ok(())

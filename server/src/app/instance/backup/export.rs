@@ -1,10 +1,10 @@
 //! What the backup of an instance holds.
 
-use rlxc_storage::backup::{BackupIndex, BackupOrder, BackupParts, BackupTree, Streams};
-use rlxc_storage::{Driver, SnapshotId, VolumeRef};
+use rlxc_storage::backup::{BackupIndex, BackupOrder};
+use rlxc_storage::{Driver, SnapshotId};
 
 use super::describe::describe;
-use crate::app::backup::{Content, ExportOrder};
+use crate::app::backup::{Content, ExportOrder, Parts};
 use crate::app::instance::snapshot::hidden;
 use crate::app::instance::{find_by_id, handle};
 use crate::context::{App, blocking};
@@ -33,13 +33,9 @@ pub(super) async fn hold(
         .await?;
     // What was read before the permit may have changed meanwhile.
     let instance = find_by_id(app, instance.id).await?;
-    let mut order = order;
-    if order.optimized {
-        // As the API has it, it is no error where there is no such format.
-        let (driver, volume) = (app.pools.get(&instance.pool)?, instance_volume(instance.id));
-        let can = blocking(move || driver.can_send(volume)).await;
-        order.optimized = can.map_err(|error| failed(&instance, error))?;
-    }
+    let driver = app.pools.get(&instance.pool)?;
+    let order = order.fit(driver, instance_volume(instance.id)).await;
+    let order = order.map_err(|error| failed(&instance, error))?;
     Ok(Held {
         instance,
         permit,
@@ -74,28 +70,19 @@ impl Held {
             .filter(|row| names.contains(&row.name))
             .map(|row| (row.name.clone(), snapshot_id(row.id)))
             .collect();
-        let volume = instance_volume(self.instance.id);
-        let (compression, created) = (self.order.compression, app.clock.now().as_second());
-        if let (true, Some(main)) = (self.order.optimized, moment) {
-            let parts = BackupParts::Streams(Streams {
-                driver,
-                volume,
-                main,
-                snapshots: ids,
-            });
-            return Ok(BackupOrder {
-                index,
-                parts,
-                compression,
-                created,
-            });
-        }
-        let parts = blocking(move || trees(&*driver, volume, moment, ids)).await;
+        let parts = Parts {
+            driver,
+            volume: instance_volume(self.instance.id),
+            moment,
+            snapshots: ids,
+        };
+        let optimized = self.order.optimized;
+        let parts = blocking(move || parts.take(optimized)).await;
         Ok(BackupOrder {
             index,
             parts: parts.map_err(|error| failed(&self.instance, error))?,
-            compression,
-            created,
+            compression: self.order.compression,
+            created: app.clock.now().as_second(),
         })
     }
 
@@ -120,31 +107,6 @@ impl Held {
             config: Some(config),
         })
     }
-}
-
-/// The parts as trees: the instance, or what it was at `moment`, and its snapshots.
-fn trees(
-    driver: &dyn Driver,
-    volume: VolumeRef,
-    moment: Option<SnapshotId>,
-    snapshots: Vec<(String, SnapshotId)>,
-) -> std::result::Result<BackupParts, rlxc_storage::Error> {
-    let dir = driver.volume_dir(volume)?;
-    let tree = |snapshot: Option<SnapshotId>| {
-        let root = match snapshot {
-            Some(snapshot) => driver.snapshot_root(volume, snapshot)?,
-            None => driver.root(volume)?,
-        };
-        let dir = Some(dir.clone());
-        Ok(BackupTree { root, dir })
-    };
-    Ok(BackupParts::Trees {
-        main: tree(moment)?,
-        snapshots: snapshots
-            .into_iter()
-            .map(|(name, id)| Ok((name, tree(Some(id))?)))
-            .collect::<std::result::Result<_, rlxc_storage::Error>>()?,
-    })
 }
 
 fn failed(instance: &Instance, error: rlxc_storage::Error) -> Error {

@@ -8,7 +8,7 @@ use rlxc_storage::backup::{BackupIndex, BackupReader, Layout, restore};
 use rlxc_storage::volume::SnapshotId;
 use rlxc_sys::idmap::IDS_PER_CONTAINER;
 
-use crate::app::backup::{MOST, Upload, time};
+use crate::app::backup::{MOST, Upload, refuse_format, time};
 use crate::app::instance::copy::portable;
 use crate::app::instance::create::{NewInstance, Origin, begin, check_free};
 use crate::context::{App, blocking};
@@ -262,13 +262,7 @@ impl BackupSource {
             .take()
             .ok_or_else(|| Error::internal("a backup was read twice"))?;
         let driver = app.pools.get(&target.pool)?;
-        let index = reader.index();
-        if index.optimized && (!driver.capabilities().streams || driver.name() != index.backend) {
-            return Err(Error::Invalid(format!(
-                "this backup is in the format of the storage driver `{}`, which storage pool `{}` can't take: export it without `--optimized-storage`",
-                index.backend, target.pool
-            )));
-        }
+        refuse_format(reader.index(), &*driver, &target.pool)?;
         let volume = instance_volume(target.id);
         let snapshots = target
             .snapshots

@@ -65,9 +65,9 @@ pub async fn open(
 }
 
 async fn order(app: &App, post: &InstanceBackupsPost) -> Result<ExportOrder> {
-    let without_snapshots = post.instance_only || post.container_only;
-    let order = ExportOrder::parse(app, &post.compression_algorithm, without_snapshots).await?;
+    let order = ExportOrder::parse(app, &post.compression_algorithm).await?;
     Ok(ExportOrder {
+        without_snapshots: post.instance_only || post.container_only,
         optimized: post.optimized_storage,
         ..order
     })
