@@ -1,11 +1,18 @@
 //! Limits, written to whichever hierarchy has the controller. `docs/resources.md` has the table.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{Controller, Layout};
 use super::setting::{ABOVE, Setting, all};
 use super::{CgroupError, disks, read, tree, write};
 use crate::spec::Limits;
+
+/// Processors and memory nodes that the machine may ever have, as the kernel writes them.
+const POSSIBLE: [&str; 2] = [
+    "/sys/devices/system/cpu/possible",
+    "/sys/devices/system/node/possible",
+];
 
 /// Sets what is set and lifts what is not; an error names the limit.
 pub(super) fn apply(layout: &Layout, name: &Path, limits: &Limits) -> Result<(), CgroupError> {
@@ -108,11 +115,7 @@ pub(super) fn place(
         if some && !group.join("cpuset.cpus").exists() {
             return Err(missing(Controller::Cpuset));
         }
-        // An empty line is "what those above have".
-        return set_differing(
-            &group,
-            wanted.map(|(file, value)| (file, value.unwrap_or("\n"))),
-        );
+        return place_unified(&group, wanted);
     };
     let group = mount.join(name);
     if some {
@@ -129,7 +132,27 @@ pub(super) fn place(
     set_differing(&group, values)
 }
 
-fn set_differing(group: &Path, files: [(&str, &str); 2]) -> Result<(), CgroupError> {
+/// An empty line is "what those above have". Many kernels refuse it to a group with processes, whose processors are
+/// then all that the machine can have, which comes to the same (`validate_change` in kernel/cgroup/cpuset.c).
+fn place_unified(group: &Path, wanted: [(&str, Option<&str>); 2]) -> Result<(), CgroupError> {
+    for ((file, value), possible) in wanted.into_iter().zip(POSSIBLE) {
+        let given = set_differing(group, [(file, value.unwrap_or("\n"))]);
+        match (given, value) {
+            (Err(CgroupError::Write { source, .. }), None)
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                set_differing(group, [(file, &read(Path::new(possible))?)])?;
+            }
+            (given, _) => given?,
+        }
+    }
+    Ok(())
+}
+
+fn set_differing<const N: usize>(
+    group: &Path,
+    files: [(&str, &str); N],
+) -> Result<(), CgroupError> {
     for (file, value) in files {
         let path = group.join(file);
         if read(&path).is_ok_and(|text| text.trim() != value.trim()) {
