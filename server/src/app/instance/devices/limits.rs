@@ -43,9 +43,9 @@ pub(super) async fn prepare(
     instance: &Instance,
     before: &Expanded,
     after: &Expanded,
-) -> Result<(Option<Box<LimitChange>>, Vec<String>)> {
+) -> Result<(Option<Box<LimitChange>>, Option<Vec<String>>)> {
     if !concerns_limits(before, after) {
-        return Ok((None, Vec::new()));
+        return Ok((None, None));
     }
     check_host(&before.config, &after.config, &app.host).map_err(Error::Invalid)?;
     // What it was given at its start in spite of a key that is wrong was nothing.
@@ -68,7 +68,7 @@ pub(super) async fn prepare(
         rlimits_after: rlimits,
     };
     let differs = change.inverse() != change;
-    Ok((differs.then(|| Box::new(change)), unmet))
+    Ok((differs.then(|| Box::new(change)), Some(unmet)))
 }
 
 /// Whether a key differs that has to do with limits, of the instance or of one of its disks.

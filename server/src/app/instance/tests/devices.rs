@@ -223,7 +223,8 @@ async fn limits_reach_what_runs_and_nothing_of_a_refusal_does() {
         assert!(error.contains(key) && error.contains(expected), "{error}");
         assert_eq!(limited(&daemon).unwrap(), limits);
     }
-    let unmet = json!({"config": {"limits.disk.priority": "2"}});
+    // It is none of the files of version 2.
+    let unmet = json!({"config": {"limits.memory.swap.priority": "2"}});
     daemon.ok(Method::PATCH, C1, unmet).await;
     assert_eq!(daemon.warnings().await[0].0, "Resource limit not honoured");
 }
