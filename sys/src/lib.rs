@@ -28,3 +28,4 @@ pub mod rollback;
 pub mod rootfs;
 pub mod seccomp;
 pub mod tool;
+pub mod unix_socket;

@@ -15,6 +15,7 @@ mod stream;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rlxc_sys::identity::FsIdentity;
 use rlxc_sys::{namespace, process};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -58,8 +59,12 @@ fn prepare(
     let enter = || {
         namespace::enter(instance).in_phase(PHASE, || "enter the container's namespaces".to_owned())
     };
+    // The host's root is nobody on an idmapped mount, and could make no socket there.
+    let mut owner = None;
     if spec.inside {
         enter()?;
+        let assumed = FsIdentity::assume(spec.owner.uid, spec.owner.gid);
+        owner = Some(assumed.in_phase(PHASE, || "become the owner of sockets".to_owned())?);
     }
     let mut listeners = Vec::new();
     for (listen, _) in &spec.pairs {
@@ -67,6 +72,7 @@ fn prepare(
             .in_phase(PHASE, || format!("listen on {}", endpoint::text(listen)))?;
         listeners.push(listener);
     }
+    drop(owner);
     if spec.inside {
         host.enter().in_phase(PHASE, String::new)?;
     } else {

@@ -23,7 +23,7 @@ mod write;
 
 pub use access::{Place, Pulled, delete, look, pull, push};
 pub use attributes::{Attributes, Facts, Kind, Modify, Push, WriteMode};
-pub use root::Roots;
+pub use root::{Roots, root_of};
 pub use sftp::serve as serve_sftp;
 
 /// A read or write at a time.

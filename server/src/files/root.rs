@@ -133,23 +133,27 @@ pub(super) fn gone() -> Error {
 }
 
 /// The root that init sees, the guest's own mounts included.
-fn enter(running: &dyn Running) -> Result<Tree> {
-    let pid = running.init_pid();
-    let proc = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
-    let root = open_dir(&proc("root"));
-    let maps = ["uid_map", "gid_map"].map(|name| std::fs::read_to_string(proc(name)));
+pub fn root_of(running: &dyn Running) -> Result<OwnedFd> {
+    let root = open_dir(&proc(running, "root"));
     // A pid is another process's only after this one has ended.
     if pidfd::has_ended(running.pidfd().as_fd()) {
         return Err(gone());
     }
+    root.map_err(refine)
+}
+
+fn proc(running: &dyn Running, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{name}", running.init_pid()))
+}
+
+fn enter(running: &dyn Running) -> Result<Tree> {
+    let maps = ["uid_map", "gid_map"].map(|name| std::fs::read_to_string(proc(running, name)));
+    let root = root_of(running)?;
     let [uid_map, gid_map] = maps;
     let failed = |error| Error::failed("read the id map of the instance", error);
     let owners = Owners::parse(&uid_map.map_err(failed)?, &gid_map.map_err(failed)?)
         .ok_or_else(|| Error::Invalid("the id map of the instance can't be read".to_owned()))?;
-    Ok(Tree {
-        root: root.map_err(refine)?,
-        owners,
-    })
+    Ok(Tree { root, owners })
 }
 
 /// The root of a stopped instance, on a mount that is attached nowhere.

@@ -1,5 +1,6 @@
 //! Proxy devices: connections from one side of an instance's network to the other.
 
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use rlxc_tests::process::{Output, eventually};
@@ -269,5 +270,68 @@ fn streams_datagrams_and_sockets_pass() {
     cli.ok(["delete", "-f", "c1"]);
     drop(serving.stdin.take());
     serving.wait().unwrap();
+    before.assert_none(&daemon);
+}
+
+#[test]
+fn a_unix_socket_goes_with_whoever_listened_on_it() {
+    require!(root);
+    let (mut daemon, before) = daemon_with_c1();
+    let socket = daemon.dir().with_file_name("proxy.sock");
+    let listen = format!("listen=unix:{}", socket.display());
+    let add = ["config", "device", "add", "c1", "sock", "proxy"];
+    let add: Vec<&str> = add
+        .into_iter()
+        .chain([listen.as_str(), "connect=tcp:127.0.0.1:90"])
+        .collect();
+    let cli = daemon.cli();
+    cli.ok(&add);
+    assert!(socket.exists());
+    cli.ok(["config", "device", "remove", "c1", "sock"]);
+    assert!(!socket.exists(), "it went with the device");
+    cli.ok(&add);
+    cli.ok(["stop", "-f", "c1"]);
+    assert!(!socket.exists(), "it went with the instance");
+    cli.ok(["start", "c1"]);
+    assert!(socket.exists());
+    // Nobody is there when the instance ends.
+    let init = cli.instance("c1").unwrap()["state"]["pid"].to_string();
+    daemon.kill();
+    daemon.world().run(&["kill", "-9", &init]);
+    assert!(socket.exists());
+    daemon.start();
+    eventually(
+        "it is found at the next start",
+        Duration::from_secs(10),
+        || !socket.exists(),
+    );
+    // One that somebody left there is in nobody's way; what somebody listens on, or a file, stays.
+    drop(UnixListener::bind(&socket).unwrap());
+    let cli = daemon.cli();
+    cli.ok(["start", "c1"]);
+    cli.ok(["stop", "-f", "c1"]);
+    assert!(!socket.exists());
+    let listener = UnixListener::bind(&socket).unwrap();
+    let text = cli.fails(["start", "c1"]);
+    assert!(text.contains("in use") && socket.exists(), "{text}");
+    drop(listener);
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "a file").unwrap();
+    let text = cli.fails(["start", "c1"]);
+    assert!(text.contains("in use"), "{text}");
+    assert!(socket.is_file(), "a file of somebody's stays");
+    std::fs::remove_file(&socket).unwrap();
+    cli.ok(["config", "device", "remove", "c1", "sock"]);
+    cli.ok(["start", "c1"]);
+    let inside = [
+        "bind=instance",
+        "listen=unix:/srv.sock",
+        "connect=tcp:127.0.0.1:90",
+    ];
+    cli.ok(add[..6].iter().copied().chain(inside));
+    cli.exec("c1", &["test", "-S", "/srv.sock"]);
+    cli.ok(["config", "device", "remove", "c1", "sock"]);
+    cli.exec("c1", &["test", "!", "-e", "/srv.sock"]);
+    cli.ok(["delete", "-f", "c1"]);
     before.assert_none(&daemon);
 }

@@ -8,7 +8,8 @@ use super::{rules, traces};
 use crate::context::App;
 
 /// An instance has ended: processes of its proxies have by themselves; rules of proxies and NICs go now, and what it has
-/// lent or the host did for it is undone. `netns` is its namespace, where somebody still keeps it. What fails is tried again by the reconciler.
+/// lent, listened on or had the host do for it is undone. `netns` is its namespace, where somebody still keeps it. What fails
+/// is tried again by the reconciler.
 pub async fn left(app: &App, instance: i64, netns: Option<BorrowedFd<'_>>) {
     for device in rules::proxies_of(app, instance) {
         if let Err(error) = rules::set_proxy(app, (instance, &device), None).await {

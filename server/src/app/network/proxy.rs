@@ -1,8 +1,15 @@
 //! Proxies of instances: processes that pass connections on, or rules that do. They come and go with their instance.
 
+use std::path::{Path, PathBuf};
+
+use rlxc_container::proxy::{Endpoint, ProxySpec};
+use rlxc_sys::{path, unix_socket};
+
+use super::traces::{self, Trace};
 use super::{holder, rules};
-use crate::context::App;
+use crate::context::{App, blocking};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Config, Devices, Instance};
 use crate::plan::expand::Expanded;
 use crate::plan::proxy::{ProxyPlan, Surroundings, plan_proxy};
@@ -34,7 +41,7 @@ pub fn plan_keys(
 pub fn check(instance: &Instance, devices: &Devices, device: &str) -> Result<()> {
     let keys = devices.get(device).cloned().unwrap_or_default();
     let around = Surroundings {
-        lock: std::path::PathBuf::new(),
+        lock: PathBuf::new(),
         cgroup: String::new(),
         idmap_base: instance.idmap_base.unwrap_or(0),
         devices,
@@ -44,7 +51,7 @@ pub fn check(instance: &Instance, devices: &Devices, device: &str) -> Result<()>
     Ok(())
 }
 
-fn lock(app: &App, instance: i64, device: &str) -> std::path::PathBuf {
+fn lock(app: &App, instance: i64, device: &str) -> PathBuf {
     let name = format!("proxy-{device}.lock");
     app.places.instance_run(instance).join(name)
 }
@@ -72,6 +79,12 @@ pub async fn start(
             if app.runtime.is_proxy_running(&spec.lock) {
                 return Ok(());
             }
+            if !spec.inside {
+                let traces: Vec<Trace> = sockets(&spec).map(Trace::Socket).collect();
+                if !traces.is_empty() {
+                    traces::note(app, (id, device), &traces).await?;
+                }
+            }
             let pairs = spec.pairs.clone();
             let started = app.runtime.start_proxy(*spec, running.pidfd()).await;
             started.map_err(|error| refused(device, &pairs, error))
@@ -79,14 +92,7 @@ pub async fn start(
     }
 }
 
-fn refused(
-    device: &str,
-    pairs: &[(
-        rlxc_container::proxy::Endpoint,
-        rlxc_container::proxy::Endpoint,
-    )],
-    error: RuntimeError,
-) -> Error {
+fn refused(device: &str, pairs: &[(Endpoint, Endpoint)], error: RuntimeError) -> Error {
     let what = format!("start proxy `{device}`");
     match &error {
         RuntimeError::Start(failure) if failure.errno == holder::ADDRESS_IN_USE => {
@@ -102,11 +108,55 @@ fn refused(
     }
 }
 
-/// Ends a proxy; fine if there is none.
-pub async fn stop(app: &App, (id, device): (i64, &str)) -> Result<()> {
+/// Ends a proxy of a running instance; fine if there is none. `plan` is what it was, as far as can be told.
+pub async fn stop(
+    app: &App,
+    (id, device): (i64, &str),
+    plan: Option<ProxyPlan>,
+    running: &dyn Running,
+) -> Result<()> {
     rules::set_proxy(app, (id, device), None).await?;
+    end(app, (id, device)).await?;
+    match plan {
+        Some(ProxyPlan::Process(spec)) if spec.inside => {
+            let Ok(root) = files::root_of(running) else {
+                // It has ended meanwhile, and what it had in `/run` with it.
+                return Ok(());
+            };
+            let sockets: Vec<PathBuf> = sockets(&spec).collect();
+            let remove = move || {
+                let mut sockets = sockets.iter();
+                sockets.try_for_each(|path| unix_socket::remove_abandoned(&root, path))
+            };
+            let removed = blocking(remove).await;
+            removed.map_err(|error| Error::failed(format!("end proxy `{device}`"), error))
+        }
+        _ => traces::undo(app, (id, device), None).await,
+    }
+}
+
+async fn end(app: &App, (id, device): (i64, &str)) -> Result<()> {
     let stopped = app.runtime.stop_proxy(&lock(app, id, device)).await;
     stopped.map_err(|error| Error::failed(format!("end proxy `{device}`"), error))
+}
+
+/// Removes the socket of a proxy that has no instance or shall have none, once it has ended.
+pub(super) async fn undo_listening(app: &App, key: (i64, &str), socket: &Path) -> Result<()> {
+    end(app, key).await?;
+    let socket = socket.to_owned();
+    let removed =
+        blocking(move || unix_socket::remove_abandoned(path::open_dir(Path::new("/"))?, &socket));
+    let failed = |error| Error::failed(format!("remove the socket of proxy `{}`", key.1), error);
+    removed.await.map_err(failed)
+}
+
+/// The unix sockets in the file system that it makes.
+fn sockets(spec: &ProxySpec) -> impl Iterator<Item = PathBuf> {
+    let listened = spec.pairs.iter().map(|(listen, _)| listen);
+    listened.filter_map(|listen| match listen {
+        Endpoint::Unix(path) => Some(path.clone()),
+        _ => None,
+    })
 }
 
 /// Starts all proxies of an instance that has just been started.

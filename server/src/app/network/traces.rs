@@ -1,5 +1,5 @@
-//! What NICs leave on the host that does not die with the namespace of their instance: interfaces that are lent, routes,
-//! addresses that the host answers for, interfaces of VLANs.
+//! What NICs and proxies leave on the host that does not die with the namespace of their instance: interfaces that are
+//! lent, routes, addresses that the host answers for, interfaces of VLANs, sockets.
 //!
 //! It is written down before it is done, in the instance's run directory, which dies with the machine as all this does.
 //! So it is undone whoever is killed: when the instance ends, before it starts anew, at the latest by the reconciler.
@@ -15,6 +15,7 @@ use rlxc_sys::chain::chain;
 use rlxc_sys::file::{self, Durability};
 use serde::{Deserialize, Serialize};
 
+use super::proxy;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 
@@ -55,6 +56,8 @@ pub enum Trace {
         /// The addresses.
         addresses: Vec<IpAddr>,
     },
+    /// The unix socket that a proxy listens on.
+    Socket(PathBuf),
 }
 
 const PREFIX: &str = "nic-";
@@ -129,6 +132,7 @@ pub async fn undo(
                 let stopped = links.stop_answering(parent, addresses).await;
                 stopped.map_err(failed)?;
             }
+            Trace::Socket(path) => proxy::undo_listening(app, (instance, device), path).await?,
         }
     }
     let path = path(app, instance, device);

@@ -27,15 +27,17 @@ pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
     let device = change.device();
     let key = (target.id, device.name.as_str());
     match change {
-        Change::Remove(_) => proxy::stop(target.app, key).await,
         // Only keys without an effect change in place.
-        Change::Update { .. } => Ok(()),
-        Change::Add(_) => {
-            let (instance, expanded) = crate::app::instance::load(target.app, target.id).await?;
-            let mut devices = expanded.devices;
-            devices.insert(device.name.clone(), device.keys.clone());
-            let plan = proxy::plan(target.app, &instance, &devices, &device.name)?;
-            proxy::start(target.app, key, plan, target.running.as_ref()).await
-        }
+        Change::Update { .. } => return Ok(()),
+        Change::Remove(_) | Change::Add(_) => {}
+    }
+    let (instance, expanded) = crate::app::instance::load(target.app, target.id).await?;
+    let mut devices = expanded.devices;
+    devices.insert(device.name.clone(), device.keys.clone());
+    let plan = proxy::plan(target.app, &instance, &devices, &device.name);
+    let running = target.running.as_ref();
+    match change {
+        Change::Remove(_) => proxy::stop(target.app, key, plan.ok(), running).await,
+        _ => proxy::start(target.app, key, plan?, running).await,
     }
 }
