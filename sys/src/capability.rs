@@ -1,6 +1,7 @@
 //! Capabilities by name, see capabilities(7).
 
 use std::io;
+use std::marker::PhantomData;
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -107,6 +108,41 @@ pub fn keep_only(bits: u64) -> io::Result<()> {
     )?)
 }
 
+/// A thread does without a capability for as long as this lives.
+#[derive(Debug)]
+pub struct Without {
+    before: CapabilitySets,
+    /// Capabilities are the thread's: this must end where it began.
+    stays: PhantomData<*const ()>,
+}
+
+impl Without {
+    /// Lays `CAP_SYS_RESOURCE` down, with which a thread may write what no quota lets it, and where only the last blocks of
+    /// a file system are left; see quotactl(2).
+    pub fn resource() -> io::Result<Self> {
+        let before = rustix::thread::capabilities(None)?;
+        let effective = before.effective - CapabilitySet::SYS_RESOURCE;
+        rustix::thread::set_capabilities(
+            None,
+            CapabilitySets {
+                effective,
+                ..before
+            },
+        )?;
+        Ok(Self {
+            before,
+            stays: PhantomData,
+        })
+    }
+}
+
+impl Drop for Without {
+    fn drop(&mut self) {
+        // They are permitted still: that can't fail.
+        let _raised = rustix::thread::set_capabilities(None, self.before).is_ok();
+    }
+}
+
 /// Whether the calling thread holds a capability now.
 pub fn is_effective(capability: Capability) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability.set()))
@@ -115,6 +151,16 @@ pub fn is_effective(capability: Capability) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_capability_is_laid_down_for_a_while() {
+        let resource = Capability::parse("sys_resource").unwrap();
+        let before = is_effective(resource);
+        let without = Without::resource().unwrap();
+        assert!(!is_effective(resource));
+        drop(without);
+        assert_eq!(is_effective(resource), before);
+    }
 
     #[test]
     fn knows_both_spellings() {

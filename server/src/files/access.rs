@@ -1,18 +1,20 @@
 //! The use cases: look, pull, push, delete. Content is streamed, a chunk in memory at a time.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use rlxc_api::Requestor;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 
 use super::CHUNK;
 use super::attributes::{Facts, Kind, Push};
 use super::root::{self, Root, gone};
 use super::tree::Content;
+use super::write::within_quota;
 use crate::context::{App, blocking, instance_url};
 use crate::error::{Error, Result};
 use crate::events::Lifecycle;
@@ -150,7 +152,7 @@ where
     S: Stream<Item = Result<Bytes>> + Send + Unpin,
 {
     let failed = |error| Error::failed(format!("write `{}`", place.path.display()), error);
-    let mut file = tokio::fs::File::from_std(file);
+    let mut file = file;
     let ended = root.ended();
     tokio::pin!(ended);
     loop {
@@ -159,14 +161,16 @@ where
             () = &mut ended => return Err(gone()),
             chunk = body.next() => chunk,
         };
-        match chunk {
-            Some(chunk) => file.write_all(&chunk?).await.map_err(failed)?,
-            None => break,
-        }
+        let Some(chunk) = chunk.transpose()? else {
+            break;
+        };
+        let write = move || {
+            file.write_all(&chunk)?;
+            Ok(file)
+        };
+        file = blocking(|| within_quota(write)).await.map_err(failed)?;
     }
-    file.flush().await.map_err(failed)?;
     // Closed before the root is, and not on this thread.
-    let file = file.into_std().await;
     blocking(move || drop(file)).await;
     Ok(())
 }

@@ -5,10 +5,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use rlxc_sys::capability::Without;
 use rlxc_sys::file::FileError;
 use rlxc_sys::identity::FsIdentity;
 use rlxc_sys::path::{Resolve, open_beneath, parent, refuse_mount_point, remove_tree};
@@ -26,6 +28,12 @@ const PATIENCE: usize = 16;
 
 const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
 const PRIVATE_DIR: Mode = Mode::from_raw_mode(0o700);
+
+/// Writes what its quota lets the instance write itself: quotas don't hold root of the host back.
+pub(super) fn within_quota<T>(write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let _bound = Without::resource()?;
+    write()
+}
 
 impl Tree {
     /// Opens a regular file for writing, and makes it if there is none; true if it was made.

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::files::attributes::{Attributes, Kind, Modify, Push, WriteMode};
 use crate::files::root::Root;
 use crate::files::tree::{Tree, read_link, stat};
+use crate::files::write::within_quota;
 
 /// Handles of one session.
 pub(super) const MOST_HANDLES: usize = 1024;
@@ -266,7 +267,7 @@ impl Session {
 
     fn write(&self, request: &Write) -> Result<Packet, Refusal> {
         let (file, path) = self.file(&request.handle)?;
-        file.write_all_at(&request.data, request.offset)
+        within_quota(|| file.write_all_at(&request.data, request.offset))
             .map_err(|error| Error::failed(format!("write `{path}`"), error))?;
         Ok(done(request.id))
     }
