@@ -52,10 +52,8 @@ pub async fn create(
     };
     check(&network, &forward)?;
     refuse_taken(app, &forward).await?;
-    let (row, name) = (forward.clone(), network.name.clone());
-    app.db
-        .write(move |tx| network_rules::insert_forward(tx, &row).map_err(Error::from))
-        .await?;
+    let name = network.name.clone();
+    insert(app, forward.clone()).await?;
     if let Err(error) = rules::apply(app, &name).await {
         let made = find_forward(app, &network, &forward.listen_address).await?;
         remove(app, &network, made.id).await?;
@@ -104,7 +102,11 @@ pub async fn delete(app: &App, who: &Requestor, network: &str, listen: &str) -> 
     let _turn = app.networking.turn.lock().await;
     let network = find(app, network).await?;
     let forward = find_forward(app, &network, listen).await?;
-    remove(app, &network, forward.id).await?;
+    if let Err(error) = remove(app, &network, forward.id).await {
+        insert(app, forward).await?;
+        rules::apply(app, &network.name).await?;
+        return Err(error);
+    }
     app.resource_event(
         "network-forward-deleted",
         url(&network.name, listen),
@@ -112,6 +114,12 @@ pub async fn delete(app: &App, who: &Requestor, network: &str, listen: &str) -> 
         who,
     );
     Ok(())
+}
+
+async fn insert(app: &App, forward: NetworkForward) -> Result<()> {
+    app.db
+        .write(move |tx| network_rules::insert_forward(tx, &forward).map_err(Error::from))
+        .await
 }
 
 async fn write(app: &App, forward: NetworkForward) -> Result<()> {

@@ -4,6 +4,7 @@ mod editing;
 mod envelope;
 mod lists;
 mod metadata;
+mod network_faults;
 mod networks;
 mod operations;
 mod pools;
