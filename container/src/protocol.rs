@@ -12,7 +12,7 @@
 //!   Hello ─▶                  ◀─ Hello{…} + [pidfd, netns, userns?], later Exited{cause}
 //!   Exec{…} + [in, out, err] ─▶  ◀─ ExecStarted{pid} (+ [pty master]) | ExecFailed{…}, later ExecExited{status}
 //!   ExecSignal, ExecResize ─▶ (on the connection of that exec; no answer)
-//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog, Mount, Unmount, SetDevices, SetRlimits ─▶  ◀─ one answer
+//!   Status, Signal, Shutdown, ConsoleAttach, ConsoleResize, ConsoleLog, Mount, Unmount, SetDevices, SetMounts, SetRlimits ─▶  ◀─ one answer
 //! ```
 
 use std::io;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::exit::ExitCause;
 use crate::proxy::ProxySpec;
-use crate::spec::{ContainerSpec, DeviceSpec, MountSpec};
+use crate::spec::{ContainerSpec, DeviceSpec, MountInterception, MountSpec};
 
 /// The version that `Hello` carries.
 pub const PROTOCOL: u32 = 1;
@@ -106,6 +106,11 @@ pub enum Request {
     SetRlimits {
         /// As [`ContainerSpec::rlimits`].
         rlimits: Vec<(String, u64, u64)>,
+    },
+    /// Let mount(2), which the container's filter hands over, do this from now on.
+    SetMounts {
+        /// As in [`crate::spec::Interception`].
+        mounts: MountInterception,
     },
     /// Take away what is mounted at a place.
     Unmount {

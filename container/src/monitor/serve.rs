@@ -217,6 +217,12 @@ impl Monitor {
                 let result = self.set_rlimits(&rlimits);
                 return self.settle(id, result);
             }
+            Request::SetMounts { mounts } => {
+                if let Some(interceptor) = &mut self.interceptor {
+                    interceptor.set_mounts(mounts);
+                }
+                Ok(())
+            }
             Request::Unmount { target } => {
                 let result = mounts::remove(&mut self.container, &target);
                 return self.settle(id, result);

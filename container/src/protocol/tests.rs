@@ -37,6 +37,20 @@ fn later_requests_are_frozen() {
 }
 
 #[test]
+fn the_request_for_mounts_is_frozen() {
+    golden(
+        &Request::SetMounts {
+            mounts: MountInterception {
+                allowed: vec!["ext4".into()],
+                fuse: [("xfs".to_owned(), "fusexfs".to_owned())].into(),
+                shift: true,
+            },
+        },
+        r#"{"request":"set-mounts","mounts":{"allowed":["ext4"],"fuse":{"xfs":"fusexfs"},"shift":true}}"#,
+    );
+}
+
+#[test]
 fn requests_are_frozen() {
     golden(&Request::Continue, r#"{"request":"continue"}"#);
     golden(

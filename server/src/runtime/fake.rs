@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rlxc_container::cgroup::Cgroup;
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountSpec};
+use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountInterception, MountSpec};
 use tokio::sync::watch;
 
 use super::{
@@ -281,6 +281,10 @@ impl Running for FakeRunning {
     }
 
     async fn set_rlimits(&self, _rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn set_mounts(&self, _mounts: MountInterception) -> Result<(), RuntimeError> {
         Ok(())
     }
 

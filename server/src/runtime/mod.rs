@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use rlxc_container::cgroup::{Cgroup, CgroupError};
 use rlxc_container::protocol::Failure;
 use rlxc_container::proxy::ProxySpec;
-use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountSpec};
+use rlxc_container::spec::{ContainerSpec, DeviceSpec, Limits, MountInterception, MountSpec};
 
 mod binary;
 mod channel;
@@ -210,6 +210,9 @@ pub trait Running: Send + Sync + Debug {
 
     /// Gives init, and commands from now on, resource limits: name, soft, hard; all others are what the host gives.
     async fn set_rlimits(&self, rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError>;
+
+    /// Lets mount(2), which it intercepts, do this from now on.
+    async fn set_mounts(&self, mounts: MountInterception) -> Result<(), RuntimeError>;
 
     /// Takes away what is mounted at a place of the container; nothing mounted there is no error.
     async fn unmount(&self, target: &Path) -> Result<(), RuntimeError>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rlxc_container::exit::{ExitCause, ExitRecord};
 use rlxc_container::protocol::{PROTOCOL, Reply, Request};
-use rlxc_container::spec::{DeviceSpec, MountSpec};
+use rlxc_container::spec::{DeviceSpec, MountInterception, MountSpec};
 use rlxc_sys::pidfd;
 use tokio::sync::watch;
 
@@ -194,6 +194,10 @@ impl Running for MonitorRunning {
     async fn set_rlimits(&self, rlimits: Vec<(String, u64, u64)>) -> Result<(), RuntimeError> {
         self.command("resource limits", &Request::SetRlimits { rlimits })
             .await
+    }
+
+    async fn set_mounts(&self, mounts: MountInterception) -> Result<(), RuntimeError> {
+        self.command("mounts", &Request::SetMounts { mounts }).await
     }
 
     async fn unmount(&self, target: &Path) -> Result<(), RuntimeError> {

@@ -36,7 +36,7 @@ use rustix::io::Errno;
 
 use super::launch::Container;
 use crate::cgroup::Cgroup;
-use crate::spec::Interception;
+use crate::spec::{Interception, MountInterception};
 use crate::view::Figures;
 use caller::Caller;
 
@@ -79,6 +79,13 @@ impl Interceptor {
             listeners: Vec::new(),
             workers: Vec::new(),
             last: 0,
+        }
+    }
+
+    /// What mount(2) may do for calls from now on, where it is one of those that are handed over.
+    pub(super) fn set_mounts(&mut self, mounts: MountInterception) {
+        if let Some(wanted) = &mut self.wanted.mount {
+            *wanted = mounts;
         }
     }
 

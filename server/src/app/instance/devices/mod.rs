@@ -11,6 +11,7 @@
 
 mod disk;
 mod limits;
+mod mounts;
 mod nic;
 mod proxy;
 pub(super) mod unix;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use limits::LimitChange;
+use mounts::MountsChange;
 
 use crate::app::network;
 use crate::context::App;
@@ -42,9 +44,12 @@ pub struct LiveChange {
     /// What it may use, which changes last.
     #[serde(default)]
     pub limits: Option<Box<LimitChange>>,
-    /// What of its limits this host does not honour.
+    /// What it may mount.
+    #[serde(default)]
+    pub mounts: Option<MountsChange>,
+    /// What of its limits this host does not honour, if a key of theirs changes.
     #[serde(skip)]
-    pub unmet: Vec<String>,
+    pub unmet: Option<Vec<String>>,
 }
 
 /// A running instance while its devices change.
@@ -79,6 +84,7 @@ pub(super) async fn prepare(
         name: network::host_name(instance),
         changes,
         limits,
+        mounts: mounts::prepare(before, after),
         unmet,
     })
 }
@@ -98,7 +104,7 @@ fn refused(instance: &Instance, change: &Change) -> Error {
 impl LiveChange {
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.limits.is_none()
+        self.changes.is_empty() && self.limits.is_none() && self.mounts.is_none()
     }
 
     /// What is left to do once it holds: others make room on processors, and what is not honoured is told.
@@ -110,7 +116,9 @@ impl LiveChange {
         }
         if self.limits.is_some() {
             super::pinning::settle(app).await;
-            super::limits::tell(app, instance, &self.unmet).await;
+        }
+        if let Some(unmet) = &self.unmet {
+            super::limits::tell(app, instance, unmet).await;
         }
     }
 
@@ -149,6 +157,9 @@ pub(super) async fn carry_out(
     for change in &live.changes {
         apply(&target, change).await?;
     }
+    if let Some(change) = &live.mounts {
+        mounts::apply(&target, change).await?;
+    }
     match &live.limits {
         Some(change) => limits::apply(&target, change).await,
         None => Ok(()),
@@ -170,6 +181,9 @@ pub async fn undo(app: &App, live: &LiveChange) -> Result<()> {
     };
     if let Some(change) = &live.limits {
         limits::undo(&target, change).await?;
+    }
+    if let Some(change) = &live.mounts {
+        mounts::undo(&target, change).await?;
     }
     for change in live.changes.iter().rev() {
         apply(&target, &change.inverse()).await?;
