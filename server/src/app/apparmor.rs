@@ -1,7 +1,8 @@
-//! AppArmor profiles of instances in the kernel: loaded when the first instance needs them, and left there, since others of the
-//! same daemon (and of the next one) have the same.
+//! AppArmor profiles of instances in the kernel: loaded when the first instance needs them. Those that others have too, of
+//! this daemon or another, are left there; those of `raw.apparmor` go when nobody runs with them any more.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use rlxc_sys::tool::Tool;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::plan::apparmor::{Profile, profile};
+use crate::plan::apparmor::{Profile, own_profiles, profile};
 
 /// Where AppArmor is, see securityfs.
 const SECURITY: &str = "/sys/kernel/security/apparmor";
@@ -82,7 +83,7 @@ pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option
         }
         return Ok(None);
     };
-    let profile = profile(config, mediated);
+    let profile = profile(config, mediated, app.places.prefix());
     let mut loaded = app.apparmor.loaded.lock().await;
     if loaded.contains(&profile.name) {
         return Ok(Some(profile.name));
@@ -104,6 +105,53 @@ pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option
             Ok(None)
         }
     }
+}
+
+/// Takes profiles out of the kernel that came of `raw.apparmor` and that no instance runs with.
+pub async fn sweep(app: &App) -> Result<()> {
+    if !app.apparmor.is_on() {
+        return Ok(());
+    }
+    let mut loaded = app.apparmor.loaded.lock().await;
+    let ids = app.instances.ids().into_iter();
+    let all: Vec<_> = ids.map(|id| app.instances.status(id)).collect();
+    // One that is being started has its profile before it has a process.
+    if all.iter().any(|one| one.code != one.state.status()) {
+        return Ok(());
+    }
+    let running = all.iter().filter_map(|one| one.running.as_ref());
+    let inits: Vec<i32> = running.map(|running| running.init_pid()).collect();
+    let own = own_profiles(app.places.prefix());
+    let removed = blocking(move || remove_unused(&own, &inits)).await;
+    let removed = removed.map_err(|error| Error::failed("remove AppArmor profiles", error))?;
+    loaded.retain(|name| !removed.contains(name));
+    Ok(())
+}
+
+fn remove_unused(own: &str, inits: &[i32]) -> io::Result<BTreeSet<String>> {
+    let root = Path::new(SECURITY);
+    let list = std::fs::read_to_string(root.join("profiles"))?;
+    // `NAME (MODE)`, one a line.
+    let names = list.lines().filter_map(|line| line.split(' ').next());
+    let mut unused: BTreeSet<String> = names
+        .filter(|name| name.starts_with(own))
+        .map(str::to_owned)
+        .collect();
+    if unused.is_empty() {
+        return Ok(unused);
+    }
+    for pid in inits {
+        // Of one that has just ended there is nothing to read.
+        let label = std::fs::read_to_string(format!("/proc/{pid}/attr/current"));
+        let label = label.unwrap_or_default();
+        unused.retain(|name| !label.starts_with(name.as_str()));
+    }
+    for name in &unused {
+        let mut remove = std::fs::OpenOptions::new();
+        let mut remove = remove.write(true).open(root.join(".remove"))?;
+        remove.write_all(name.as_bytes())?;
+    }
+    Ok(unused)
 }
 
 fn load(text: &str) -> Result<(), rlxc_sys::tool::ToolError> {

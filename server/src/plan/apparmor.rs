@@ -39,8 +39,8 @@ pub struct Profile {
 }
 
 /// The profile of an instance. `mediated` is what the kernel asks for beside the usual, by the names of its features: a class of
-/// rules that it knows is refused as a whole where a profile says nothing of it.
-pub fn profile(config: &Config, mediated: &BTreeSet<String>) -> Profile {
+/// rules that it knows is refused as a whole where a profile says nothing of it. `prefix` is what names of this daemon begin with.
+pub fn profile(config: &Config, mediated: &BTreeSet<String>, prefix: &str) -> Profile {
     let mut rules = String::from(
         "  capability,\n  file,\n  network,\n  unix,\n  dbus,\n  mount,\n  remount,\n  umount,\n  pivot_root,\n",
     );
@@ -65,13 +65,24 @@ pub fn profile(config: &Config, mediated: &BTreeSet<String>) -> Profile {
     {
         let _ok = writeln!(rules, "  {}", line.trim());
     }
-    let name = format!("rlxc-{}", fingerprint(&rules));
+    let shared = config.get("raw.apparmor").is_none_or(String::is_empty);
+    let family = if shared {
+        "rlxc-"
+    } else {
+        &own_profiles(prefix)
+    };
+    let name = family.to_owned() + &fingerprint(&rules);
     // From outside it may be killed and looked at; among themselves its processes may do both.
     let text = format!(
         "profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{rules}  signal (receive) peer=unconfined,\n  \
          signal (send, receive) peer={name},\n  ptrace (readby, tracedby) peer=unconfined,\n  ptrace peer={name},\n}}\n"
     );
     Profile { name, text }
+}
+
+/// What names of profiles begin with that only this daemon has.
+pub fn own_profiles(prefix: &str) -> String {
+    format!("{prefix}.")
 }
 
 fn fingerprint(text: &str) -> String {
@@ -91,6 +102,7 @@ mod tests {
         profile(
             &config,
             &mediated.iter().map(|name| (*name).to_owned()).collect(),
+            "rlxc",
         )
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rlxc_sys::chain::chain;
 
-use crate::app::{backup, image, network, pool};
+use crate::app::{apparmor, backup, image, network, pool};
 use crate::context::App;
 use crate::db::operations;
 use crate::error::Result;
@@ -55,6 +55,7 @@ pub(crate) async fn once(app: &App) {
     note("backups", backup::expire(app).await);
     note("unpacked images", image::sweep_pools(app).await);
     note("volumes", volumes::compare(app).await);
+    note("AppArmor profiles", apparmor::sweep(app).await);
     note("traces of NICs", network::traces::sweep(app).await);
     note("networks", networks::mend(app).await);
     note("networks of nobody", networks::take_down_unknown(app).await);

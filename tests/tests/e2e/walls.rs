@@ -333,7 +333,7 @@ fn user_map(cli: Cli<'_>, name: &str) -> Vec<Vec<u32>> {
 #[test]
 fn apparmor_confines_where_the_kernel_has_it() {
     require!(root);
-    let (daemon, _before) = super::daemon_with_c1();
+    let (mut daemon, _before) = super::daemon_with_c1();
     let cli = daemon.cli();
     let has = std::path::Path::new("/sys/kernel/security/apparmor/.replace").exists();
     cli.ok(["config", "set", "c1", "raw.apparmor", "deny /etc/passwd r,"]);
@@ -356,4 +356,17 @@ fn apparmor_confines_where_the_kernel_has_it() {
     cli.ok(["config", "set", "c1", "raw.apparmor", "nonsense"]);
     let wrong = cli.fails(["restart", "-f", "c1"]);
     assert!(wrong.contains("AppArmor profile"), "{wrong}");
+    // Rules of its own go when nobody runs with them.
+    let own = format!("{}.", daemon.prefix());
+    let loaded = || std::fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap();
+    cli.ok(["config", "set", "c1", "raw.apparmor", "deny /etc/group r,"]);
+    cli.ok(["start", "c1"]);
+    daemon.kill();
+    daemon.start();
+    assert!(loaded().contains(&own), "one that runs keeps them");
+    daemon.cli().ok(["stop", "-f", "c1"]);
+    daemon.kill();
+    daemon.start();
+    let gone = || !loaded().contains(&own);
+    eventually("its profile is removed", Duration::from_secs(10), gone);
 }
