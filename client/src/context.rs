@@ -4,10 +4,11 @@ use std::io::IsTerminal;
 
 use anyhow::Result;
 use rlxc_api::{Operation, Server};
-use rlxc_client::{ClientError, Connection, Endpoint, Reply};
+use rlxc_client::{ClientError, Connection, Endpoint, Reply, url};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::cli::Format;
+use crate::cli::{Format, ListOfAllArgs};
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::remote::Remotes;
@@ -105,6 +106,29 @@ impl Context {
             Format::Csv => table().csv(),
         };
         self.printer.print(&text)
+    }
+
+    /// Prints the things at `path`, which are in projects: of this one, or of all with a column that tells which.
+    pub(crate) async fn list_of_projects<T: Serialize + DeserializeOwned>(
+        &self,
+        path: &str,
+        args: &ListOfAllArgs,
+        table: impl FnOnce(&[T]) -> Table,
+        project: impl Fn(&T) -> &str,
+    ) -> Result<()> {
+        let mut path = url::with_query(path, "recursion", "1");
+        if args.all_projects {
+            path = url::with_query(&path, "all-projects", "true");
+        }
+        let all: Vec<T> = self.client.get(&path).await?;
+        self.list(args.list.format, &all, || {
+            let table = table(&all);
+            if args.all_projects {
+                table.beginning_with("PROJECT", all.iter().map(project))
+            } else {
+                table
+            }
+        })
     }
 
     /// Prints an object as YAML.

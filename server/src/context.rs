@@ -107,6 +107,15 @@ impl App {
         Ok(if owner == id { project } else { "default" }.to_owned())
     }
 
+    /// The row of the project whose images, profiles and so on a project uses; all projects for none.
+    pub async fn owner_id(&self, project: Option<&str>, feature: Feature) -> Result<Option<i64>> {
+        let Some(project) = project else {
+            return Ok(None);
+        };
+        let owner = self.owner(project, feature).await?;
+        self.project(&owner).await.map(Some)
+    }
+
     /// The row of a project.
     pub async fn project(&self, name: &str) -> Result<i64> {
         if name == "default" {

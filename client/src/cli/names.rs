@@ -273,7 +273,7 @@ impl DeviceVerb {
 impl ProfileVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
-            Self::List(args) => optional(&mut args.remote),
+            Self::List(args) => optional(&mut args.list.remote),
             Self::Show(args) | Self::Edit(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
             Self::Delete(args) => many(&mut args.names),
@@ -334,7 +334,8 @@ impl ImageVerb {
 impl NetworkVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
-            Self::List(args) | Self::ListAllocations(args) => optional(&mut args.remote),
+            Self::List(args) => optional(&mut args.list.remote),
+            Self::ListAllocations(args) => optional(&mut args.remote),
             Self::Show(args) | Self::Info(args) | Self::Edit(args) => one(&mut args.name),
             Self::ListLeases(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
@@ -354,7 +355,7 @@ impl NetworkVerb {
 impl AclVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
-            Self::List(args) => optional(&mut args.remote),
+            Self::List(args) => optional(&mut args.list.remote),
             Self::ShowLog(args) | Self::Show(args) | Self::Edit(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
             Self::Delete(args) => many(&mut args.names),
@@ -384,7 +385,7 @@ impl ForwardVerb {
 impl ZoneVerb {
     fn names(&mut self) -> Words<'_> {
         match self {
-            Self::List(args) => optional(&mut args.remote),
+            Self::List(args) => optional(&mut args.list.remote),
             Self::Show(args) | Self::Edit(args) => one(&mut args.name),
             Self::Create(args) => one(&mut args.name),
             Self::Delete(args) => many(&mut args.names),

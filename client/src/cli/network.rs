@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    AclVerb, FormatArg, ForwardVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs,
-    SetArgs, ZoneVerb,
+    AclVerb, FormatArg, ForwardVerb, KeyArgs, ListOfAllArgs, ListOfArgs, NameArgs, NamesArgs, Pair,
+    RenameToArgs, SetArgs, ZoneVerb,
 };
 
 // `network`.
@@ -13,7 +13,7 @@ use super::{
 pub(crate) enum NetworkVerb {
     /// List networks.
     #[command(visible_alias = "ls")]
-    List(ListOfArgs),
+    List(ListOfAllArgs),
     /// Print a network as YAML.
     Show(NameArgs),
     /// Show the state of a network: addresses and traffic.

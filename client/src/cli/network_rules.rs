@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{FormatArg, KeyArgs, ListOfAllArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
 // `network acl`.
 #[derive(Debug, Subcommand)]
@@ -10,7 +10,7 @@ use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToA
 pub(crate) enum AclVerb {
     /// List network ACLs.
     #[command(visible_alias = "ls")]
-    List(ListOfArgs),
+    List(ListOfAllArgs),
     /// Print an ACL as YAML.
     Show(NameArgs),
     /// Print what rules with the state `logged` wrote to the kernel's log.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs};
+use super::{FormatArg, KeyArgs, ListOfAllArgs, NameArgs, NamesArgs, Pair, SetArgs};
 
 // `network zone`.
 #[derive(Debug, Subcommand)]
@@ -10,7 +10,7 @@ use super::{FormatArg, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, SetArgs};
 pub(crate) enum ZoneVerb {
     /// List DNS zones.
     #[command(visible_alias = "ls")]
-    List(ListOfArgs),
+    List(ListOfAllArgs),
     /// Print a zone as YAML.
     Show(NameArgs),
     /// Create a zone.

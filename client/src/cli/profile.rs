@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{DeviceVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{DeviceVerb, KeyArgs, ListOfAllArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
 
 // `profile`.
 #[derive(Debug, Subcommand)]
@@ -10,7 +10,7 @@ use super::{DeviceVerb, KeyArgs, ListOfArgs, NameArgs, NamesArgs, Pair, RenameTo
 pub(crate) enum ProfileVerb {
     /// List profiles.
     #[command(visible_alias = "ls")]
-    List(ListOfArgs),
+    List(ListOfAllArgs),
     /// Print a profile as YAML.
     Show(NameArgs),
     /// Create a profile; its YAML may come from stdin.

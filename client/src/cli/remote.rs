@@ -121,6 +121,16 @@ pub(crate) struct ListOfArgs {
     pub(crate) format: Format,
 }
 
+// A list of things that are in projects.
+#[derive(Debug, Args)]
+pub(crate) struct ListOfAllArgs {
+    #[command(flatten)]
+    pub(crate) list: ListOfArgs,
+    /// Those of all projects.
+    #[arg(long)]
+    pub(crate) all_projects: bool,
+}
+
 // `config trust`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]

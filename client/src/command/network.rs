@@ -41,9 +41,10 @@ pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Result<()> {
 /// Verbs about the network itself.
 async fn run_own(context: &Context, verb: NetworkVerb) -> Result<()> {
     match verb {
-        NetworkVerb::List(format) => {
-            let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
-            context.list(format.format, &networks, || table(&networks))
+        NetworkVerb::List(args) => {
+            context
+                .list_of_projects("/1.0/networks", &args, table, |item| &item.project)
+                .await
         }
         NetworkVerb::Show(args) => {
             context.yaml(&context.client.get::<Network>(&path(&args.name)).await?)

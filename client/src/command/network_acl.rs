@@ -14,9 +14,10 @@ fn path(name: &str) -> String {
 
 pub(crate) async fn run(context: &Context, verb: AclVerb) -> Result<()> {
     match verb {
-        AclVerb::List(format) => {
-            let acls: Vec<NetworkAcl> = context.client.get("/1.0/network-acls?recursion=1").await?;
-            context.list(format.format, &acls, || table(&acls))
+        AclVerb::List(args) => {
+            context
+                .list_of_projects("/1.0/network-acls", &args, table, |item| &item.project)
+                .await
         }
         AclVerb::Show(args) => {
             context.yaml(&context.client.get::<NetworkAcl>(&path(&args.name)).await?)

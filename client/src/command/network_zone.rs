@@ -30,8 +30,9 @@ fn record_path(args: &RecordArgs) -> String {
 pub(crate) async fn run(context: &Context, verb: ZoneVerb) -> Result<()> {
     match verb {
         ZoneVerb::List(args) => {
-            let zones: Vec<NetworkZone> = context.client.get(&format!("{ALL}?recursion=1")).await?;
-            context.list(args.format, &zones, || table(&zones))
+            context
+                .list_of_projects(ALL, &args, table, |item| &item.project)
+                .await
         }
         ZoneVerb::Show(args) => {
             context.yaml(&context.client.get::<NetworkZone>(&path(&args.name)).await?)

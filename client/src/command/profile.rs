@@ -15,9 +15,10 @@ fn path(name: &str) -> String {
 
 pub(crate) async fn run(context: &Context, verb: ProfileVerb) -> Result<()> {
     match verb {
-        ProfileVerb::List(format) => {
-            let profiles: Vec<Profile> = context.client.get("/1.0/profiles?recursion=1").await?;
-            context.list(format.format, &profiles, || table(&profiles))
+        ProfileVerb::List(args) => {
+            context
+                .list_of_projects("/1.0/profiles", &args, table, |item| &item.project)
+                .await
         }
         ProfileVerb::Show(args) => {
             context.yaml(&context.client.get::<Profile>(&path(&args.name)).await?)

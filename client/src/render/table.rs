@@ -15,6 +15,19 @@ impl Table {
         }
     }
 
+    /// With a column more, before all others.
+    pub(crate) fn beginning_with<'a>(
+        mut self,
+        header: &str,
+        cells: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        self.header.insert(0, header.to_owned());
+        for (row, cell) in self.rows.iter_mut().zip(cells) {
+            row.insert(0, cell.to_owned());
+        }
+        self
+    }
+
     /// With lines around the cells.
     pub(crate) fn bordered(&self) -> String {
         let widths = self.widths();

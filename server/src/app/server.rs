@@ -77,6 +77,8 @@ pub const EXTENSIONS: &[&str] = &[
     "network",
     "network_acl",
     "network_acl_log",
+    "network_acls_all_projects",
+    "network_zones_all_projects",
     "network_allocations",
     "network_dns",
     "network_dns_records",

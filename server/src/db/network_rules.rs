@@ -34,10 +34,10 @@ fn forward(row: &Row<'_>) -> rusqlite::Result<NetworkForward> {
     })
 }
 
-/// All ACLs of a project, or of all projects, by name.
+/// All ACLs of a project, or of all projects, by project and name.
 pub fn list_acls(tx: &Transaction<'_>, project: Option<i64>) -> Result<Vec<NetworkAcl>, DbError> {
     let mut statement = tx.prepare_cached(&format!(
-        "{ACLS} WHERE ?1 IS NULL OR a.project_id = ?1 ORDER BY a.name"
+        "{ACLS} WHERE ?1 IS NULL OR a.project_id = ?1 ORDER BY p.name, a.name"
     ))?;
     let rows = statement.query_map([project], acl)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -34,7 +34,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<NetworkZoneRecord> {
 /// The zones of a project, or of all, by name.
 pub fn list(tx: &Transaction<'_>, project: Option<i64>) -> Result<Vec<NetworkZone>, DbError> {
     let mut statement = tx.prepare_cached(&format!(
-        "{ZONES} WHERE ?1 IS NULL OR z.project_id = ?1 ORDER BY z.name"
+        "{ZONES} WHERE ?1 IS NULL OR z.project_id = ?1 ORDER BY p.name, z.name"
     ))?;
     let rows = statement.query_map([project], zone)?;
     Ok(rows.collect::<Result<_, _>>()?)

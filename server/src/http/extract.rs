@@ -113,6 +113,11 @@ pub(super) struct Params {
 }
 
 impl Params {
+    /// The project whose things a list shall have, unless it is to have those of all.
+    pub(super) fn of_one_project(&self) -> Option<&str> {
+        (!self.all_projects).then_some(self.project.as_str())
+    }
+
     /// Those items of a list that the filter accepts.
     pub(super) fn select<T: serde::Serialize>(&self, mut items: Vec<T>) -> Result<Vec<T>> {
         let mut wanted = Vec::with_capacity(items.len());

@@ -44,7 +44,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
-    let project = (!params.all_projects).then_some(params.project.as_str());
+    let project = params.of_one_project();
     let view = match (params.recursion, params.fields.as_deref()) {
         (0 | 1, _) => View::Plain,
         (_, Some("state.network.addresses")) => View::Addresses,

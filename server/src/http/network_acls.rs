@@ -33,9 +33,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(&params, acl::list(&app, &params.project).await?, |item| {
-        acl::url(&item.name)
-    })
+    let all = acl::list(&app, params.of_one_project()).await?;
+    listing(&params, all, acl::scoped_url)
 }
 
 async fn create(

@@ -37,9 +37,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(State(app): Daemon, params: Params) -> Reply {
-    listing(&params, zone::list(&app, &params.project).await?, |item| {
-        zone::url(&item.name)
-    })
+    let all = zone::list(&app, params.of_one_project()).await?;
+    listing(&params, all, zone::scoped_url)
 }
 
 async fn create(

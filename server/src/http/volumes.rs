@@ -69,10 +69,6 @@ pub(super) fn within<'a>(
     (target, inner)
 }
 
-fn project(params: &Params) -> Option<&str> {
-    (!params.all_projects).then_some(params.project.as_str())
-}
-
 /// What callers may see: volumes of their projects; unpacked images are nobody's in particular.
 fn shown(caller: &Caller, mut volumes: Vec<StorageVolume>) -> Vec<StorageVolume> {
     volumes.retain(|volume| {
@@ -82,7 +78,7 @@ fn shown(caller: &Caller, mut volumes: Vec<StorageVolume>) -> Vec<StorageVolume>
 }
 
 async fn list_everywhere(State(app): Daemon, caller: Caller, params: Params) -> Reply {
-    let volumes = volume::list_all(&app, project(&params), None).await?;
+    let volumes = volume::list_all(&app, params.of_one_project(), None).await?;
     listing(&params, shown(&caller, volumes), |item| {
         volume::url(&item.pool, item)
     })
@@ -94,7 +90,7 @@ async fn list_kind_everywhere(
     Path(kind): Path<String>,
     params: Params,
 ) -> Reply {
-    let volumes = volume::list_all(&app, project(&params), Some(&kind)).await?;
+    let volumes = volume::list_all(&app, params.of_one_project(), Some(&kind)).await?;
     listing(&params, shown(&caller, volumes), |item| {
         volume::url(&item.pool, item)
     })
@@ -106,7 +102,7 @@ async fn list(
     Path(pool): Path<String>,
     params: Params,
 ) -> Reply {
-    let volumes = volume::list(&app, project(&params), &pool, None).await?;
+    let volumes = volume::list(&app, params.of_one_project(), &pool, None).await?;
     listing(&params, shown(&caller, volumes), |item| {
         volume::url(&pool, item)
     })
@@ -118,7 +114,7 @@ async fn list_kind(
     Path((pool, kind)): Path<(String, String)>,
     params: Params,
 ) -> Reply {
-    let volumes = volume::list(&app, project(&params), &pool, Some(&kind)).await?;
+    let volumes = volume::list(&app, params.of_one_project(), &pool, Some(&kind)).await?;
     listing(&params, shown(&caller, volumes), |item| {
         volume::url(&pool, item)
     })

@@ -7,7 +7,8 @@ use rusqlite::Transaction;
 
 use super::addresses::{expanded_all, network_owner};
 use super::rules;
-use crate::context::{App, instance_url};
+use crate::app::profile;
+use crate::context::{App, instance_url, scoped};
 use crate::db::{network_rules, networks, profiles};
 use crate::error::{Error, Result};
 use crate::model::{Config, Instance, Network, NetworkAcl, Profile};
@@ -49,7 +50,9 @@ impl Naming {
         }
         for (owner, profile) in &self.profiles {
             if owner == project && profile.devices.values().any(names) {
-                users.urls.push(format!("/1.0/profiles/{}", profile.name));
+                users
+                    .urls
+                    .push(profile::url(&profile.project, &profile.name));
             }
         }
         for (owner, instance, expanded) in &self.instances {
@@ -81,18 +84,23 @@ pub fn url(name: &str) -> String {
     format!("/1.0/network-acls/{name}")
 }
 
+/// The same, with its project.
+pub fn scoped_url(acl: &AclView) -> String {
+    scoped(url(&acl.name), &acl.project)
+}
+
 /// ACLs belong to whom the networks of a project belong to.
 async fn owner(app: &App, project: &str) -> Result<String> {
     app.owner(project, Feature::Networks).await
 }
 
-/// All ACLs of a project.
-pub async fn list(app: &App, project: &str) -> Result<Vec<AclView>> {
-    let id = app.project(&owner(app, project).await?).await?;
+/// All ACLs of a project, or of all.
+pub async fn list(app: &App, project: Option<&str>) -> Result<Vec<AclView>> {
+    let id = app.owner_id(project, Feature::Networks).await?;
     app.db
         .read(move |tx| {
             let naming = Naming::load(tx)?;
-            let all = network_rules::list_acls(tx, Some(id))?.into_iter();
+            let all = network_rules::list_acls(tx, id)?.into_iter();
             Ok(all.map(|acl| render(acl, &naming)).collect())
         })
         .await

@@ -7,7 +7,7 @@ pub mod record;
 use rlxc_api::{NetworkZone as ZoneView, NetworkZonePut, NetworkZonesPost, Requestor};
 
 use crate::app::project::gate;
-use crate::context::App;
+use crate::context::{App, scoped};
 use crate::db::{network_zones, networks};
 use crate::error::{Error, Result};
 use crate::keys;
@@ -26,18 +26,23 @@ pub fn url(name: &str) -> String {
     format!("/1.0/network-zones/{name}")
 }
 
+/// The same, with its project.
+pub fn scoped_url(zone: &ZoneView) -> String {
+    scoped(url(&zone.name), &zone.project)
+}
+
 /// Zones belong to the project that has the feature, or to `default`.
 async fn owner(app: &App, project: &str) -> Result<String> {
     app.owner(project, Feature::Zones).await
 }
 
-/// All zones of a project.
-pub async fn list(app: &App, project: &str) -> Result<Vec<ZoneView>> {
-    let id = app.project(&owner(app, project).await?).await?;
+/// All zones of a project, or of all.
+pub async fn list(app: &App, project: Option<&str>) -> Result<Vec<ZoneView>> {
+    let id = app.owner_id(project, Feature::Zones).await?;
     let (zones, networks) = app
         .db
         .read(move |tx| {
-            let zones = network_zones::list(tx, Some(id))?;
+            let zones = network_zones::list(tx, id)?;
             Ok::<_, Error>((zones, networks::list(tx)?))
         })
         .await?;
