@@ -37,8 +37,8 @@ impl Reply {
 /// A new connection; nobody waits longer than 20 s for anything on it.
 pub fn connect(daemon: &Daemon) -> std::io::Result<UnixStream> {
     let stream = UnixStream::connect(daemon.dir().join("unix.socket"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(crate::process::patient(Duration::from_secs(20))))?;
+    stream.set_write_timeout(Some(crate::process::patient(Duration::from_secs(20))))?;
     Ok(stream)
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::cli::Cli;
-use crate::process::{Output, signal};
+use crate::process::{Output, patient, signal};
 use crate::world::{Uplink, World, only_child};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -120,7 +120,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .context("start rlxcd")?;
-        let end = std::time::Instant::now() + START_DEADLINE;
+        let end = std::time::Instant::now() + patient(START_DEADLINE);
         // By the world's own mounts: the directory may be a file system that only exists there.
         let inside = self.dir.strip_prefix("/")?.join("unix.socket");
         let socket = PathBuf::from(format!("/proc/{}/root", self.world().init_pid())).join(inside);
@@ -182,7 +182,7 @@ impl Daemon {
         if let Err(error) = signal(started.pid, how) {
             panic!("end the daemon: {error:?}");
         }
-        let end = std::time::Instant::now() + START_DEADLINE;
+        let end = std::time::Instant::now() + patient(START_DEADLINE);
         while started
             .parent
             .try_wait()

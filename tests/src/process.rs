@@ -13,6 +13,12 @@ use nix::unistd::Pid;
 /// How long a program may take unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
+/// A deadline as the machine at hand needs it: `RLXC_TEST_PATIENCE=8` where all is eight times slower, as in an emulated one.
+pub fn patient(deadline: Duration) -> Duration {
+    let factor = std::env::var("RLXC_TEST_PATIENCE").ok();
+    deadline * factor.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// A command line about to be run.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -112,7 +118,7 @@ impl Run {
         feed(&mut child, self.stdin.clone());
         let bytes = collect(child.stdout.take());
         let errors = collect(child.stderr.take());
-        let status = wait(child, self.deadline).with_context(|| format!("`{argv}`"))?;
+        let status = wait(child, patient(self.deadline)).with_context(|| format!("`{argv}`"))?;
         let elapsed = started.elapsed();
         // A background process may hold the pipes; what it writes later is not ours.
         let bytes = bytes
@@ -172,6 +178,7 @@ pub fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
 /// Asks again and again until the answer is yes; panics with `what` when the deadline passes.
 #[track_caller]
 pub fn eventually(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = patient(deadline);
     let end = Instant::now() + deadline;
     while !condition() {
         assert!(

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::process::{Run, command, exit_code};
+use crate::process::{Run, command, exit_code, patient};
 
 /// A program that runs on a pty whose other end we hold.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Terminal {
     /// Reads until the text has come; panics with all that was seen if it doesn't. What follows it stays.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + patient(Duration::from_secs(20));
         loop {
             if let Some(at) = self.seen.find(text) {
                 self.seen.drain(..at + text.len());
@@ -91,7 +91,7 @@ impl Terminal {
     /// Waits for the end of the program; its exit code.
     #[track_caller]
     pub fn wait(mut self) -> i32 {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + patient(Duration::from_secs(20));
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return exit_code(status),

@@ -13,10 +13,11 @@ case "$target" in
 esac
 if [ "$1" != shared ]; then
     ip link set lo up
-    # /sys shows the links of the namespace that mounted it; cgroups stay the host's.
+    # /sys shows the links of the namespace that mounted it; cgroups and AppArmor stay the host's.
     mkdir /run/sys && mount --rbind /sys /run/sys && umount -l /sys
     mount -t sysfs sysfs /sys
     mount --rbind /run/sys/fs/cgroup /sys/fs/cgroup
+    mount --rbind /run/sys/kernel/security /sys/kernel/security 2>/dev/null || true
     umount -l /run/sys && rmdir /run/sys
 fi
 if [ "$1" = isolated ]; then

@@ -304,7 +304,7 @@ fn nobody_gets_further_by_it() {
         output.stdout
     };
     // What is allowed works here too: an attribute, and urgency.
-    let allowed = "my ($p, $n, $v) = (\"/opaque\\0\", \"trusted.overlay.opaque\\0\", 'y'); mkdir '/opaque'; \
+    let allowed = "my ($p, $n, $v) = (\"/run/opaque\\0\", \"trusted.overlay.opaque\\0\", 'y'); mkdir '/run/opaque'; \
                    print syscall(188, $p, $n, $v, 1, 0), ' '; my $q = pack 'i', 0; my $own = 0 + $$; syscall(144, $own, 5, $q); print syscall(144, $own, 0, $q), ' ', syscall(144, 0, 3, $q), qq{\\n};";
     assert_eq!(perl(allowed), "0 0 0\n");
     assert_eq!(perl(ATTACKS), "52 tried\n", "attacks that came through");

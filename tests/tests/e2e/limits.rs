@@ -374,7 +374,7 @@ fn limits_that_few_hosts_have_hold_or_are_told() {
     assert_eq!(set("limits.memory=64MiB").code, 0);
     assert_eq!(set("limits.memory.swap.priority=4").code, 0);
     let swappiness = limit(&daemon, "memory.swappiness", "memory.swappiness");
-    let warnings = || cli.ok(["warning", "list"]);
+    let warnings = || cli.ok(["warning", "list", "-f", "json"]);
     // Only version 1 has it.
     assert!(
         swappiness == ["54"] || warnings().contains("limits.memory.swap.priority"),

@@ -34,6 +34,7 @@ mod migrate;
 mod names;
 mod nesting;
 mod net_faults;
+mod net_kills;
 mod network;
 mod nic;
 mod nic_types;

@@ -15,7 +15,7 @@ fn gateway(daemon: &Daemon) -> String {
 }
 
 /// Runs a command of the host in the network of an instance, whatever becomes of the daemon.
-fn beside(daemon: &Daemon, name: &str, argv: &[&str]) -> rlxc_tests::process::Run {
+pub(super) fn beside(daemon: &Daemon, name: &str, argv: &[&str]) -> rlxc_tests::process::Run {
     let state = daemon.cli().instance(name).unwrap();
     let init = state["state"]["pid"].as_u64().unwrap().to_string();
     let line = ["nsenter", "-t", &init, "-n"]
@@ -24,7 +24,7 @@ fn beside(daemon: &Daemon, name: &str, argv: &[&str]) -> rlxc_tests::process::Ru
     daemon.world().enter(line.map(str::to_owned))
 }
 
-fn rules(daemon: &Daemon) -> String {
+pub(super) fn rules(daemon: &Daemon) -> String {
     daemon.world().run(&["nft", "list", "ruleset"]).stdout
 }
 
