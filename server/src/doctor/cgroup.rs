@@ -108,10 +108,10 @@ fn devices(facts: &Facts) -> DoctorFinding {
 
 /// Only a hierarchy with controllers has something to protect.
 fn delegation(cgroup: &CgroupFacts) -> Option<DoctorFinding> {
-    let delegates = cgroup
-        .unified_options
-        .split(',')
-        .any(|option| option == "nsdelegate");
+    let has = |wanted: &str| {
+        let mut options = cgroup.unified_options.split(',');
+        options.any(|option| option == wanted)
+    };
     let path = cgroup.unified.as_ref()?;
     if !CONTROLLERS
         .iter()
@@ -119,8 +119,15 @@ fn delegation(cgroup: &CgroupFacts) -> Option<DoctorFinding> {
     {
         return None;
     }
+    // Both are lost at once where something has mounted it anew without them, as lxcfs does.
+    let costs = if has("memory_recursiveprot") {
+        "a privileged instance could change its own limits"
+    } else {
+        "a privileged instance could change its own limits, and `limits.memory.enforce=soft` protects no groups that an \
+         instance makes in itself, as systemd does"
+    };
     Some(check(
-        delegates,
+        has("nsdelegate"),
         fine(
             "cgroup-delegation",
             "namespaces are borders of control groups",
@@ -132,8 +139,10 @@ fn delegation(cgroup: &CgroupFacts) -> Option<DoctorFinding> {
             "namespaces are no borders of control groups",
             "cgroup2 is mounted without nsdelegate",
         )
-        .costs("a privileged instance could change its own limits")
-        .mend(format!("`mount -o remount,nsdelegate {path}`")),
+        .costs(costs)
+        .mend(format!(
+            "`mount -o remount,nsdelegate,memory_recursiveprot {path}`"
+        )),
     ))
 }
 
