@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{Access, access};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::getuid;
 use tokio::net::UnixStream;
 
@@ -16,6 +17,9 @@ use crate::tls::Server;
 const DEFAULT_DIR: &str = "/var/lib/rlxc";
 /// The socket that gives each user a project of their own.
 const USER_SOCKET: &str = "unix.socket.user";
+
+/// What may be on its way to the daemon, in bytes; the kernel takes as much as `net.core.wmem_max` lets it, socket(7).
+const SEND_BUFFER: usize = 512 << 10;
 
 /// Where a daemon listens.
 #[derive(Debug, Clone)]
@@ -57,13 +61,16 @@ impl Endpoint {
     pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {
         match self {
             Self::Unix(path) => {
-                UnixStream::connect(path)
-                    .await
-                    .map(Stream::Unix)
-                    .map_err(|source| ClientError::Connect {
-                        path: path.clone(),
-                        source,
-                    })
+                let stream =
+                    UnixStream::connect(path)
+                        .await
+                        .map_err(|source| ClientError::Connect {
+                            path: path.clone(),
+                            source,
+                        })?;
+                // What a command reads goes in pieces of this size. One that is refused leaves it as it was: slower.
+                let _widened = set_socket_send_buffer_size(&stream, SEND_BUFFER);
+                Ok(Stream::Unix(stream))
             }
             Self::Tls(server) => server
                 .connect()

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use rlxc_client::session::Control;
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::ReadWriteFlags;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -54,21 +56,21 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Writes on a thread of its own, as [`read_stdin`] reads; it is started by the first bytes.
-    pub(crate) fn to<F: AsFd + Send + 'static>(stream: F) -> Self {
+    /// Writes at once what can be written without waiting, where the kernel knows that (pipes), and the rest on a thread of
+    /// its own: signals and stdin must go on meanwhile.
+    pub(crate) fn to<F: AsFd + Send + Sync + 'static>(stream: F) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
         let task = tokio::spawn(async move {
-            let Some(first) = receiver.recv().await else {
-                return Ok(());
-            };
-            let writing = tokio::task::spawn_blocking(move || {
-                write_all(&stream, &first)?;
-                while let Some(bytes) = receiver.blocking_recv() {
-                    write_all(&stream, &bytes)?;
+            let stream = Arc::new(stream);
+            while let Some(mut bytes) = receiver.recv().await {
+                bytes.advance(write_now(&stream, &bytes));
+                if !bytes.is_empty() {
+                    let stream = Arc::clone(&stream);
+                    let writing = tokio::task::spawn_blocking(move || write_all(&stream, &bytes));
+                    writing.await.map_err(io::Error::other)??;
                 }
-                Ok(())
-            });
-            writing.await.map_err(io::Error::other)?
+            }
+            Ok(())
         });
         Self { sender, task }
     }
@@ -83,6 +85,13 @@ impl Output {
         drop(self.sender);
         self.task.await.map_err(io::Error::other)?
     }
+}
+
+/// Writes without waiting, and says how much; an error comes back when the rest is written.
+fn write_now(stream: &impl AsFd, bytes: &[u8]) -> usize {
+    const WHERE_IT_STANDS: u64 = u64::MAX;
+    let piece = [io::IoSlice::new(bytes)];
+    rustix::io::pwritev2(stream, &piece, WHERE_IT_STANDS, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
 fn write_all(stream: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {

@@ -90,7 +90,7 @@ const ROWS: [(Figure, &str, &str, Option<f64>); 18] = [
     ),
     (
         F::BesideBomb,
-        "exec at p99 beside a memory bomb ÷ without",
+        "fork and exec at p99 beside a memory bomb ÷ without",
         "×",
         Some(1.1),
     ),
