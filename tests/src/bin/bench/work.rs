@@ -5,7 +5,6 @@ use anyhow::Context as _;
 use rlxc_tests::process::Run;
 
 use crate::contestant::Contestant;
-use crate::cycle::millis;
 use crate::report::{Column, Figure};
 use crate::say;
 
