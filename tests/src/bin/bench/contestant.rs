@@ -196,9 +196,18 @@ impl Contestant {
 
     /// The same in the world's network, where its addresses are.
     pub(crate) fn inside(&self, args: &[&str]) -> Run {
+        self.in_its_network([self.client.as_str()].iter().chain(args).copied())
+    }
+
+    /// A script of bash in the world's network, with its client as `$0`, and one argument.
+    pub(crate) fn shell_inside(&self, script: &str, argument: &str) -> Run {
+        self.in_its_network(["bash", "-c", script, &self.client, argument])
+    }
+
+    fn in_its_network<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Run {
         let pid = self.world_pid().to_string();
-        let line = ["nsenter", "-n", "-t", &pid, self.client.as_str()];
-        let line = line.into_iter().chain(args.iter().copied());
+        let enter = ["nsenter", "-n", "-t", &pid].map(str::to_owned);
+        let line = enter.into_iter().chain(line.into_iter().map(str::to_owned));
         self.envs
             .iter()
             .fold(Run::new(line), |run, (key, value)| run.env(key, value))

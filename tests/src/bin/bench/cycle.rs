@@ -95,9 +95,13 @@ fn over_tls(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow
         .inside(&["remote", "add", "box", token])
         .ok()
         .context("add it as a remote")?;
-    for _ in 0..runs {
-        let listed = contestant.inside(&["list", "box:"]).ok()?;
-        column.add(Figure::ListTenTls, millis(listed.elapsed));
+    // From a shell that is inside already: to get there takes as long as half the command.
+    let script = "for i in $(seq \"$1\"); do a=${EPOCHREALTIME/[.,]/}; \"$0\" list box: >/dev/null || exit; \
+        b=${EPOCHREALTIME/[.,]/}; echo $((b - a)); done";
+    let listed = contestant.shell_inside(script, &runs.to_string()).ok()?;
+    for line in listed.stdout.lines() {
+        let took: u64 = line.parse().context("a time")?;
+        column.add(Figure::ListTenTls, millis(Duration::from_micros(took)));
     }
     Ok(())
 }
