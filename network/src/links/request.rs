@@ -57,6 +57,17 @@ pub(super) fn new_bridge(name: &str, hwaddr: Mac) -> RouteNetlinkMessage {
     RouteNetlinkMessage::NewLink(message)
 }
 
+/// A change of what is special to a bridge.
+pub(super) fn change_bridge(index: u32, data: Vec<InfoBridge>) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes = vec![LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Bridge),
+        LinkInfo::Data(InfoData::Bridge(data)),
+    ])];
+    RouteNetlinkMessage::NewLink(message)
+}
+
 /// A change of a link's values; it is switched on in any case.
 pub(super) fn set_link(index: u32, mtu: Option<u32>, hwaddr: Option<Mac>) -> RouteNetlinkMessage {
     let mut message = up();

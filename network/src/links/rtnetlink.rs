@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::InfoBridge;
 use rustix::io::Errno;
 
 use super::{LinkView, Links, check_name, loan, macvlan, request, routed, vlan};
@@ -208,12 +209,23 @@ fn configure_bridge(
             .change(request::set_link(bridge.index, mtu, hwaddr), 0)
             .map_err(refused("configure bridge", &spec.name))?;
     }
+    ask_for_listeners(socket, spec, bridge.index)?;
     sysctl::prepare_bridge(spec)?;
     apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))?;
     for route in &spec.routes {
         add_route(socket, &spec.name, bridge.index, *route)?;
     }
     apply_external(socket, spec, bridge.index)
+}
+
+/// Lets the bridge ask who listens to which multicast group (MLD, IGMP): it then knows, and does not send what a NIC asks of its
+/// neighbours, as each does when it starts, to all of them. Not where others are on the wire: they may have someone who asks.
+fn ask_for_listeners(socket: &RouteSocket, spec: &BridgeSpec, bridge: u32) -> Result<(), Error> {
+    let alone = spec.external_interfaces.is_empty();
+    let querier = vec![InfoBridge::MulticastQuerier(alone)];
+    socket
+        .change(request::change_bridge(bridge, querier), 0)
+        .map_err(refused("set the multicast querier of bridge", &spec.name))
 }
 
 /// A subnet that is reached over a bridge.

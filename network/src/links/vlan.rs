@@ -87,14 +87,8 @@ fn filter(socket: &RouteSocket, bridge: &LinkView) -> Result<(), Error> {
     if !bridge.ours {
         return Err(Error::NoVlanFilter(bridge.name.clone()));
     }
-    let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
-    let mut message = LinkMessage::default();
-    message.header.index = bridge.index;
-    message.attributes = vec![LinkAttribute::LinkInfo(vec![
-        LinkInfo::Kind(InfoKind::Bridge),
-        LinkInfo::Data(data),
-    ])];
-    let told = socket.change(RouteNetlinkMessage::NewLink(message), 0);
+    let filtering = vec![InfoBridge::VlanFiltering(true)];
+    let told = socket.change(request::change_bridge(bridge.index, filtering), 0);
     told.map_err(refused("filter by VLAN on bridge", &bridge.name))
         .map_err(|error| {
             error.lacking(
