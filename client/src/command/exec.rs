@@ -169,7 +169,8 @@ pub(crate) async fn console(
     };
     let ended = tokio::select! {
         ended = context.client.console(name, &request, streams) => ended,
-        told = stdio::told_to_end() => { told.context("listen for signals")?; Ok(()) }
+        // Who reads our output may have stopped: nothing waits for it.
+        told = stdio::told_to_end() => return told.context("listen for signals"),
     };
     let written = output.finish().await;
     drop(raw);

@@ -1,13 +1,15 @@
 //! `remote proxy`: the API of another host on a socket of this one.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::net::UnixListener;
 
 use crate::cli::RemoteProxyArgs;
@@ -31,18 +33,21 @@ pub(super) async fn run(context: &Context, known: &Remotes, args: RemoteProxyArg
 
 /// Listens for this user alone: who connects works on the remote with this user's certificate.
 fn listen(path: &Path) -> Result<UnixListener> {
-    let bind = || UnixListener::bind(path);
-    let listener = match bind() {
+    let bind = || {
+        // From its first moment: whoever opens it before its mode is changed stays connected.
+        let usual = umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        umask(usual);
+        bound
+    };
+    match bind() {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             remove_stale(path)?;
             bind()
         }
         done => done,
     }
-    .with_context(|| format!("listen on {}", path.display()))?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))
-        .with_context(|| format!("keep {} to this user", path.display()))?;
-    Ok(listener)
+    .with_context(|| format!("listen on {}", path.display()))
 }
 
 /// Removes the socket of a proxy that was killed; nothing else that has the name.
