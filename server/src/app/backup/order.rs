@@ -37,6 +37,7 @@ impl ExportOrder {
             compression,
         })
     }
+
     /// The same for a volume: as the API has it, it is no error where there is no such format.
     pub async fn fit(
         self,

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use rlxc_storage::backup::{BackupIndex, BackupParts, BackupTree, Streams};
+use rlxc_storage::backup::{BackupIndex, BackupOrder, BackupParts, BackupTree, Streams};
 use rlxc_storage::{Driver, SnapshotId, VolumeKind, VolumeRef};
 
+use super::ExportOrder;
+use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 
 /// A volume with those of its snapshots that go along, by name.
@@ -21,8 +23,23 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// What is to be written of them, with `index` before it.
+    pub async fn order(
+        self,
+        app: &App,
+        index: BackupIndex,
+        how: ExportOrder,
+    ) -> Result<BackupOrder, rlxc_storage::Error> {
+        Ok(BackupOrder {
+            index,
+            parts: blocking(move || self.take(how.optimized)).await?,
+            compression: how.compression,
+            created: app.clock.now().as_second(),
+        })
+    }
+
     /// As streams of the driver if it shall be optimized, which takes a moment: streams are of what nobody can change.
-    pub fn take(self, optimized: bool) -> Result<BackupParts, rlxc_storage::Error> {
+    fn take(self, optimized: bool) -> Result<BackupParts, rlxc_storage::Error> {
         match self.moment {
             Some(main) if optimized => Ok(BackupParts::Streams(Streams {
                 driver: self.driver,

@@ -48,14 +48,8 @@ impl Content for Held {
             moment,
             snapshots: ids,
         };
-        let optimized = self.order.optimized;
-        let parts = blocking(move || parts.take(optimized)).await;
-        Ok(BackupOrder {
-            index,
-            parts: parts.map_err(|error| failed("export", &self.volume, error))?,
-            compression: self.order.compression,
-            created: app.clock.now().as_second(),
-        })
+        let order = parts.order(app, index, self.order).await;
+        order.map_err(|error| failed("export", &self.volume, error))
     }
 }
 

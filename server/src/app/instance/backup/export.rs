@@ -7,7 +7,7 @@ use super::describe::describe;
 use crate::app::backup::{Content, ExportOrder, Parts};
 use crate::app::instance::snapshot::hidden;
 use crate::app::instance::{find_by_id, handle};
-use crate::context::{App, blocking};
+use crate::context::App;
 use crate::error::{Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
@@ -76,14 +76,8 @@ impl Held {
             moment,
             snapshots: ids,
         };
-        let optimized = self.order.optimized;
-        let parts = blocking(move || parts.take(optimized)).await;
-        Ok(BackupOrder {
-            index,
-            parts: parts.map_err(|error| failed(&self.instance, error))?,
-            compression: self.order.compression,
-            created: app.clock.now().as_second(),
-        })
+        let order = parts.order(app, index, self.order).await;
+        order.map_err(|error| failed(&self.instance, error))
     }
 
     async fn index(&self, app: &App, driver: &dyn Driver) -> Result<BackupIndex> {
