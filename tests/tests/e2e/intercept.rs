@@ -171,6 +171,7 @@ fn file_systems_are_mounted_that_are_allowed() {
         let refused = shell(cli, &format!("mount {wrong} /mnt"));
         assert_ne!(refused.code, 0, "{wrong}");
     }
+    what_is_allowed_changes_at_once(cli);
     // What the kernel lets a container mount it still does.
     cli.exec(
         "c1",
@@ -178,6 +179,20 @@ fn file_systems_are_mounted_that_are_allowed() {
     );
     cli.ok(["delete", "-f", "c1"]);
     before.assert_none(&daemon);
+}
+
+fn what_is_allowed_changes_at_once(cli: Cli<'_>) {
+    let allow = |types: &str| {
+        cli.ok([
+            "config",
+            "set",
+            "c1",
+            &format!("{KEY}.mount.allowed={types}"),
+        ]);
+        shell(cli, "mount -t ext4 /dev/mydisk /mnt && umount /mnt").code
+    };
+    assert_ne!(allow("ext2"), 0);
+    assert_eq!(allow("ext2,ext4"), 0);
 }
 
 #[test]

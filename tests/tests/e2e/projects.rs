@@ -107,6 +107,30 @@ fn moved_and_copied(daemon: &Daemon) {
 }
 
 #[test]
+fn networks_profiles_and_acls_of_all_projects_are_listed() {
+    require!(root);
+    let daemon = Daemon::initialized();
+    let cli = daemon.cli();
+    let ok = |line: &str| cli.ok(line.split_whitespace());
+    ok("project create team -c features.networks=true");
+    ok("network create teambr ipv4.address=none ipv6.address=none --project team");
+    ok("network acl create theirs --project team");
+    ok("network acl create ours");
+    ok("profile create special --project team");
+    for (list, of_default, of_team) in [
+        ("network list", "default,rlxcbr0", "team,teambr"),
+        ("network acl list", "default,ours", "team,theirs"),
+        ("profile list", "default,default", "team,special"),
+    ] {
+        let all = ok(&format!("{list} --all-projects --format csv"));
+        assert!(all.contains(of_default) && all.contains(of_team), "{all}");
+        let own = ok(&format!("{list} --format csv"));
+        let name = of_team.trim_start_matches("team,");
+        assert!(!own.contains(name), "{own}");
+    }
+}
+
+#[test]
 fn lxds_own_client_works_with_projects() {
     require!(root);
     require!(tool "lxc");

@@ -226,6 +226,9 @@ fn projects_have_zones_of_their_own() {
     assert!(has("team.example", "c2") && !has("team.example", "c1"));
     let list = ok(&daemon, "network zone list --format csv");
     assert!(list.contains("lab.example") && !list.contains("team.example"));
+    let everywhere = ok(&daemon, "network zone list --all-projects --format csv");
+    assert!(everywhere.contains("default,lab.example"), "{everywhere}");
+    assert!(everywhere.contains("team,team.example"), "{everywhere}");
     refused(&daemon, "project delete team", "team");
 
     // A restricted one has those that it is told of, and what is in them.
