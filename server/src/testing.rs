@@ -130,6 +130,23 @@ impl TestDaemon {
             .unwrap();
     }
 
+    /// The host goes down a moment after the last answer, when all that it led to is written, and takes every container along.
+    pub(crate) async fn host_goes_down(&mut self) {
+        self.settle_notes().await;
+        self.host = Arc::default();
+    }
+
+    /// Counts steps from now on and lets one of them go wrong; see [`Faults::arm`].
+    pub(crate) async fn arm(&self, fault: Option<(usize, Fault)>) {
+        self.settle_notes().await;
+        self.faults.arm(fault);
+    }
+
+    /// Waits until what nobody waits for is written: a read comes after all that was queued before it.
+    async fn settle_notes(&self) {
+        drop(self.journal().await);
+    }
+
     /// What the reconciler does now and then.
     pub(crate) async fn reconcile(&self) {
         reconcile::once(&self.app).await;

@@ -66,7 +66,7 @@ async fn a_network_that_could_not_be_brought_up_is_tried_again() {
     daemon.restart().await;
     let steps = daemon.faults.disarm();
     let at = steps.iter().position(|step| *step == "make bridge");
-    daemon.host = std::sync::Arc::default();
+    daemon.host_goes_down().await;
     daemon
         .restart_with(Some((at.unwrap(), Fault::Refused)))
         .await;
@@ -224,7 +224,7 @@ async fn a_pool_that_comes_back_is_opened() {
 #[tokio::test]
 async fn what_could_not_be_undone_is_undone_later() {
     let daemon = with_instance().await;
-    daemon.faults.arm(None);
+    daemon.arm(None).await;
     daemon
         .ok(Method::DELETE, "/1.0/instances/c1", Value::Null)
         .await;
@@ -232,7 +232,7 @@ async fn what_could_not_be_undone_is_undone_later() {
     let at = steps.iter().position(|step| *step == "delete volume");
     let post = json!({"name": "c1", "source": {"type": "none"}});
     daemon.ok(Method::POST, "/1.0/instances", post).await;
-    daemon.faults.arm(Some((at.unwrap(), Fault::Refused)));
+    daemon.arm(Some((at.unwrap(), Fault::Refused))).await;
     daemon
         .ok(Method::DELETE, "/1.0/instances/c1", Value::Null)
         .await;

@@ -313,7 +313,7 @@ async fn a_start_that_fails_can_be_repeated() {
         json!({"action": "start"}),
     );
     let stop = json!({"action": "stop"});
-    daemon.faults.arm(None);
+    daemon.arm(None).await;
     start.send(&daemon).await.unwrap();
     let steps = daemon.faults.disarm();
     assert!(steps.contains(&"attach NIC"), "{steps:?}");
@@ -323,7 +323,7 @@ async fn a_start_that_fails_can_be_repeated() {
             let url = "/1.0/instances/c1/state";
             daemon.ok(Method::PUT, url, stop.clone()).await;
             daemon.let_veths_die().await;
-            daemon.faults.arm(Some((number, fault)));
+            daemon.arm(Some((number, fault))).await;
             let failed = start.send(&daemon).await;
             daemon.faults.disarm();
             if failed.is_err() {

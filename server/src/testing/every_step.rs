@@ -78,7 +78,7 @@ where
     /// Runs them all; returns the names of the steps that were tried.
     pub(crate) async fn run(self) -> Vec<&'static str> {
         let daemon = (self.prepare)().await;
-        daemon.faults.arm(None);
+        daemon.arm(None).await;
         self.request.send(&daemon).await.unwrap();
         let after = daemon.world().await;
         let steps = daemon.faults.disarm();
@@ -99,7 +99,7 @@ where
     async fn fail(&self, number: usize, fault: Fault, after: &World, name: &str) {
         let mut daemon = (self.prepare)().await;
         let before = daemon.world().await;
-        daemon.faults.arm(Some((number, fault)));
+        daemon.arm(Some((number, fault))).await;
         let result = self.request.send(&daemon).await;
         if fault == Fault::Killed {
             restart_twice(&mut daemon, name).await;

@@ -43,7 +43,7 @@ async fn what_ended_is_remembered_by_the_next_daemon() {
 #[tokio::test]
 async fn what_was_under_way_failed_with_the_daemon() {
     let mut daemon = TestDaemon::with_pool().await;
-    daemon.faults.arm(Some((2, Fault::Killed)));
+    daemon.arm(Some((2, Fault::Killed))).await;
     let post = json!({"name": "c1", "source": {"type": "none"}});
     let (_, reply) = daemon.call(Method::POST, "/1.0/instances", post).await;
     let id = reply["metadata"]["id"].as_str().unwrap().to_owned();

@@ -108,7 +108,7 @@ async fn after_the_host_went_down_what_ran_is_started_as_its_keys_say() {
     act(&daemon, "ran", "start").await;
     act(&daemon, "never", "start").await;
     // The host takes all containers and the daemon along at once.
-    daemon.host = std::sync::Arc::default();
+    daemon.host_goes_down().await;
     daemon.restart().await;
     let to_start = instance::adopt_running(&daemon.app).await.unwrap();
     let names: Vec<_> = to_start.iter().map(|instance| &*instance.name).collect();
@@ -123,7 +123,7 @@ async fn a_user_who_stops_it_does_not_find_it_started() {
     let mut daemon = with_c1().await;
     act(&daemon, "c1", "start").await;
     act(&daemon, "c1", "stop").await;
-    daemon.host = std::sync::Arc::default();
+    daemon.host_goes_down().await;
     daemon.restart().await;
     let to_start = instance::adopt_running(&daemon.app).await.unwrap();
     assert!(to_start.is_empty());
@@ -135,13 +135,13 @@ async fn a_daemon_that_dies_while_it_takes_a_snapshot_leaves_nothing_frozen() {
     act(&daemon, "c1", "start").await;
     daemon.make_cgroup(1);
     let url = "/1.0/instances/c1/snapshots";
-    daemon.faults.arm(None);
+    daemon.arm(None).await;
     daemon.ok(Method::POST, url, json!({"name": "s1"})).await;
     let steps = daemon.faults.disarm();
     let at = steps.iter().position(|step| *step == "create snapshot");
     daemon
-        .faults
-        .arm(Some((at.unwrap(), crate::testing::Fault::Killed)));
+        .arm(Some((at.unwrap(), crate::testing::Fault::Killed)))
+        .await;
     daemon
         .refused(Method::POST, url, json!({"name": "s2"}))
         .await;
