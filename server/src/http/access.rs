@@ -204,7 +204,8 @@ fn about(path: &str) -> About {
         ["1.0", "events"] | ["1.0", "instances" | "containers", ..] => things(None),
         ["1.0", "images", ..] => things(Some(Feature::Images)),
         ["1.0", "profiles", ..] => things(Some(Feature::Profiles)),
-        ["1.0", "networks", ..] => things(Some(Feature::Networks)),
+        ["1.0", "networks" | "network-acls", ..] => things(Some(Feature::Networks)),
+        ["1.0", "network-zones", ..] => things(Some(Feature::Zones)),
         ["1.0", "storage-pools", _, "volumes", ..] => About::Things {
             feature: Some(Feature::Volumes),
             lists: parts.len() <= 5,

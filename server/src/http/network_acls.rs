@@ -11,7 +11,7 @@ use rlxc_api::{NetworkAclPost, NetworkAclsPost};
 
 use super::edit::Edit;
 use super::extract::{Body, Params};
-use super::identity::Identity;
+use super::identity::{Caller, Identity};
 use super::render::{Reply, created, done, listing, tagged};
 use crate::app::network::{acl, acl_log};
 use crate::context::App;
@@ -32,8 +32,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/1.0/network-acls/{name}/log", get(log))
 }
 
-async fn list(State(app): Daemon, params: Params) -> Reply {
-    let all = acl::list(&app, params.of_one_project()).await?;
+async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    let mut all = acl::list(&app, params.of_one_project()).await?;
+    all.retain(|item| !params.all_projects || caller.reaches(&item.project));
+    for item in &mut all {
+        caller.retain_urls(&mut item.used_by);
+    }
     listing(&params, all, acl::scoped_url)
 }
 
@@ -48,8 +52,14 @@ async fn create(
     created(&location)
 }
 
-async fn show(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
-    let view = acl::get(&app, &params.project, &name).await?;
+async fn show(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    let mut view = acl::get(&app, &params.project, &name).await?;
+    caller.retain_urls(&mut view.used_by);
     let put = view.put.clone();
     tagged(view, &put)
 }

@@ -27,8 +27,11 @@ async fn with_two_projects() -> TestDaemon {
         let network = json!({"name": format!("{name}br")});
         daemon.ok(Method::POST, "/1.0/networks", network).await;
     }
-    // The network of the other team is named by its profile and by its instance.
-    let nic = json!({"eth0": {"type": "nic", "network": "teambr"}});
+    daemon
+        .ok(Method::POST, "/1.0/network-acls", json!({"name": "web"}))
+        .await;
+    // A network and an ACL that are shared are named by the profile and by the instance of the other team.
+    let nic = json!({"eth0": {"type": "nic", "network": "teambr", "security.acls": "web"}});
     let url = "/1.0/profiles/secretteam-profile?project=secretteam";
     daemon
         .ok(Method::PATCH, url, json!({"devices": nic.clone()}))
@@ -95,6 +98,7 @@ async fn no_list_and_no_object_tells_of_another_project() {
         "/1.0/instances/team-c",
         "/1.0/instances/secretteam-c",
         "/1.0/networks/teambr",
+        "/1.0/network-acls/web",
         "/1.0/storage-pools/default",
         "/1.0/storage-pools/default/volumes",
         "/1.0/storage-pools/default/volumes/container",
@@ -165,6 +169,59 @@ async fn members_change_what_is_theirs_and_read_what_is_shared() {
             "{method}"
         );
     }
+}
+
+#[tokio::test]
+async fn acls_and_zones_are_for_members_of_a_project_that_has_its_own() {
+    let daemon = with_two_projects().await;
+    let features = json!({"features.networks": "true", "features.networks.zones": "true"});
+    let lab = json!({"name": "lab", "config": features});
+    daemon.ok(Method::POST, "/1.0/projects", lab).await;
+    let zone = json!({"name": "secret.example"});
+    daemon.ok(Method::POST, "/1.0/network-zones", zone).await;
+    let (own, guest) = (
+        member(&daemon, "lab").await,
+        member(&daemon, "shared").await,
+    );
+    let record = "/1.0/network-zones/lab.example/records";
+    for (list, name, own_url) in [
+        ("/1.0/network-acls", "ssh", "/1.0/network-acls/ssh"),
+        (
+            "/1.0/network-zones",
+            "lab.example",
+            "/1.0/network-zones/lab.example",
+        ),
+        (record, "www", &format!("{record}/www")),
+    ] {
+        let body = json!({"name": name}).to_string();
+        let wanted = [
+            (Method::POST, list, 201),
+            (Method::GET, list, 200),
+            (Method::GET, own_url, 200),
+            (Method::PATCH, own_url, 200),
+        ];
+        for (method, url, expected) in wanted {
+            let url = format!("{url}?project=lab");
+            let (status, reply) = ask(&daemon, &method, &url, Some(&own), &body).await;
+            assert_eq!(status, expected, "{method} {url}: {reply}");
+        }
+        let url = format!("{list}?project=shared");
+        let (status, _) = ask(&daemon, &Method::POST, &url, Some(&guest), &body).await;
+        assert_eq!(status, 403, "{url}");
+    }
+    // An ACL of a shared network can be named, so it can be read; a zone holds keys.
+    for (url, expected) in [
+        ("/1.0/network-acls/web", 200),
+        ("/1.0/network-zones/secret.example", 404),
+        ("/1.0/network-zones/secret.example/records", 404),
+    ] {
+        let url = format!("{url}?project=shared");
+        let status = status(&daemon, &Method::GET, &url, Some(&guest)).await;
+        assert_eq!(status, expected, "{url}");
+    }
+    let url = "/1.0/network-zones?project=shared";
+    let (_, zones) = ask(&daemon, &Method::GET, url, Some(&guest), "").await;
+    assert_eq!(zones["metadata"], json!([]));
 }
 
 #[tokio::test]
