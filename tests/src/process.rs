@@ -1,7 +1,7 @@
 //! Runs programs with a deadline and keeps all they say; the one place of the harness that spawns.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::{Read, Seek as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -135,6 +135,26 @@ impl Run {
             stderr: String::from_utf8_lossy(&errors).into_owned(),
             elapsed,
         })
+    }
+
+    /// How long it takes from spawn to the end, if it succeeds. What it writes goes into files: nothing here wakes up while it runs.
+    pub fn timed(&self) -> anyhow::Result<Duration> {
+        let (said, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stdout(said)
+            .stderr(errors.try_clone()?);
+        let started = Instant::now();
+        let status = command.spawn().and_then(|mut child| child.wait())?;
+        let elapsed = started.elapsed();
+        if !status.success() {
+            let mut text = String::new();
+            errors.rewind()?;
+            errors.read_to_string(&mut text)?;
+            bail!("{:?} failed: {text}", self.argv);
+        }
+        Ok(elapsed)
     }
 
     /// Runs it to its end; anything but success is an error that shows all it said.

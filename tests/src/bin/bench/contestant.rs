@@ -199,9 +199,22 @@ impl Contestant {
         self.in_its_network([self.client.as_str()].iter().chain(args).copied())
     }
 
-    /// A script of bash in the world's network, with its client as `$0`, and one argument.
-    pub(crate) fn shell_inside(&self, script: &str, argument: &str) -> Run {
-        self.in_its_network(["bash", "-c", script, &self.client, argument])
+    /// How long a command takes in the world's network, `runs` times. Timed from within: to get there takes as long as half of it.
+    pub(crate) fn timed_inside(&self, runs: usize, args: &[&str]) -> anyhow::Result<Vec<Duration>> {
+        let bench = std::env::current_exe()?.display().to_string();
+        let runs = runs.to_string();
+        let line = [bench.as_str(), crate::TIMED, &runs, &self.client];
+        let printed = self
+            .in_its_network(line.into_iter().chain(args.iter().copied()))
+            .ok()?
+            .stdout;
+        let micros = printed.lines().map(|line| line.parse().context("a time"));
+        micros.map(|took| took.map(Duration::from_micros)).collect()
+    }
+
+    /// How long a whole command of its client takes; it must succeed.
+    pub(crate) fn timed(&self, args: &[&str]) -> anyhow::Result<Duration> {
+        self.command(args).timed()
     }
 
     fn in_its_network<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Run {

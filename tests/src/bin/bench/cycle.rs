@@ -54,7 +54,7 @@ fn once(
     launch: Figure,
 ) -> anyhow::Result<()> {
     let mut timed = |figure, args: &[&str]| -> anyhow::Result<()> {
-        column.add(figure, millis(contestant.ok(args)?.elapsed));
+        column.add(figure, millis(contestant.timed(args)?));
         std::thread::sleep(REST);
         Ok(())
     };
@@ -95,13 +95,8 @@ fn over_tls(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow
         .inside(&["remote", "add", "box", token])
         .ok()
         .context("add it as a remote")?;
-    // From a shell that is inside already: to get there takes as long as half the command.
-    let script = "for i in $(seq \"$1\"); do a=${EPOCHREALTIME/[.,]/}; \"$0\" list box: >/dev/null || exit; \
-        b=${EPOCHREALTIME/[.,]/}; echo $((b - a)); done";
-    let listed = contestant.shell_inside(script, &runs.to_string()).ok()?;
-    for line in listed.stdout.lines() {
-        let took: u64 = line.parse().context("a time")?;
-        column.add(Figure::ListTenTls, millis(Duration::from_micros(took)));
+    for took in contestant.timed_inside(runs, &["list", "box:"])? {
+        column.add(Figure::ListTenTls, millis(took));
     }
     Ok(())
 }
@@ -114,7 +109,7 @@ fn time_list(
 ) -> anyhow::Result<()> {
     std::thread::sleep(Duration::from_millis(500));
     for _ in 0..runs {
-        column.add(figure, millis(contestant.ok(&["list"])?.elapsed));
+        column.add(figure, millis(contestant.timed(&["list"])?));
     }
     Ok(())
 }
@@ -129,7 +124,7 @@ fn debian(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::
         let started = Instant::now();
         column.add(
             Figure::LaunchDebian,
-            millis(contestant.ok(&["launch", "debian", "d1"])?.elapsed),
+            millis(contestant.timed(&["launch", "debian", "d1"])?),
         );
         until_running(contestant)?;
         column.add(Figure::DebianRunning, millis(started.elapsed()));

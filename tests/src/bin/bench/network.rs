@@ -236,7 +236,7 @@ fn starts(contestant: &Contestant, runs: usize) -> anyhow::Result<f64> {
     for _ in 0..runs {
         contestant.ok(&["stop", "-f", "one"])?;
         std::thread::sleep(REST);
-        samples.push(millis(contestant.ok(&["start", "one"])?.elapsed));
+        samples.push(millis(contestant.timed(&["start", "one"])?));
         std::thread::sleep(REST);
     }
     Ok(median(samples))

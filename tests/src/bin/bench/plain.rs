@@ -52,12 +52,8 @@ impl Plain {
     /// Timed from outside, `nsenter` and all: its share of about 2 ms is in these figures.
     fn timed(&self, tool: &str, name: &str, rest: &[&str]) -> anyhow::Result<f64> {
         let line = [tool, "-P", &self.path, "-n", name];
-        Ok(millis(
-            self.world
-                .enter(line.iter().chain(rest).copied())
-                .ok()?
-                .elapsed,
-        ))
+        let run = self.world.enter(line.iter().chain(rest).copied());
+        Ok(millis(run.timed()?))
     }
 
     fn create(&self, name: &str, files: &[PathBuf]) -> anyhow::Result<()> {

@@ -138,7 +138,7 @@ impl Bench<'_> {
     }
 
     fn timed(&mut self, name: &str, words: &[&str]) -> anyhow::Result<()> {
-        let elapsed = self.contestant.ok(words)?.elapsed;
+        let elapsed = self.contestant.timed(words)?;
         self.note(name, millis(elapsed));
         std::thread::sleep(REST);
         Ok(())
@@ -190,8 +190,8 @@ impl Bench<'_> {
             let gap = std::thread::scope(|scope| {
                 let gap = scope.spawn(|| longest_pause(self.contestant, "ru"));
                 std::thread::sleep(Duration::from_millis(500));
-                let taken = self.contestant.ok(&["snapshot", "create", "ru", &name]);
-                (taken.map(|output| output.elapsed), gap.join())
+                let taken = self.contestant.timed(&["snapshot", "create", "ru", &name]);
+                (taken, gap.join())
             });
             self.note(row, millis(gap.0?));
             let pause = gap.1.ok().context("the watcher panicked")??;
