@@ -216,6 +216,7 @@ fn prepare_directories(directory: &Path) -> Result<Places> {
     let places = Places::new(&directory);
     let private = [
         places.images(),
+        places.tpms(),
         directory.join("database"),
         directory.join("logs"),
         places.run().join("instances"),

@@ -42,6 +42,7 @@ pub mod simplestreams;
 mod tcp;
 #[cfg(test)]
 mod testing;
+pub mod tpm;
 pub mod trust;
 pub mod uevent;
 pub mod unix_device;

@@ -87,6 +87,16 @@ impl Places {
         self.dir.join("logs").join(instance.to_string())
     }
 
+    /// What the TPMs of all instances keep, by the ids of the instances.
+    pub fn tpms(&self) -> PathBuf {
+        self.dir.join("tpms")
+    }
+
+    /// What the TPMs of an instance keep, a directory for each.
+    pub fn instance_tpms(&self, instance: i64) -> PathBuf {
+        self.tpms().join(instance.to_string())
+    }
+
     /// The API's socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.join("unix.socket")

@@ -4,6 +4,7 @@
 //! reach the kernel through this one.
 
 pub mod activation;
+pub mod background;
 pub mod btrfs;
 pub mod capability;
 pub mod chain;

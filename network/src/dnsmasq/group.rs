@@ -1,4 +1,4 @@
-//! The control group that a dnsmasq runs in, see cgroups(7).
+//! The control group that a dnsmasq runs in.
 
 use std::path::Path;
 
@@ -11,16 +11,7 @@ pub(super) fn enter(group: &Path, files: &Files) {
     let Some(running) = process::find(&files.pid, &files.config) else {
         return;
     };
-    let entered = std::fs::create_dir_all(group)
-        .and_then(|()| std::fs::write(group.join("cgroup.procs"), running.pid().to_string()));
-    if let Err(error) = entered {
+    if let Err(error) = running.enter(group) {
         tracing::warn!(group = %group.display(), %error, "dnsmasq stays in the control group of the daemon");
-    }
-}
-
-/// Removes the group once the last dnsmasq has left it; while there is another the kernel refuses.
-pub(super) fn leave(group: &Path) {
-    if let Err(error) = std::fs::remove_dir(group) {
-        tracing::debug!(group = %group.display(), %error, "a control group stays");
     }
 }

@@ -20,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rlxc_sys::background::{self, Background};
 use rlxc_sys::file::{self, Durability};
 use rlxc_sys::tool::Tool;
 
@@ -106,7 +107,7 @@ impl Dnsmasq {
         let files = self.files(network);
         process::stop(&files.pid, &files.config)?;
         if let Some(group) = &self.group {
-            group::leave(group);
+            background::leave(group);
         }
         file::remove(&files.pid)?;
         file::remove(&files.leases)?;
@@ -124,7 +125,7 @@ impl Dnsmasq {
         let files = self.files(network);
         blocking(move || {
             let found = process::find(&files.pid, &files.config);
-            Ok(found.map(process::Running::into_pidfd))
+            Ok(found.map(Background::into_pidfd))
         })
         .await
     }

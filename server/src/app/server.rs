@@ -197,6 +197,7 @@ pub const EXTENSIONS: &[&str] = &[
     "trust_ca_certificates",
     "limits_hugepages",
     "numa_cpu_placement",
+    "tpm_device_type",
     "unix_device_hotplug",
     "unix_device_rename",
     "unix_hotplug_devices",

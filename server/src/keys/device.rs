@@ -11,6 +11,7 @@ const TYPES: &[(&str, &Scope)] = &[
     ("nic", &nic::BRIDGED),
     ("none", &NONE),
     ("proxy", &PROXY),
+    ("tpm", &TPM),
     ("unix-block", &UNIX_BLOCK),
     ("unix-char", &UNIX_CHAR),
     ("unix-hotplug", &UNIX_HOTPLUG),
@@ -21,15 +22,11 @@ const TYPES: &[(&str, &Scope)] = &[
 const ABSENT: &[(&str, &str)] = &[
     (
         "infiniband",
-        "adapters are not handed to instances; a function of one can be, as a NIC, by other means",
+        "nothing pairs an adapter's interface with its verbs; take the two apart: the IPoIB interface moves in as a `nic` with `nictype=physical`, `parent=ib0`, and each node in `/dev/infiniband` is a `unix-char`",
     ),
     (
         "pci",
         "containers have no bus of their own, only virtual machines do",
-    ),
-    (
-        "tpm",
-        "it would need `swtpm` and the kernel's proxy for TPMs; a TPM of the host can be had as `unix-char`, `source=/dev/tpmrm0`",
     ),
     ("unix", "say `unix-char` or `unix-block`"),
 ];
@@ -63,14 +60,18 @@ pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
 /// What only several keys together tell.
 fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
     let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
+    let leads_back = |key: &str| {
+        let path = keys.get(key);
+        path.is_some_and(|path| path.split('/').any(|part| part == ".."))
+    };
     match kind {
         "unix-char" | "unix-block" if !has("source") && !has("path") => {
             Err("needs a `source` or a `path`".to_owned())
         }
-        "unix-char" | "unix-block"
-            if keys.get("path").is_some_and(|path| path.split('/').any(|part| part == "..")) =>
-        {
-            Err("`path` leads back by `..`".to_owned())
+        "unix-char" | "unix-block" if leads_back("path") => Err("`path` leads back by `..`".to_owned()),
+        "tpm" if leads_back("path") || leads_back("pathrm") => Err("its path leads back by `..`".to_owned()),
+        "tpm" if tpm_path(keys, "path") == tpm_path(keys, "pathrm") => {
+            Err("`path` and `pathrm` are the same".to_owned())
         }
         "unix-char" | "unix-block" if has("major") != has("minor") => {
             Err("`major` and `minor` go together".to_owned())
@@ -80,6 +81,13 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Where a node of a TPM is in its instance: `path`, or `pathrm` for the one whose resources the kernel manages.
+pub fn tpm_path<'a>(keys: &'a Config, key: &str) -> &'a str {
+    let set = keys.get(key).filter(|path| !path.is_empty());
+    let known = TPM.keys().find(|known| known.name == key);
+    set.map_or_else(|| known.map_or("", |known| known.default), String::as_str)
 }
 
 /// What a device may have, by its type and, for a NIC, by how it is plugged in.
@@ -162,6 +170,21 @@ pub const PROXY: Scope = Scope {
             Key::new("security.gid", Kind::Int(0, 0xffff_ffff), "Group that it runs as").or("0"),
             Key::new("security.uid", Kind::Int(0, 0xffff_ffff), "User that it runs as").or("0"),
             Key::new("uid", Kind::Int(0, 0xffff_ffff), "User that owns the unix socket that it listens on").or("0"),
+            USER,
+        ],
+    }],
+};
+
+/// An emulated TPM.
+#[rustfmt::skip]
+pub const TPM: Scope = Scope {
+    entity: "device-tpm",
+    called: "key of a TPM",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("path", kind::ABSOLUTE_PATH, "Where it is in the instance").or("/dev/tpm0"),
+            Key::new("pathrm", kind::ABSOLUTE_PATH, "Where it is in the instance for programs that share it: the kernel manages its resources there").or("/dev/tpmrm0"),
             USER,
         ],
     }],

@@ -119,6 +119,7 @@ pub const SCOPES: &[&Scope] = &[
     &device::PROXY,
     &device::UNIX_BLOCK,
     &device::UNIX_CHAR,
+    &device::TPM,
     &device::UNIX_HOTPLUG,
     &device::USB,
     &network::BRIDGE,

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::keys::device::tpm_path;
 use crate::model::{Config, Devices};
 
 /// Refuses devices that want the same place; the error names both and the place.
 pub fn check(devices: &Devices) -> Result<(), String> {
     let mut taken: BTreeMap<Place, &str> = BTreeMap::new();
     for (name, keys) in devices {
-        let Some(place) = place(name, keys) else {
-            continue;
-        };
-        if let Some(other) = taken.get(&place) {
-            return Err(format!(
-                "devices `{other}` and `{name}` would both be {place}: give one of them another"
-            ));
+        for place in places(name, keys) {
+            if let Some(other) = taken.get(&place) {
+                return Err(format!(
+                    "devices `{other}` and `{name}` would both be {place}: give one of them another"
+                ));
+            }
+            taken.insert(place, name);
         }
-        taken.insert(place, name);
     }
     Ok(())
 }
@@ -38,19 +38,21 @@ impl std::fmt::Display for Place {
     }
 }
 
-fn place(device: &str, keys: &Config) -> Option<Place> {
+fn places(device: &str, keys: &Config) -> Vec<Place> {
     let text = |key: &str| keys.get(key).filter(|value| !value.is_empty());
+    let at = |path: &str| Place::Path(plain(path));
     match keys.get("type").map_or("", String::as_str) {
-        "disk" => text("path").map(|path| Place::Path(plain(path))),
+        "disk" => text("path").map(|path| at(path)).into_iter().collect(),
         "unix-char" | "unix-block" => {
-            let path = text("path").or_else(|| text("source"))?;
-            Some(Place::Path(plain(path)))
+            let path = text("path").or_else(|| text("source"));
+            path.map(|path| at(path)).into_iter().collect()
         }
+        "tpm" => ["path", "pathrm"].map(|key| at(tpm_path(keys, key))).into(),
         "nic" => {
             let name = text("name").map_or(device, String::as_str);
-            Some(Place::Interface(name.to_owned()))
+            vec![Place::Interface(name.to_owned())]
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -91,6 +93,8 @@ mod tests {
                 "type=nic network=br0 name=eth0",
                 "type=nic network=br1 name=eth0",
             ),
+            ("type=tpm", "type=tpm path=/dev/tpm1"),
+            ("type=tpm", "type=unix-char source=/dev/tpm0"),
         ] {
             let wrong = check(&devices(&[("a", one), ("b", other)])).unwrap_err();
             assert!(wrong.contains("`a` and `b`"), "{wrong}");
@@ -102,6 +106,8 @@ mod tests {
             ("eth0", "type=nic network=br0"),
             ("eth1", "type=nic network=br0"),
             ("usb", "type=usb"),
+            ("tpm", "type=tpm"),
+            ("other", "type=tpm path=/dev/tpm1 pathrm=/dev/tpmrm1"),
         ]);
         assert_eq!(check(&fine), Ok(()));
     }

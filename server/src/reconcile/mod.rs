@@ -2,13 +2,14 @@
 //! for the rest. What is well again resolves its warning.
 //!
 //! It takes no input: a hint what to look at would be a second path that is rarely taken. It only looks sooner when the
-//! dnsmasq of a network ends, since nobody gets an address until it is there again.
+//! dnsmasq of a network ends, since nobody gets an address until it is there again, or what emulates a TPM.
 
 mod networks;
 mod proxies;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod tpms;
 mod volumes;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub(crate) async fn once(app: &App) {
     note("networks", networks::mend(app).await);
     note("networks of nobody", networks::take_down_unknown(app).await);
     note("proxies", proxies::revive(app).await);
+    note("TPMs", tpms::mend(app).await);
     note("names", networks::forget_unknown_hosts(app).await);
     note("run directories", runs::remove_unknown(app).await);
 }

@@ -36,7 +36,7 @@ pub(super) async fn remove_unknown(app: &App) -> Result<()> {
 }
 
 /// Numbers among the names in a directory.
-fn ids(directory: &Path) -> BTreeSet<i64> {
+pub(super) fn ids(directory: &Path) -> BTreeSet<i64> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

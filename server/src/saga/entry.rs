@@ -88,7 +88,7 @@ pub enum JournalEntry {
         /// The backup's id.
         id: i64,
     },
-    /// All backups of an instance that is deleted.
+    /// All backups of an instance that is deleted, and what its TPMs keep.
     Backups {
         /// The instance's id.
         instance: i64,
@@ -174,7 +174,10 @@ impl JournalEntry {
             Self::VolumeBackup { volume, id } => {
                 backup::remove(app, BackupOwner::Volume(*volume), *id).await
             }
-            Self::Backups { instance } => backup::remove_all(app, *instance).await,
+            Self::Backups { instance } => {
+                backup::remove_all(app, *instance).await?;
+                crate::app::instance::tpm::forget_all(app, *instance).await
+            }
             Self::CustomVolume { pool, id } => undo_custom_volume(app, pool, *id).await,
             Self::CustomSnapshot { pool, volume, id } => {
                 undo_custom_snapshot(app, pool, *volume, *id).await

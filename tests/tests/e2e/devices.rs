@@ -160,8 +160,9 @@ fn what_cannot_be_had_is_said() {
             "nothing of this host fits",
         ),
         ("gpu", &["pci=ffff:ff:1f.7"], "no GPU of this host"),
-        ("tpm", &[], "tpmrm0"),
-        ("infiniband", &[], "infiniband"),
+        ("tpm", &["path=/dev/../x"], "leads back"),
+        ("tpm", &["path=/dev/tpmrm0"], "are the same"),
+        ("infiniband", &[], "nictype=physical"),
     ] {
         let line = ["config", "device", "add", "c1", "x", kind];
         let error = cli.fails(line.iter().chain(keys).copied());

@@ -52,6 +52,7 @@ mod storage;
 mod storage_faults;
 mod templates;
 mod tls;
+mod tpm;
 mod travel;
 mod verbs;
 mod view;

@@ -74,7 +74,14 @@ fn used(out: &mut Text, state: &InstanceState, config: &BTreeMap<String, String>
 
 /// Rates of disks and NICs, and what of the host's is in there.
 fn devices(out: &mut Text, full: &InstanceFull) {
-    const HANDED_OVER: [&str; 5] = ["gpu", "unix-block", "unix-char", "unix-hotplug", "usb"];
+    const HANDED_OVER: [&str; 6] = [
+        "gpu",
+        "tpm",
+        "unix-block",
+        "unix-char",
+        "unix-hotplug",
+        "usb",
+    ];
     let mut lines = Vec::new();
     for (name, keys) in &full.instance.expanded_devices {
         let kind = keys.get("type").map_or("", String::as_str);

@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use super::start::Started;
 use super::stop::note_stopped;
 use super::{delete_now, find_by_id, pinning};
-use crate::app::network;
 use crate::context::{App, instance_url};
 use crate::error::Result;
 use crate::instance::state::Verb;
@@ -45,7 +44,7 @@ pub(super) async fn ended(app: &Arc<App>, exit: &Exit) -> Result<()> {
         _ => (Verb::Update, "Cleaning up instance"),
     };
     if verb == Verb::Update {
-        network::left(app, instance.id, None).await;
+        super::left(app, instance.id, None).await;
         note_stopped(app, instance.id);
         pinning::left(app, instance.id);
         app.instance_event("instance-shutdown", &instance.project, &instance.name, None);

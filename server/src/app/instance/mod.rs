@@ -27,6 +27,7 @@ mod state;
 mod stop;
 #[cfg(test)]
 mod tests;
+pub mod tpm;
 mod update;
 mod view;
 
@@ -50,6 +51,9 @@ pub use state::{change_all, change_state};
 pub use update::{restore, update};
 pub use view::{View, full, get, list, render_snapshot, snapshot, snapshots, state as state_view};
 
+use std::os::fd::BorrowedFd;
+
+use crate::app::network;
 use crate::context::App;
 use crate::db::instances;
 use crate::error::{Error, Result};
@@ -77,6 +81,12 @@ pub async fn find_id(app: &App, project: &str, name: &str) -> Result<i64> {
 pub async fn find_by_id(app: &App, id: i64) -> Result<Instance> {
     let found = app.db.read(move |tx| instances::find_by_id(tx, id)).await?;
     found.ok_or_else(|| Error::not_found("instance", id.to_string()))
+}
+
+/// What was there for an instance that has ended goes: its emulators, and what [`network::left`] tells of.
+async fn left(app: &App, id: i64, netns: Option<BorrowedFd<'_>>) {
+    tpm::left(app, id).await;
+    network::left(app, id, netns).await;
 }
 
 /// The actor of an instance that was just read.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::devices;
+use super::{devices, tpm};
 use crate::app::network;
 use crate::app::project::gate;
 use crate::context::App;
@@ -63,6 +63,9 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
         .await?;
     for (instance, _, live) in accepted {
         live.settle(app, instance).await;
+    }
+    for user in &users {
+        tpm::forget(app, user.instance.id, &user.after.devices).await;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rlxc_api::Requestor;
 use rlxc_sys::rootfs::RootSource;
 
-use super::{devices, find_by_id, ids, limits, modules, pinning};
+use super::{devices, find_by_id, ids, limits, modules, pinning, tpm};
 use crate::app::apparmor;
 use crate::app::network;
 use crate::app::project::gate;
@@ -69,7 +69,7 @@ pub async fn start(app: &Arc<App>, why: Started, permit: Permit, id: i64) -> Res
         Err(error) => {
             // A restart that fails leaves it stopped.
             app.guests.close(app, id);
-            network::left(app, id, None).await;
+            super::left(app, id, None).await;
             permit.finish(Outcome::Stopped);
             return Err(error);
         }
@@ -166,6 +166,8 @@ async fn boot(
     // A guest that reboots, say, has left its interfaces in the life before.
     network::traces::undo_all(app, instance.id, None).await?;
     make_directories(app, instance.id).await?;
+    spec.devices
+        .extend(tpm::at_start(app, instance.id, &expanded.devices).await?);
     guest::open(app, instance, expanded).await?;
     let prepared = app.runtime.prepare(spec).await.map_err(failed)?;
     plug(app, instance, &nics, prepared.as_ref()).await?;

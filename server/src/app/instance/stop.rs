@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pinning;
-use crate::app::network;
 use crate::context::App;
 use crate::db::instances;
 use crate::error::{Error, Result};
@@ -78,7 +77,7 @@ pub(super) async fn stop(
             })?.map_err(failed)?;
         }
     }
-    network::left(app, instance.id, Some(running.netns().as_fd())).await;
+    super::left(app, instance.id, Some(running.netns().as_fd())).await;
     note_stopped(app, instance.id);
     pinning::left(app, instance.id);
     Ok(())

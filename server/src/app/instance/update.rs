@@ -12,6 +12,7 @@ use super::quota;
 use super::snapshot::find_snapshot;
 use super::start::Started;
 use super::stop::{Manner, stop};
+use super::tpm;
 use crate::app::network;
 use crate::app::project::gate::{self, Supposed};
 use crate::app::volume;
@@ -115,6 +116,8 @@ async fn change(
         (&before, &after),
     )
     .await;
+    let devices = if changed.is_ok() { &after } else { &before };
+    tpm::forget(app, id, &devices.devices).await;
     if changed.is_err() {
         quota::set(app, &current, sizes.1, sizes.0).await?;
     }

@@ -1,4 +1,4 @@
-//! The processes that answer networks, watched so that one which ends is missed at once.
+//! Processes that shall last, watched so that one which ends is missed at once: what answers networks, and TPMs.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -14,6 +14,7 @@ mod limits;
 mod mounts;
 mod nic;
 mod proxy;
+mod tpm;
 pub(super) mod unix;
 
 use std::sync::Arc;
@@ -74,6 +75,7 @@ pub(super) async fn prepare(
             "nic" => nic::prepare(app, instance, change).await?,
             "disk" => disk::prepare(app, instance, change).await?,
             "proxy" => proxy::prepare(app, instance, &after.devices, change)?,
+            "tpm" => tpm::prepare(change).await?,
             kind if unix::is_one(kind) => unix::prepare(change).await?,
             _ => return Err(refused(instance, change)),
         }
@@ -196,6 +198,7 @@ async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
         "nic" => nic::apply(target, change).await,
         "disk" => disk::apply(target, change).await,
         "proxy" => proxy::apply(target, change).await,
+        "tpm" => tpm::apply(target, change).await,
         kind if unix::is_one(kind) => unix::apply(target, change).await,
         other => Err(Error::Invalid(format!(
             "devices of type `{other}` can't change while an instance runs"
