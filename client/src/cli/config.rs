@@ -187,6 +187,38 @@ pub(crate) struct KeyArgs {
     pub(crate) key: String,
 }
 
+// `get` and `unset` of what takes more than a name to say.
+#[derive(Debug, Args)]
+pub(crate) struct KeyOf<T: Args> {
+    #[command(flatten)]
+    pub(crate) of: T,
+    /// Key.
+    pub(crate) key: String,
+}
+
+// `set` of the same.
+#[derive(Debug, Args)]
+pub(crate) struct SetOf<T: Args> {
+    #[command(flatten)]
+    pub(crate) of: T,
+    /// KEY=VALUE…, or KEY VALUE.
+    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY=VALUE")]
+    pub(crate) words: Vec<String>,
+}
+
+// `create` of what has keys and a description.
+#[derive(Debug, Args)]
+pub(crate) struct CreateOf<T: Args> {
+    #[command(flatten)]
+    pub(crate) of: T,
+    /// Keys.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) keys: Vec<Pair>,
+    /// Description.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
 // One object by its name.
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {

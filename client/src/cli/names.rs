@@ -357,7 +357,7 @@ impl AclVerb {
         match self {
             Self::List(args) => optional(&mut args.list.remote),
             Self::ShowLog(args) | Self::Show(args) | Self::Edit(args) => one(&mut args.name),
-            Self::Create(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.of.name),
             Self::Delete(args) => many(&mut args.names),
             Self::Rename(args) => renamed(&mut args.name, &mut args.new_name),
             Self::Get(args) | Self::Unset(args) => one(&mut args.name),
@@ -373,9 +373,9 @@ impl ForwardVerb {
         match self {
             Self::List(args) => one(&mut args.network),
             Self::Show(args) | Self::Delete(args) | Self::Edit(args) => one(&mut args.network),
-            Self::Create(args) => one(&mut args.forward.network),
-            Self::Get(args) | Self::Unset(args) => one(&mut args.forward.network),
-            Self::Set(args) => one(&mut args.forward.network),
+            Self::Create(args) => one(&mut args.of.network),
+            Self::Get(args) | Self::Unset(args) => one(&mut args.of.network),
+            Self::Set(args) => one(&mut args.of.network),
             Self::Port(ForwardPortVerb::Add(args)) => one(&mut args.forward.network),
             Self::Port(ForwardPortVerb::Remove(args)) => one(&mut args.forward.network),
         }
@@ -387,7 +387,7 @@ impl ZoneVerb {
         match self {
             Self::List(args) => optional(&mut args.list.remote),
             Self::Show(args) | Self::Edit(args) => one(&mut args.name),
-            Self::Create(args) => one(&mut args.name),
+            Self::Create(args) => one(&mut args.of.name),
             Self::Delete(args) => many(&mut args.names),
             Self::Get(args) | Self::Unset(args) => one(&mut args.name),
             Self::Set(args) => one(&mut args.name),
@@ -401,9 +401,9 @@ impl RecordVerb {
         match self {
             Self::List(args) => &mut args.zone,
             Self::Show(args) | Self::Delete(args) | Self::Edit(args) => &mut args.zone,
-            Self::Create(args) => &mut args.record.zone,
-            Self::Get(args) | Self::Unset(args) => &mut args.record.zone,
-            Self::Set(args) => &mut args.record.zone,
+            Self::Create(args) => &mut args.of.zone,
+            Self::Get(args) | Self::Unset(args) => &mut args.of.zone,
+            Self::Set(args) => &mut args.of.zone,
             Self::Entry(EntryVerb::Add(args)) => &mut args.entry.record.zone,
             Self::Entry(EntryVerb::Remove(args)) => &mut args.record.zone,
         }
@@ -432,8 +432,8 @@ impl VolumeVerb {
                 &mut args.pool
             }
             Self::Create(args) => &mut args.pool,
-            Self::Get(args) | Self::Unset(args) => &mut args.volume.pool,
-            Self::Set(args) => &mut args.volume.pool,
+            Self::Get(args) | Self::Unset(args) => &mut args.of.pool,
+            Self::Set(args) => &mut args.of.pool,
             Self::Rename(args) => &mut args.pool,
             Self::Copy(args) => {
                 return parted(

@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{FormatArg, KeyArgs, ListOfAllArgs, NameArgs, NamesArgs, Pair, RenameToArgs, SetArgs};
+use super::{
+    CreateOf, FormatArg, KeyArgs, KeyOf, ListOfAllArgs, NameArgs, NamesArgs, Pair, RenameToArgs,
+    SetArgs, SetOf,
+};
 
 // `network acl`.
 #[derive(Debug, Subcommand)]
@@ -16,7 +19,7 @@ pub(crate) enum AclVerb {
     /// Print what rules with the state `logged` wrote to the kernel's log.
     ShowLog(NameArgs),
     /// Create an ACL without rules; its YAML may come from stdin.
-    Create(AclCreateArgs),
+    Create(CreateOf<NameArgs>),
     /// Delete ACLs that nothing uses.
     #[command(visible_alias = "rm")]
     Delete(NamesArgs),
@@ -32,19 +35,6 @@ pub(crate) enum AclVerb {
     Edit(NameArgs),
     /// Add and remove rules.
     Rule(AclRuleVerb),
-}
-
-// `network acl create`.
-#[derive(Debug, Args)]
-pub(crate) struct AclCreateArgs {
-    /// Name.
-    pub(crate) name: String,
-    /// Keys.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) keys: Vec<Pair>,
-    /// Description.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
 }
 
 // `network acl rule`.
@@ -106,16 +96,16 @@ pub(crate) enum ForwardVerb {
     #[command(
         after_help = "Example:\n  rlxc network forward create lab 192.0.2.10\n  rlxc network forward port add lab 192.0.2.10 tcp 443 10.1.2.3"
     )]
-    Create(ForwardCreateArgs),
+    Create(CreateOf<ForwardArgs>),
     /// Delete a forward.
     #[command(visible_alias = "rm")]
     Delete(ForwardArgs),
     /// Print the value of a key.
-    Get(ForwardKeyArgs),
+    Get(KeyOf<ForwardArgs>),
     /// Set keys.
-    Set(ForwardSetArgs),
+    Set(SetOf<ForwardArgs>),
     /// Unset a key.
-    Unset(ForwardKeyArgs),
+    Unset(KeyOf<ForwardArgs>),
     /// Edit a forward as YAML; from stdin where that is no terminal.
     Edit(ForwardArgs),
     /// Add and remove ports.
@@ -138,38 +128,6 @@ pub(crate) struct ForwardArgs {
     pub(crate) network: String,
     /// Address that is listened on.
     pub(crate) listen_address: String,
-}
-
-// `network forward create`.
-#[derive(Debug, Args)]
-pub(crate) struct ForwardCreateArgs {
-    #[command(flatten)]
-    pub(crate) forward: ForwardArgs,
-    /// Keys.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) keys: Vec<Pair>,
-    /// Description.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-}
-
-// `network forward get` and `unset`.
-#[derive(Debug, Args)]
-pub(crate) struct ForwardKeyArgs {
-    #[command(flatten)]
-    pub(crate) forward: ForwardArgs,
-    /// Key.
-    pub(crate) key: String,
-}
-
-// `network forward set`.
-#[derive(Debug, Args)]
-pub(crate) struct ForwardSetArgs {
-    #[command(flatten)]
-    pub(crate) forward: ForwardArgs,
-    /// `KEY=VALUE …`, or `KEY VALUE`.
-    #[arg(value_name = "KEY=VALUE", required = true)]
-    pub(crate) words: Vec<String>,
 }
 
 // `network forward port`.

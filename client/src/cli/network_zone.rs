@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, KeyArgs, ListOfAllArgs, NameArgs, NamesArgs, Pair, SetArgs};
+use super::{
+    CreateOf, FormatArg, KeyArgs, KeyOf, ListOfAllArgs, NameArgs, NamesArgs, SetArgs, SetOf,
+};
 
 // `network zone`.
 #[derive(Debug, Subcommand)]
@@ -17,7 +19,7 @@ pub(crate) enum ZoneVerb {
     #[command(
         after_help = "Example:\n  rlxc network zone create lab.example dns.nameservers=ns1.lab.example peers.second.address=192.0.2.53\n  rlxc network set lab dns.zone.forward=lab.example\n  rlxc config set core.dns_address :53"
     )]
-    Create(ZoneCreateArgs),
+    Create(CreateOf<NameArgs>),
     /// Delete zones that no network names.
     #[command(visible_alias = "rm")]
     Delete(NamesArgs),
@@ -33,19 +35,6 @@ pub(crate) enum ZoneVerb {
     Record(RecordVerb),
 }
 
-// `network zone create`.
-#[derive(Debug, Args)]
-pub(crate) struct ZoneCreateArgs {
-    /// Name: a domain.
-    pub(crate) name: String,
-    /// Keys.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) keys: Vec<Pair>,
-    /// Description.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-}
-
 // `network zone record`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
@@ -59,16 +48,16 @@ pub(crate) enum RecordVerb {
     #[command(
         after_help = "Example:\n  rlxc network zone record create lab.example demo\n  rlxc network zone record entry add lab.example demo A 192.0.2.7 --ttl 60"
     )]
-    Create(RecordCreateArgs),
+    Create(CreateOf<RecordArgs>),
     /// Delete a record.
     #[command(visible_alias = "rm")]
     Delete(RecordArgs),
     /// Print the value of a key.
-    Get(RecordKeyArgs),
+    Get(KeyOf<RecordArgs>),
     /// Set keys.
-    Set(RecordSetArgs),
+    Set(SetOf<RecordArgs>),
     /// Unset a key.
-    Unset(RecordKeyArgs),
+    Unset(KeyOf<RecordArgs>),
     /// Edit a record as YAML; from stdin where that is no terminal.
     Edit(RecordArgs),
     /// Add and remove entries.
@@ -91,38 +80,6 @@ pub(crate) struct RecordArgs {
     pub(crate) zone: String,
     /// Record; `@` for the zone itself.
     pub(crate) record: String,
-}
-
-// `network zone record create`.
-#[derive(Debug, Args)]
-pub(crate) struct RecordCreateArgs {
-    #[command(flatten)]
-    pub(crate) record: RecordArgs,
-    /// Keys.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) keys: Vec<Pair>,
-    /// Description.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-}
-
-// `network zone record get` and `unset`.
-#[derive(Debug, Args)]
-pub(crate) struct RecordKeyArgs {
-    #[command(flatten)]
-    pub(crate) record: RecordArgs,
-    /// Key.
-    pub(crate) key: String,
-}
-
-// `network zone record set`.
-#[derive(Debug, Args)]
-pub(crate) struct RecordSetArgs {
-    #[command(flatten)]
-    pub(crate) record: RecordArgs,
-    /// `KEY=VALUE …`, or `KEY VALUE`.
-    #[arg(value_name = "KEY=VALUE", required = true)]
-    pub(crate) words: Vec<String>,
 }
 
 // `network zone record entry`.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArg, Pair, TravelMode, VolumeExportArgs, VolumeImportArgs};
+use super::{FormatArg, KeyOf, Pair, SetOf, TravelMode, VolumeExportArgs, VolumeImportArgs};
 
 // `storage volume`.
 #[derive(Debug, Subcommand)]
@@ -24,11 +24,11 @@ pub(crate) enum VolumeVerb {
     #[command(visible_alias = "rm")]
     Delete(VolumeArgs),
     /// Print the value of a key.
-    Get(VolumeKeyArgs),
+    Get(KeyOf<VolumeArgs>),
     /// Set keys.
-    Set(VolumeSetArgs),
+    Set(SetOf<VolumeArgs>),
     /// Unset a key.
-    Unset(VolumeKeyArgs),
+    Unset(KeyOf<VolumeArgs>),
     /// Edit a volume as YAML; from stdin where that is no terminal.
     Edit(VolumeArgs),
     /// Rename a custom volume; the devices that show it follow.
@@ -94,25 +94,6 @@ pub(crate) struct VolumeCreateArgs {
     /// Content: filesystem; block and iso are for virtual machines.
     #[arg(long = "type", value_name = "TYPE", default_value = "filesystem")]
     pub(crate) content_type: String,
-}
-
-// `storage volume get` and `unset`.
-#[derive(Debug, Args)]
-pub(crate) struct VolumeKeyArgs {
-    #[command(flatten)]
-    pub(crate) volume: VolumeArgs,
-    /// Key.
-    pub(crate) key: String,
-}
-
-// `storage volume set`.
-#[derive(Debug, Args)]
-pub(crate) struct VolumeSetArgs {
-    #[command(flatten)]
-    pub(crate) volume: VolumeArgs,
-    /// KEY=VALUE…, or KEY VALUE.
-    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY=VALUE")]
-    pub(crate) words: Vec<String>,
 }
 
 // `storage volume rename`.

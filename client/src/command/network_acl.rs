@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rlxc_api::{NetworkAcl, NetworkAclPost, NetworkAclPut, NetworkAclRule, NetworkAclsPost};
 
 use super::{keys, object};
-use crate::cli::{AclCreateArgs, AclRuleArgs, AclRuleVerb, AclVerb, Direction, Pair};
+use crate::cli::{AclRuleArgs, AclRuleVerb, AclVerb, CreateOf, Direction, NameArgs, Pair};
 use crate::context::Context;
 use crate::render::Table;
 
@@ -82,14 +82,14 @@ fn remove(rules: &mut Vec<NetworkAclRule>, wanted: &[Pair], force: bool) -> Resu
     Ok(())
 }
 
-async fn create(context: &Context, args: AclCreateArgs) -> Result<()> {
+async fn create(context: &Context, args: CreateOf<NameArgs>) -> Result<()> {
     let body = NetworkAclsPost {
         put: NetworkAclPut {
             description: args.description.unwrap_or_default(),
             config: keys::map(args.keys),
             ..NetworkAclPut::default()
         },
-        name: args.name,
+        name: args.of.name,
     };
     context.client.post("/1.0/network-acls", &body).await?;
     Ok(())

@@ -35,25 +35,20 @@ pub(crate) async fn run(context: &Context, verb: ForwardVerb) -> Result<()> {
                     config: keys::map(args.keys),
                     ports: Vec::new(),
                 },
-                listen_address: args.forward.listen_address,
+                listen_address: args.of.listen_address,
             };
-            context
-                .client
-                .post(&all(&args.forward.network), &body)
-                .await?;
+            context.client.post(&all(&args.of.network), &body).await?;
             Ok(())
         }
         ForwardVerb::Delete(args) => {
             context.client.delete(&path(&args)).await?;
             Ok(())
         }
-        ForwardVerb::Get(args) => {
-            keys::get(context, &path(&args.forward), "config", &args.key).await
-        }
+        ForwardVerb::Get(args) => keys::get(context, &path(&args.of), "config", &args.key).await,
         ForwardVerb::Set(args) => {
-            keys::set(context, &path(&args.forward), keys::pairs(&args.words)?).await
+            keys::set(context, &path(&args.of), keys::pairs(&args.words)?).await
         }
-        ForwardVerb::Unset(args) => keys::unset(context, &path(&args.forward), &args.key).await,
+        ForwardVerb::Unset(args) => keys::unset(context, &path(&args.of), &args.key).await,
         ForwardVerb::Edit(args) => {
             keys::edit::<NetworkForwardPut>(context, &path(&args), "A network forward.").await
         }

@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, verb: ZoneVerb) -> Result<()> {
                     description: args.description.unwrap_or_default(),
                     config: keys::map(args.keys),
                 },
-                name: args.name,
+                name: args.of.name,
             };
             context.client.post(ALL, &body).await?;
             Ok(())
@@ -84,12 +84,9 @@ async fn record(context: &Context, verb: RecordVerb) -> Result<()> {
                     config: keys::map(args.keys),
                     entries: Vec::new(),
                 },
-                name: args.record.record,
+                name: args.of.record,
             };
-            context
-                .client
-                .post(&records(&args.record.zone), &body)
-                .await?;
+            context.client.post(&records(&args.of.zone), &body).await?;
             Ok(())
         }
         RecordVerb::Delete(args) => {
@@ -97,19 +94,12 @@ async fn record(context: &Context, verb: RecordVerb) -> Result<()> {
             Ok(())
         }
         RecordVerb::Get(args) => {
-            keys::get(context, &record_path(&args.record), "config", &args.key).await
+            keys::get(context, &record_path(&args.of), "config", &args.key).await
         }
         RecordVerb::Set(args) => {
-            keys::set(
-                context,
-                &record_path(&args.record),
-                keys::pairs(&args.words)?,
-            )
-            .await
+            keys::set(context, &record_path(&args.of), keys::pairs(&args.words)?).await
         }
-        RecordVerb::Unset(args) => {
-            keys::unset(context, &record_path(&args.record), &args.key).await
-        }
+        RecordVerb::Unset(args) => keys::unset(context, &record_path(&args.of), &args.key).await,
         RecordVerb::Edit(args) => {
             keys::edit::<NetworkZoneRecordPut>(context, &record_path(&args), "A record.").await
         }

@@ -52,13 +52,11 @@ pub(crate) async fn run(context: &Context, verb: VolumeVerb) -> Result<()> {
                 .await?;
             Ok(())
         }
-        VolumeVerb::Get(args) => {
-            keys::get(context, &path_of(&args.volume), "config", &args.key).await
-        }
+        VolumeVerb::Get(args) => keys::get(context, &path_of(&args.of), "config", &args.key).await,
         VolumeVerb::Set(args) => {
-            keys::set(context, &path_of(&args.volume), keys::pairs(&args.words)?).await
+            keys::set(context, &path_of(&args.of), keys::pairs(&args.words)?).await
         }
-        VolumeVerb::Unset(args) => keys::unset(context, &path_of(&args.volume), &args.key).await,
+        VolumeVerb::Unset(args) => keys::unset(context, &path_of(&args.of), &args.key).await,
         VolumeVerb::Edit(args) => {
             keys::edit::<StorageVolumePut>(context, &path_of(&args), "A storage volume.").await
         }
