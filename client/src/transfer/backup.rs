@@ -7,7 +7,8 @@ use futures_util::stream::TryStreamExt;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Method;
 use hyper::body::Frame;
-use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use rlxc_api::Operation;
 use serde::Serialize;
 
 use super::export::save;
@@ -36,7 +37,22 @@ impl Connection {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, OCTETS);
         let response = self.download_by(head, &path, Bytes::from(body)).await?;
-        save(response, &path, target, received).await
+        let location = response.headers().get(LOCATION);
+        let operation = location
+            .and_then(|url| url.to_str().ok())
+            .map(str::to_owned);
+        match (save(response, &path, target, received).await, operation) {
+            (Err(error @ ClientError::Http { .. }), Some(operation)) => {
+                Err(self.reason(&operation).await.unwrap_or(error))
+            }
+            (saved, _) => saved,
+        }
+    }
+
+    /// Why the operation that made the bytes broke off, where that can still be asked.
+    async fn reason(&self, url: &str) -> Option<ClientError> {
+        let operation: Operation = self.get(url).await.ok()?;
+        self.wait(&operation).await.err()
     }
 
     /// Downloads what the daemon keeps at `path` into a file, which is made or replaced.

@@ -9,7 +9,7 @@ use rlxc_api::{InstanceBackupPost, InstanceBackupsPost, Requestor};
 
 use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::octets::{chunked, from_file, incoming, said, wants_octets};
+use super::octets::{from_file, incoming, made_by, said, wants_octets};
 use super::render::{Reply, accepted, listing, sync};
 use crate::app::instance::backup::{self, ImportOrder};
 use crate::context::App;
@@ -45,8 +45,7 @@ async fn create(
     let Body(post) = Body::<InstanceBackupsPost>::from_request(request, &()).await?;
     let instance = (params.project.as_str(), name.as_str());
     if at_once {
-        let (_, chunks) = backup::stream(&app, &who, instance, post).await?;
-        return Ok(chunked(chunks));
+        return made_by(backup::stream(&app, &who, instance, post).await?).await;
     }
     accepted(backup::create(&app, &who, instance, post).await?)
 }

@@ -5,14 +5,17 @@ use std::io;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
+use rlxc_api::Operation;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
 
+use super::render::Reply;
 use crate::app::backup::Upload;
+use crate::error::Error;
 
 const OCTETS: &str = "application/octet-stream";
 /// Bytes that are read at once.
@@ -36,12 +39,23 @@ fn octets(body: Body) -> Response {
     ([(header::CONTENT_TYPE, OCTETS)], body).into_response()
 }
 
-/// Sends chunks as they come.
-pub(super) fn chunked(chunks: mpsc::Receiver<io::Result<Bytes>>) -> Response {
-    let stream = stream::unfold(chunks, |mut chunks| async {
+/// Sends what an operation makes, in chunks as they come. What fails before there are any is an error like others; later all that
+/// is left is to break off, and `Location` tells where the reason is.
+pub(super) async fn made_by(
+    (begun, mut chunks): (Operation, mpsc::Receiver<io::Result<Bytes>>),
+) -> Reply {
+    let first = match chunks.recv().await {
+        Some(Err(error)) => return Err(Error::failed("make the backup", error).into()),
+        first => first,
+    };
+    let rest = stream::unfold(chunks, |mut chunks| async {
         Some((chunks.recv().await?, chunks))
     });
-    octets(Body::from_stream(stream))
+    let mut response = octets(Body::from_stream(stream::iter(first).chain(rest)));
+    if let Ok(location) = HeaderValue::from_str(&begun.url()) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
 }
 
 /// Sends what is in a file.

@@ -9,7 +9,7 @@ use rlxc_api::{Requestor, StorageVolumeBackupPost, StorageVolumeBackupsPost};
 
 use super::extract::{Body, Params};
 use super::identity::Identity;
-use super::octets::{chunked, from_file, incoming, said, wants_octets};
+use super::octets::{from_file, incoming, made_by, said, wants_octets};
 use super::render::{Reply, accepted, listing, sync};
 use super::volumes::{target, within};
 use crate::app::volume;
@@ -64,8 +64,7 @@ async fn create(
     let Body(post) = Body::<StorageVolumeBackupsPost>::from_request(request, &()).await?;
     let target = target(&names, &params);
     if at_once {
-        let (_, chunks) = volume::stream_backup(&app, &who, target, post).await?;
-        return Ok(chunked(chunks));
+        return made_by(volume::stream_backup(&app, &who, target, post).await?).await;
     }
     accepted(volume::create_backup(&app, &who, target, post).await?)
 }

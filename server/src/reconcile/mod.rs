@@ -34,6 +34,8 @@ const MOST_OPERATIONS: i64 = 20_000;
 pub async fn run(app: Arc<App>) {
     loop {
         once(&app).await;
+        // What a large archive was packed with is not needed by a daemon that waits.
+        drop(tokio::task::spawn_blocking(rlxc_sys::process::trim_heap).await);
         tokio::select! {
             () = app.shutdown.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}

@@ -76,11 +76,17 @@ fn a_disk_that_fails_fails_alone(driver: &str) {
 #[track_caller]
 fn what_fails_says_so(daemon: &Daemon) {
     let cli = daemon.cli();
-    let words: [&[&str]; 4] = [
+    let file = |name| daemon.dir().with_file_name(name).display().to_string();
+    let (backup, broken) = (file("sound.tar"), file("broken.tar"));
+    cli.ok(["export", "sound", &backup]);
+    let words: [&[&str]; 7] = [
         &["snapshot", "create", "c1", "s2"],
         &["copy", "c1", "c2"],
         &["create", "busybox", "c3", "-s", "bad"],
         &["storage", "volume", "create", "bad", "v1"],
+        &["import", &backup, "c4", "-s", "bad"],
+        &["publish", "c1", "--force", "--alias", "published"],
+        &["export", "c1", &broken],
     ];
     let mut failures = 0;
     for words in words {
@@ -92,7 +98,16 @@ fn what_fails_says_so(daemon: &Daemon) {
         let said = ["Input/output error", "Read-only file system"];
         let clear = said.iter().any(|said| output.stderr.contains(said));
         assert!(clear, "{words:?}: {output}");
-        assert!(output.stderr.contains("`bad`"), "{words:?}: {output}");
+        let named = ["`bad`", "`c1`"];
+        let named = named.iter().any(|named| output.stderr.contains(named));
+        assert!(named, "{words:?}: {output}");
+        // What was said to have failed is not there.
+        match words {
+            ["import", ..] => assert!(!cli.ok(["list"]).contains("c4")),
+            ["publish", ..] => assert!(!cli.ok(["image", "list"]).contains("published")),
+            ["export", ..] => assert!(!std::path::Path::new(&broken).exists()),
+            _ => {}
+        }
     }
     assert!(failures > 0, "its disk failed, and nobody noticed");
     assert_eq!(cli.exec("sound", &["echo", "well"]), "well");

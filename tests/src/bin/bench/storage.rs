@@ -237,6 +237,8 @@ impl Bench<'_> {
             self.contestant.ok(&["delete", "ar2"])?;
         }
         std::fs::remove_file(file)?;
+        // What was imported and deleted again must not be on its way to the disk when the next one begins.
+        nix::unistd::sync();
         std::thread::sleep(REST);
         Ok(())
     }
