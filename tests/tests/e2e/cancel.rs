@@ -1,6 +1,7 @@
 //! Operations that are cancelled half-way: the work stops, and nothing of it is left.
 
 use std::io::Read as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rlxc_tests::archive::{Archive, fingerprint, metadata, xz};
@@ -103,6 +104,33 @@ fn walk(path: &std::path::Path, depth: u32) -> Vec<String> {
         names
     };
     entries.flat_map(of).collect()
+}
+
+#[test]
+fn who_exports_is_told_why_it_broke_off() {
+    require!(root);
+    let daemon = furnish();
+    let export = ["export", "c1", "-", "--compression", "none"];
+    let mut command = daemon.cli().command(export).command();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Half-way: the rest is not read before it is cancelled.
+    let mut some = [0; 4096];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut some)
+        .unwrap();
+    let running = rlxc_tests::api::ask(&daemon, "GET", "/1.0/operations", "", "").json();
+    let operation = running["metadata"]["running"][0].as_str().unwrap();
+    let reply = rlxc_tests::api::ask(&daemon, "DELETE", operation, "", "");
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cancelled"), "{said}");
+    assert!(!said.contains("the daemon ended"), "{said}");
 }
 
 #[test]
