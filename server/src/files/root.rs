@@ -55,10 +55,7 @@ impl Root {
         if let Some(root) = app.roots.find(row.id) {
             return Ok(root);
         }
-        let handle = app
-            .instances
-            .get(row.id)
-            .ok_or_else(|| Error::not_found("instance", &row.name))?;
+        let handle = app.instances.of(row)?;
         let permit = handle.begin(Verb::Files, &row.name, OPERATION).await?;
         if let Some(running) = permit.running() {
             // It was started meanwhile.

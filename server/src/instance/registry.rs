@@ -10,6 +10,7 @@ use super::Status;
 use super::actor::{Actor, BeginError, Exit, Message, Permit};
 use super::state::{State, Verb};
 use crate::error::{Error, Result};
+use crate::model::Instance;
 use crate::runtime::Running;
 
 /// How long a verb waits for files, and files for a verb.
@@ -167,6 +168,16 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
             .cloned()
+    }
+
+    /// The actor of an instance that was just read. One that is there and has none is on its way into being, or out of it.
+    pub fn of(&self, instance: &Instance) -> Result<InstanceHandle> {
+        self.get(instance.id).ok_or_else(|| {
+            Error::Conflict(format!(
+                "instance `{}` is being created or deleted: `rlxc operation list` tells how far that is",
+                instance.name
+            ))
+        })
     }
 
     /// What an instance is now; one that has no actor is stopped.

@@ -102,11 +102,9 @@ pub(super) async fn publish(
 
 /// Keeps the source as it is: an instance must be stopped, a snapshot must not go away.
 async fn hold(app: &App, operation: &Handle, order: &Order, instance: &Instance) -> Result<Permit> {
-    let handle = app
+    let permit = app
         .instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", &order.instance))?;
-    let permit = handle
+        .of(instance)?
         .begin(Verb::Copy, &order.instance, operation.id())
         .await?;
     if order.snapshot.is_none() && permit.before().state != State::Stopped {

@@ -91,7 +91,5 @@ async fn left(app: &App, id: i64, netns: Option<BorrowedFd<'_>>) {
 
 /// The actor of an instance that was just read.
 fn handle(app: &App, instance: &Instance) -> Result<InstanceHandle> {
-    app.instances
-        .get(instance.id)
-        .ok_or_else(|| Error::not_found("instance", &instance.name))
+    app.instances.of(instance)
 }

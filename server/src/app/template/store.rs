@@ -160,11 +160,9 @@ where
     F: FnOnce(&Path) -> Result<(), FileError> + Send + 'static,
 {
     let (row, directory) = place(app, project, name).await?;
-    let handle = app
+    let permit = app
         .instances
-        .get(row.id)
-        .ok_or_else(|| Error::not_found("instance", name))?;
-    let permit = handle
+        .of(&row)?
         .begin(Verb::Update, name, "of a change of templates")
         .await?;
     let result = blocking(move || work(&directory)).await;

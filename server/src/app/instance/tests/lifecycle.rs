@@ -53,6 +53,24 @@ async fn what_is_busy_names_the_operation() {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_is_no_riddle() {
+    let daemon = with_c1().await;
+    // As while it is being created: the row is there, the rest is not.
+    daemon.app.instances.remove(1);
+    let url = "/1.0/instances/c1";
+    let patch = json!({"config": {"user.a": "b"}});
+    for (method, body) in [(Method::PATCH, patch), (Method::DELETE, Value::Null)] {
+        let (status, reply) = daemon.call(method, url, body).await;
+        assert_eq!(status, 400, "{reply}");
+        let error = reply["error"].as_str().unwrap();
+        assert!(
+            error.contains("`c1` is being created or deleted"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_verb_holds_the_instance_under_the_id_of_its_operation() {
     let daemon = with_c1().await;
     let script = Script {
