@@ -1,5 +1,7 @@
 //! Keys of the server.
 
+use rlxc_storage::image::Algorithm;
+
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope};
 use crate::simplestreams::architecture;
@@ -31,7 +33,7 @@ pub const SCOPE: Scope = Scope {
 
 #[rustfmt::skip]
 const BACKUPS: &[Key] = &[
-    Key::new("backups.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz"), "How backups are compressed that say nothing of it").or("zstd").live(),
+    Key::new("backups.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz, which a level may follow: zstd -19"), "How backups are compressed that say nothing of it").or("zstd").live(),
 ];
 
 #[rustfmt::skip]
@@ -59,7 +61,7 @@ const IMAGES: &[Key] = &[
     Key::new("images.auto_update_cached", Kind::Bool, "Whether images that a launch brought here are kept up to date").or("true").live(),
     Key::new("images.auto_update_interval", kind::COUNT, "Hours between two looks for newer images; 0 for never").or("6").live(),
     Key::new("images.build.mirror", Kind::Text, "URL of the mirror that images are built from").or("the distribution's").live(),
-    Key::new("images.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz"), "How published images are compressed").or("zstd").live(),
+    Key::new("images.compression_algorithm", Kind::Form(is_compression, "one of none, gzip, zstd, xz, which a level may follow: zstd -19"), "How published images are compressed").or("zstd").live(),
     Key::new("images.default_architecture", Kind::Form(is_architecture, "an architecture such as x86_64 or aarch64"), "Which images are meant where their name does not say").or("the host's").live(),
     Key::new("images.remote_cache_expiry", kind::COUNT, "Days after which an image that a launch brought here goes if nobody used it; 0 for never").or("10").live(),
 ];
@@ -84,8 +86,6 @@ fn is_architecture(text: &str) -> bool {
     architecture::debian_name(text).is_some()
 }
 
-/// A level may follow.
 fn is_compression(text: &str) -> bool {
-    let name = text.split_whitespace().next().unwrap_or_default();
-    ["none", "gzip", "zstd", "xz"].contains(&name)
+    text.parse::<Algorithm>().is_ok()
 }

@@ -94,7 +94,7 @@ fn an_instance_comes_back_as_it_was_with_its_snapshots() {
                         tree(driver.snapshot_root(source, FIRST).unwrap()),
                     )],
                 },
-                compression,
+                algorithm: compression.into(),
                 created: 1,
             };
             let bytes = write(&order, Vec::new(), &|_| {}).unwrap();
@@ -148,7 +148,7 @@ fn a_custom_volume_comes_back_as_it_was_with_its_snapshots() {
                     tree(driver.snapshot_root(source, FIRST).unwrap()),
                 )],
             },
-            compression: Compression::None,
+            algorithm: Compression::None.into(),
             created: 1,
         };
         let bytes = write(&order, Vec::new(), &|_| {}).unwrap();
@@ -440,7 +440,7 @@ fn an_instance_comes_back_from_streams_of_btrfs() {
             main: moment,
             snapshots: vec![("s1".to_owned(), FIRST)],
         }),
-        compression: Compression::None,
+        algorithm: Compression::None.into(),
         created: 1,
     };
     let bytes = write(&order(true), Vec::new(), &|_| {}).unwrap();

@@ -10,7 +10,7 @@ use super::index::{BackupIndex, Layout};
 use super::streams::Streams;
 use crate::image::compressor::Compressor;
 use crate::image::pack::Packing;
-use crate::image::{Compression, ImageError};
+use crate::image::{Algorithm, ImageError};
 use crate::root;
 
 /// A root with what belongs to it.
@@ -44,7 +44,7 @@ pub struct BackupOrder {
     /// The instance or volume with its snapshots.
     pub parts: BackupParts,
     /// How to compress it.
-    pub compression: Compression,
+    pub algorithm: Algorithm,
     /// When it is made, in seconds since 1970.
     pub created: i64,
 }
@@ -56,7 +56,7 @@ pub fn write<W: Write>(
     progress: &dyn Fn(u64),
 ) -> Result<W, ImageError> {
     let failed = |source| ImageError::Write { source };
-    let compressor = Compressor::new(out, order.compression).map_err(failed)?;
+    let compressor = Compressor::new(out, order.algorithm).map_err(failed)?;
     let mut packing = Packing::new(compressor, progress).precise();
     let index = order.index.render()?;
     packing.text("backup/index.yaml", index.as_bytes(), order.created)?;

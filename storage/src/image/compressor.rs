@@ -5,13 +5,14 @@ use std::thread::available_parallelism;
 
 use rlxc_sys::interrupt;
 
+use super::algorithm::Algorithm;
 use super::compression::Compression;
 use super::gzip::GzipEncoder;
 
 /// Of zstd, whose own default is 3: that takes twice the time for a seventh less, and two cores can't keep up with a disk.
-const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: u8 = 1;
 /// What xz(1) takes by itself.
-const XZ_LEVEL: u32 = 6;
+const XZ_LEVEL: u8 = 6;
 /// Each thread of xz takes a hundred megabytes.
 const XZ_THREADS: u32 = 8;
 
@@ -24,14 +25,16 @@ pub(crate) enum Compressor<W: Write> {
 }
 
 impl<W: Write> Compressor<W> {
-    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
+    pub(crate) fn new(out: W, algorithm: Algorithm) -> io::Result<Self> {
         let threads = available_parallelism().map_or(1, usize::from);
         let count = u32::try_from(threads).unwrap_or(1);
-        Ok(match compression {
+        let level = algorithm.level;
+        Ok(match algorithm.compression {
             Compression::None => Self::None(out),
-            Compression::Gzip => Self::Gzip(GzipEncoder::new(out, threads)?),
+            Compression::Gzip => Self::Gzip(GzipEncoder::new(out, threads, level)?),
             Compression::Zstd => {
-                let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
+                let level = level.unwrap_or(ZSTD_LEVEL).into();
+                let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
                 encoder.multithread(count)?;
                 encoder.include_checksum(true)?;
                 Self::Zstd(encoder)
@@ -39,7 +42,7 @@ impl<W: Write> Compressor<W> {
             Compression::Xz => {
                 let stream = liblzma::stream::MtStreamBuilder::new()
                     .threads(count.min(XZ_THREADS))
-                    .preset(XZ_LEVEL)
+                    .preset(level.unwrap_or(XZ_LEVEL).into())
                     .check(liblzma::stream::Check::Crc64)
                     .encoder()?;
                 Self::Xz(liblzma::write::XzEncoder::new_stream(out, stream))

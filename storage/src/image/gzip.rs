@@ -12,7 +12,7 @@ use libdeflater::{CompressionLvl, Compressor};
 /// this size.
 const BLOCK: usize = 1 << 20;
 /// A file becomes a little smaller than by gzip(1) as it is called mostly, in a third of the time.
-const LEVEL: i32 = 5;
+const LEVEL: u8 = 5;
 /// Blocks for each thread that wait or are being compressed.
 const BLOCKS_AHEAD: usize = 2;
 
@@ -32,14 +32,15 @@ pub(crate) struct GzipEncoder<W> {
 }
 
 impl<W: Write> GzipEncoder<W> {
-    pub(crate) fn new(out: W, threads: usize) -> io::Result<Self> {
+    pub(crate) fn new(out: W, threads: usize, level: Option<u8>) -> io::Result<Self> {
+        let level = level.unwrap_or(LEVEL);
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("rlxc-gzip".into())
-                .spawn(move || compress_all(&queue))?;
+                .spawn(move || compress_all(&queue, level))?;
         }
         Ok(Self {
             out,
@@ -105,8 +106,8 @@ fn gone<E>(_: E) -> io::Error {
 }
 
 /// The work of a thread. It ends with the encoder.
-fn compress_all(queue: &Mutex<Receiver<Job>>) {
-    let level = CompressionLvl::new(LEVEL).unwrap_or_default();
+fn compress_all(queue: &Mutex<Receiver<Job>>, level: u8) {
+    let level = CompressionLvl::new(level.into()).unwrap_or_default();
     let mut compressor = Compressor::new(level);
     loop {
         // What is held while waiting is the turn to wait.
@@ -144,7 +145,7 @@ mod tests {
     fn others_read_what_was_written_whatever_the_length() {
         for length in [0, 1, BLOCK - 1, BLOCK, 9 * BLOCK + 7] {
             let plain = sample(length);
-            let mut encoder = GzipEncoder::new(Vec::new(), 3).unwrap();
+            let mut encoder = GzipEncoder::new(Vec::new(), 3, None).unwrap();
             for piece in plain.chunks(70_001) {
                 encoder.write_all(piece).unwrap();
             }
@@ -172,7 +173,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut encoder = GzipEncoder::new(Full(100_000), 2).unwrap();
+        let mut encoder = GzipEncoder::new(Full(100_000), 2, None).unwrap();
         let zeros = vec![0; BLOCK];
         let mut written = 0;
         let error = loop {

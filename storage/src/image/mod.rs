@@ -4,6 +4,7 @@
 //! two and a root that is a tarball or a squashfs (split). Compression is told by the first bytes, never by a name.
 
 mod ahead;
+mod algorithm;
 pub(crate) mod archive;
 pub(crate) mod compression;
 pub(crate) mod compressor;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use rlxc_sys::file::FileError;
 use rlxc_sys::tool::ToolError;
 
+pub use algorithm::Algorithm;
 pub use compression::Compression;
 pub use fingerprint::{Fingerprinter, fingerprint};
 pub use inspect::inspect;

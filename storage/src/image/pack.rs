@@ -20,7 +20,7 @@ use super::compressor::Compressor;
 use super::fingerprint::Fingerprinter;
 use super::header::{Item, pax_records, plain_header};
 use super::writer::allows_xattr;
-use super::{Compression, ImageError, ImageMetadata};
+use super::{Algorithm, ImageError, ImageMetadata};
 use crate::copy::{CopyError, DEPTH_LIMIT};
 use crate::root;
 
@@ -34,7 +34,7 @@ pub struct PackOrder<'a> {
     /// A directory of templates.
     pub templates: Option<&'a Path>,
     /// How to compress it.
-    pub compression: Compression,
+    pub algorithm: Algorithm,
 }
 
 /// Writes the image to `out`; returns its fingerprint and size in bytes. `progress` is told how many bytes of
@@ -47,7 +47,7 @@ pub fn pack<W: Write + Send + 'static>(
     let root = root::open(order.root).map_err(|source| ImageError::Root { source })?;
     let write = |source| ImageError::Write { source };
     let ahead = Ahead::new(Fingerprinter::new(out)).map_err(write)?;
-    let compressor = Compressor::new(ahead, order.compression).map_err(write)?;
+    let compressor = Compressor::new(ahead, order.algorithm).map_err(write)?;
     let mut packing = Packing::new(compressor, progress);
     let text = order.metadata.render()?;
     packing.text(

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rlxc_storage::image::Compression;
+use rlxc_storage::image::{Algorithm, Compression};
 use rlxc_storage::{Driver, VolumeRef};
 
-use crate::app::image;
 use crate::context::{App, blocking};
 use crate::db::config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How an instance or volume is to be exported.
 #[derive(Debug, Clone, Copy)]
@@ -18,23 +17,23 @@ pub struct ExportOrder {
     /// In the format of its storage driver, where that has one.
     pub optimized: bool,
     /// How to compress it.
-    pub compression: Compression,
+    pub algorithm: Algorithm,
 }
 
 impl ExportOrder {
-    /// From a request, all but what the fields are for; `algorithm` is the server's own if it is empty.
-    pub async fn parse(app: &App, algorithm: &str) -> Result<Self> {
-        let compression = if algorithm.is_empty() {
-            let config = app.db.read(config::load).await?;
-            let name = config.get("backups.compression_algorithm");
-            name.map_or(Ok(Compression::Zstd), |name| image::parse_compression(name))?
-        } else {
-            image::parse_compression(algorithm)?
-        };
+    /// From a request, all but what the fields are for; `text` is the server's own if it is empty.
+    pub async fn parse(app: &App, text: &str) -> Result<Self> {
+        let config = app.db.read(config::load).await?;
+        let own = config.get("backups.compression_algorithm");
+        let text = Some(text).filter(|text| !text.is_empty());
+        let algorithm = text
+            .or(own.map(String::as_str))
+            .map_or_else(|| Ok(Compression::Zstd.into()), str::parse)
+            .map_err(Error::Invalid)?;
         Ok(Self {
             without_snapshots: false,
             optimized: false,
-            compression,
+            algorithm,
         })
     }
 

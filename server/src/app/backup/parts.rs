@@ -33,7 +33,7 @@ impl Parts {
         Ok(BackupOrder {
             index,
             parts: blocking(move || self.take(how.optimized)).await?,
-            compression: how.compression,
+            algorithm: how.algorithm,
             created: app.clock.now().as_second(),
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rlxc_api::ImagesPostSource;
 use rlxc_storage::Driver;
-use rlxc_storage::image::{Compression, ImageFiles, ImageMetadata, PackOrder, pack};
+use rlxc_storage::image::{Algorithm, Compression, ImageFiles, ImageMetadata, PackOrder, pack};
 use rlxc_sys::file::{self, FileError, Streamed};
 
 use super::create::server_config;
@@ -30,11 +30,11 @@ pub(super) struct Order {
     instance: String,
     snapshot: Option<String>,
     /// As asked for; the server's own unless set.
-    compression: Option<Compression>,
+    algorithm: Option<Algorithm>,
 }
 
 impl Order {
-    pub(super) fn parse(source: &ImagesPostSource, compression: &str) -> Result<Self> {
+    pub(super) fn parse(source: &ImagesPostSource, algorithm: &str) -> Result<Self> {
         let (instance, snapshot) = match source.name.split_once('/') {
             Some((instance, snapshot)) => (instance, Some(snapshot.to_owned())),
             None => (source.name.as_str(), None),
@@ -45,25 +45,13 @@ impl Order {
                 source.name, source.kind
             )));
         }
-        let compression = Some(compression).filter(|name| !name.is_empty());
+        let algorithm = Some(algorithm).filter(|text| !text.is_empty());
+        let algorithm = algorithm.map(str::parse).transpose();
         Ok(Self {
             instance: instance.to_owned(),
             snapshot,
-            compression: compression.map(parse_compression).transpose()?,
+            algorithm: algorithm.map_err(Error::Invalid)?,
         })
-    }
-}
-
-/// The name of a compression, as LXD writes them: arguments for a tool may follow, and are ours to choose.
-pub fn parse_compression(text: &str) -> Result<Compression> {
-    match text.split_whitespace().next().unwrap_or_default() {
-        "none" => Ok(Compression::None),
-        "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        "xz" => Ok(Compression::Xz),
-        other => Err(Error::Invalid(format!(
-            "nothing can be compressed with `{other}` here: there are none, gzip, zstd and xz"
-        ))),
     }
 }
 
@@ -76,9 +64,9 @@ pub(super) async fn publish(
 ) -> Result<Image> {
     let instance = instance::find(app, operation.project(), &order.instance).await?;
     let _permit = hold(app, operation, order, &instance).await?;
-    let compression = match order.compression {
-        Some(compression) => compression,
-        None => server_compression(app).await?,
+    let algorithm = match order.algorithm {
+        Some(algorithm) => algorithm,
+        None => server_algorithm(app).await?,
     };
     let snapshot = order
         .snapshot
@@ -92,7 +80,7 @@ pub(super) async fn publish(
         operation: operation.clone(),
         instance,
         snapshot,
-        compression,
+        algorithm,
     };
     let what = format!("publish instance `{}`", packing.instance.name);
     let incoming = operation.blocking(what, move || packing.run()).await?;
@@ -126,10 +114,11 @@ fn find_snapshot(instance: &Instance, name: &str) -> Result<i64> {
         .ok_or_else(|| Error::not_found("snapshot", format!("{}/{name}", instance.name)))
 }
 
-async fn server_compression(app: &App) -> Result<Compression> {
+async fn server_algorithm(app: &App) -> Result<Algorithm> {
     let config = server_config(app).await?;
-    let name = config.get("images.compression_algorithm");
-    name.map_or(Ok(Compression::Zstd), |name| parse_compression(name))
+    let text = config.get("images.compression_algorithm");
+    text.map_or_else(|| Ok(Compression::Zstd.into()), |text| text.parse())
+        .map_err(Error::Invalid)
 }
 
 struct Packing {
@@ -139,7 +128,7 @@ struct Packing {
     operation: Handle,
     instance: Instance,
     snapshot: Option<i64>,
-    compression: Compression,
+    algorithm: Algorithm,
 }
 
 impl Packing {
@@ -176,7 +165,7 @@ impl Packing {
             root: &root,
             metadata: &metadata,
             templates: Some(&directory.join("templates")),
-            compression: self.compression,
+            algorithm: self.algorithm,
         };
         let (fingerprint, size, _out) = pack(order, Streamed::new(out), &progress)?;
         Ok((fingerprint, size))
