@@ -129,7 +129,8 @@ fn receive_sized(socket: BorrowedFd<'_>, length: usize) -> io::Result<Option<Pac
     let received = loop {
         let mut slices = [IoSliceMut::new(&mut bytes)];
         match rustix::net::recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
+            // It may also have gone after we looked.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(errno) => return Err(errno.into()),
             Ok(received) => break received.bytes,
         }

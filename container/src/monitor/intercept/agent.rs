@@ -12,8 +12,10 @@ use std::path::Path;
 
 use rlxc_sys::clone::{CloneRequest, clone_child};
 use rlxc_sys::{capability, namespace, packet, process};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::net::Shutdown;
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Caller, Status};
@@ -26,8 +28,26 @@ struct Word {
     errno: i32,
 }
 
+/// How long an agent that has nothing to do any more may take to end.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
 /// The worker's end.
-pub(super) struct Agent(OwnedFd);
+pub(super) struct Agent {
+    socket: OwnedFd,
+    process: OwnedFd,
+}
+
+impl Drop for Agent {
+    /// Waits for its end: what it has open keeps a file system busy, which a caller that unmounts it next must not find.
+    fn drop(&mut self) {
+        let _told = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        let mut fds = [PollFd::new(&self.process, PollFlags::IN)];
+        let _ended = rustix::event::poll(&mut fds, Some(&PATIENCE));
+    }
+}
 
 /// The agent's end.
 pub(super) struct Line(OwnedFd);
@@ -43,7 +63,7 @@ impl Agent {
         caller.still_waits()?;
         let (ours, theirs) = packet::pair().map_err(to_errno)?;
         let line = Line(theirs);
-        clone_child(&CloneRequest::default(), || -> Infallible {
+        let child = clone_child(&CloneRequest::default(), || -> Infallible {
             let result =
                 become_caller(caller, (&mounts, &root, start)).and_then(|()| errand(&line));
             if let Err(errno) = result {
@@ -52,22 +72,25 @@ impl Agent {
             process::exit_now(0)
         })
         .map_err(|_no_process| Errno::AGAIN)?;
-        Ok(Self(ours))
+        Ok(Self {
+            socket: ours,
+            process: child.pidfd,
+        })
     }
 
     /// What it opened, or why it could not.
     pub(super) fn opened(&self) -> Result<OwnedFd, Errno> {
-        hear(&self.0)?.ok_or(Errno::PERM)
+        hear(&self.socket)?.ok_or(Errno::PERM)
     }
 
     /// Waits until it is done.
     pub(super) fn done(&self) -> Result<(), Errno> {
-        hear(&self.0).map(drop)
+        hear(&self.socket).map(drop)
     }
 
     /// Hands it something to go on with.
     pub(super) fn give(&self, descriptor: &OwnedFd) {
-        say(&self.0, 0, &[descriptor.as_fd()]);
+        say(&self.socket, 0, &[descriptor.as_fd()]);
     }
 }
 
