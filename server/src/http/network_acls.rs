@@ -15,6 +15,7 @@ use super::identity::{Caller, Identity};
 use super::render::{Reply, created, done, listing, tagged};
 use crate::app::network::{acl, acl_log};
 use crate::context::App;
+use crate::error::Error;
 
 type Daemon = State<Arc<App>>;
 
@@ -64,7 +65,17 @@ async fn show(
     tagged(view, &put)
 }
 
-async fn log(State(app): Daemon, Path(name): Path<String>, params: Params) -> Reply {
+/// The log tells of the packets of all who use the ACL: that they share it is not enough.
+async fn log(
+    State(app): Daemon,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Reply {
+    let acl = acl::get(&app, &params.project, &name).await?;
+    if !caller.reaches(&acl.project) {
+        return Err(Error::not_found("log of network ACL", name).into());
+    }
     let text = acl_log::read(&app, &params.project, &name).await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream")], text).into_response())
 }

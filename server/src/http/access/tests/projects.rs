@@ -209,9 +209,10 @@ async fn acls_and_zones_are_for_members_of_a_project_that_has_its_own() {
         let (status, _) = ask(&daemon, &Method::POST, &url, Some(&guest), &body).await;
         assert_eq!(status, 403, "{url}");
     }
-    // An ACL of a shared network can be named, so it can be read; a zone holds keys.
+    // An ACL of a shared network can be named, so it can be read; its log tells of others, and a zone holds keys.
     for (url, expected) in [
         ("/1.0/network-acls/web", 200),
+        ("/1.0/network-acls/web/log", 404),
         ("/1.0/network-zones/secret.example", 404),
         ("/1.0/network-zones/secret.example/records", 404),
     ] {
