@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rlxc_storage::image::{Algorithm, Compression};
+use rlxc_storage::image::Algorithm;
 use rlxc_storage::{Driver, VolumeRef};
 
+use crate::app::image;
 use crate::context::{App, blocking};
-use crate::db::config;
 use crate::error::{Error, Result};
 
 /// How an instance or volume is to be exported.
@@ -23,13 +23,11 @@ pub struct ExportOrder {
 impl ExportOrder {
     /// From a request, all but what the fields are for; `text` is the server's own if it is empty.
     pub async fn parse(app: &App, text: &str) -> Result<Self> {
-        let config = app.db.read(config::load).await?;
-        let own = config.get("backups.compression_algorithm");
-        let text = Some(text).filter(|text| !text.is_empty());
-        let algorithm = text
-            .or(own.map(String::as_str))
-            .map_or_else(|| Ok(Compression::Zstd.into()), str::parse)
-            .map_err(Error::Invalid)?;
+        let algorithm = if text.is_empty() {
+            image::server_algorithm(app, "backups.compression_algorithm").await?
+        } else {
+            text.parse().map_err(Error::Invalid)?
+        };
         Ok(Self {
             without_snapshots: false,
             optimized: false,

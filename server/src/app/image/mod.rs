@@ -32,6 +32,7 @@ pub use import::Draft;
 pub use incoming::Incoming;
 pub use on_pool::ensure_on_pool;
 pub use outgoing::{Outgoing, open};
+pub use publish::server_algorithm;
 pub use push::push;
 pub use receive::receive_upload;
 pub use refresh::refresh;

@@ -66,7 +66,7 @@ pub(super) async fn publish(
     let _permit = hold(app, operation, order, &instance).await?;
     let algorithm = match order.algorithm {
         Some(algorithm) => algorithm,
-        None => server_algorithm(app).await?,
+        None => server_algorithm(app, "images.compression_algorithm").await?,
     };
     let snapshot = order
         .snapshot
@@ -114,9 +114,10 @@ fn find_snapshot(instance: &Instance, name: &str) -> Result<i64> {
         .ok_or_else(|| Error::not_found("snapshot", format!("{}/{name}", instance.name)))
 }
 
-async fn server_algorithm(app: &App) -> Result<Algorithm> {
+/// What a key of the server says of compression; zstd if it says nothing.
+pub async fn server_algorithm(app: &App, key: &str) -> Result<Algorithm> {
     let config = server_config(app).await?;
-    let text = config.get("images.compression_algorithm");
+    let text = config.get(key);
     text.map_or_else(|| Ok(Compression::Zstd.into()), |text| text.parse())
         .map_err(Error::Invalid)
 }
