@@ -198,9 +198,12 @@ pub fn set_last_used(tx: &Transaction<'_>, id: i64, time: Option<&str>) -> Resul
     Ok(())
 }
 
-/// Removes an image with its aliases.
-pub fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), DbError> {
-    tx.execute("DELETE FROM images WHERE id = ?1", [id])?;
+/// Removes an image with its aliases. When it is gone already, another one may have its id by now: that one stays.
+pub fn delete(tx: &Transaction<'_>, id: i64, fingerprint: &str) -> Result<(), DbError> {
+    tx.execute(
+        "DELETE FROM images WHERE id = ?1 AND fingerprint = ?2",
+        params![id, fingerprint],
+    )?;
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn delete_now(app: &App, operation: &str, image: &Image) -> Res
     let entries = app
         .db
         .write(move |tx| {
-            images::delete(tx, id)?;
+            images::delete(tx, id, &key)?;
             // Another project may have the same.
             if images::is_known(tx, &key)? {
                 return Ok(Vec::new());
