@@ -40,10 +40,21 @@ pub fn busybox_split() -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     Ok((meta.finish(), pack(dir.path(), ".", Vec::new())?))
 }
 
-/// The metadata tarball and a squashfs of the root file system, made by `mksquashfs`.
+/// The metadata tarball and a squashfs of the root file system, made by `mksquashfs` in a directory that is empty.
 pub fn busybox_squashfs(work: &Path) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    busybox_squashfs_with(work, &[])
+}
+
+/// The same with more files in it, by path and content.
+pub fn busybox_squashfs_with(
+    work: &Path,
+    files: &[(&str, &[u8])],
+) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let tree = work.join("squashfs-root");
     busybox_tree(&tree)?;
+    for (path, content) in files {
+        std::fs::write(tree.join(path), content)?;
+    }
     let file = work.join("root.squashfs");
     let argv = [
         "mksquashfs".into(),

@@ -27,6 +27,7 @@ struct Shared {
     products: BTreeMap<String, Value>,
     breaks: Option<Break>,
     stalls: Option<String>,
+    asked: Vec<String>,
 }
 
 /// Where connections end too early.
@@ -109,7 +110,8 @@ impl ImageServer {
         });
     }
 
-    /// Serves these files (`ftype`, content, hashes of the whole image by field) and lists them as an image.
+    /// Serves these files (`ftype`, content, and what else the list says of it by field: hashes of the whole image, say) and lists
+    /// them as an image.
     pub fn publish(&self, product: Product<'_>, files: &[(&str, &[u8], Value)]) {
         let Product {
             aliases,
@@ -118,12 +120,12 @@ impl ImageServer {
         } = product;
         let name = aliases.split(',').next().unwrap_or_default();
         let mut items = serde_json::Map::new();
-        for (ftype, content, hashes) in files {
+        for (ftype, content, fields) in files {
             let path = format!("images/{name}/{architecture}/{serial}/{ftype}");
             self.put(&path, content);
             let mut item = json!({"ftype": ftype, "path": path, "size": content.len(), "sha256": fingerprint(&[content])});
-            for (field, hash) in hashes.as_object().into_iter().flatten() {
-                item[field] = hash.clone();
+            for (field, value) in fields.as_object().into_iter().flatten() {
+                item[field] = value.clone();
             }
             items.insert((*ftype).to_owned(), item);
         }
@@ -163,6 +165,15 @@ impl ImageServer {
     pub fn stall(&self, path: &str) {
         self.change(|shared| shared.stalls = Some(path.to_owned()));
     }
+
+    /// Which files of images it was asked for since the last time, by the ends of their paths.
+    pub fn asked(&self) -> Vec<String> {
+        let mut asked = Vec::new();
+        self.change(|shared| asked = std::mem::take(&mut shared.asked));
+        asked.retain(|path| path.starts_with("/images/"));
+        let name = |path: String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        asked.into_iter().map(name).collect()
+    }
 }
 
 impl Shared {
@@ -201,6 +212,7 @@ fn answer(stream: impl Read + Write, shared: &Mutex<Shared>) -> anyhow::Result<(
     let path = first.split(' ').nth(1).unwrap_or_default();
     let (file, sent, stalls) = {
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.asked.push(path.to_owned());
         let file = shared.files.get(path).cloned();
         let sent = file
             .as_ref()

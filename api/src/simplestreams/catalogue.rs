@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::delta::Delta;
+
+/// The kind of root file system that unpacks fastest, and has deltas.
+const SQUASHFS: &str = "squashfs";
+
 /// `streams/v1/index.json`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -80,7 +85,7 @@ pub struct Version {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Item {
-    /// What it is: `incus.tar.xz`, `lxd.tar.xz`, `squashfs`, `root.tar.xz`.
+    /// What it is: `incus.tar.xz`, `lxd.tar.xz`, `squashfs`, `squashfs.vcdiff`, `root.tar.xz`.
     pub ftype: String,
     /// Relative to the server's root.
     pub path: String,
@@ -94,6 +99,8 @@ pub struct Item {
     pub combined_squashfs_sha256: String,
     /// On the metadata file, in old indexes: as `combined_rootxz_sha256`.
     pub combined_sha256: String,
+    /// On a delta: the serial of the version that it stands on.
+    pub delta_base: String,
 }
 
 /// The two files of an image, and what becomes of them.
@@ -107,6 +114,8 @@ pub struct ImageFiles {
     pub rootfs: Option<RemoteFile>,
     /// `squashfs`, `tar.xz`, or `unified`.
     pub kind: &'static str,
+    /// What can be fetched in place of `rootfs` by whoever has an older image.
+    pub deltas: Vec<Delta>,
 }
 
 impl ImageFiles {
@@ -141,14 +150,18 @@ impl Product {
     pub fn newest(&self) -> Option<(&str, &str, ImageFiles)> {
         let mut versions = self.versions.iter().rev();
         versions.find_map(|(serial, version)| {
-            Some((serial.as_str(), version.label.as_str(), version.files()?))
+            let mut files = version.files()?;
+            if files.kind == SQUASHFS {
+                files.deltas = self.deltas(version);
+            }
+            Some((serial.as_str(), version.label.as_str(), files))
         })
     }
 }
 
 impl Version {
     /// Chooses metadata and root file system: squashfs before the tarball, since it is smaller and unpacks faster, and both
-    /// before all in one. Deltas (`vcdiff`) are left out: they only help who has the very image that they stand on.
+    /// before all in one.
     fn files(&self) -> Option<ImageFiles> {
         self.split_files().or_else(|| self.unified_file())
     }
@@ -159,6 +172,16 @@ impl Version {
             .find_map(|name| self.items.values().find(|item| item.ftype == *name))
     }
 
+    /// Of the image with its squashfs, by each of its metadata files.
+    pub(super) fn squashfs_fingerprints(&self) -> Vec<String> {
+        let hashes = self
+            .items
+            .values()
+            .map(|item| &item.combined_squashfs_sha256);
+        let hashes = hashes.filter(|hash| is_sha256(hash));
+        hashes.map(|hash| hash.to_ascii_lowercase()).collect()
+    }
+
     fn split_files(&self) -> Option<ImageFiles> {
         let metadata = self.by_type(&["incus.tar.xz", "lxd.tar.xz"])?;
         let combined = |hashes: &[&String]| {
@@ -167,7 +190,7 @@ impl Version {
         };
         let squashfs = || {
             let fingerprint = combined(&[&metadata.combined_squashfs_sha256])?;
-            Some(("squashfs", self.by_type(&["squashfs"])?, fingerprint))
+            Some((SQUASHFS, self.by_type(&[SQUASHFS])?, fingerprint))
         };
         let tarball = || {
             let hashes = [&metadata.combined_rootxz_sha256, &metadata.combined_sha256];
@@ -183,6 +206,7 @@ impl Version {
             metadata: metadata.to_remote()?,
             rootfs: Some(rootfs.to_remote()?),
             kind,
+            deltas: Vec::new(),
         })
     }
 
@@ -194,13 +218,14 @@ impl Version {
             metadata: file,
             rootfs: None,
             kind: "unified",
+            deltas: Vec::new(),
         })
     }
 }
 
 impl Item {
     /// `None` where the entry could not be trusted: a path out of the server's tree, a hash that is none.
-    fn to_remote(&self) -> Option<RemoteFile> {
+    pub(super) fn to_remote(&self) -> Option<RemoteFile> {
         let path = self.path.trim_start_matches('/');
         let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
         let usable = is_sha256(&self.sha256)

@@ -3,6 +3,8 @@
 
 pub mod architecture;
 pub mod catalogue;
+mod delta;
 mod resolve;
 
+pub use delta::Delta;
 pub use resolve::{Missing, RemoteImage, find_image, list_images, names};

@@ -1,5 +1,7 @@
 //! Images and their aliases. A project is the one that asks; whose images it uses is found here.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{DbError, keys, projects};
@@ -68,6 +70,25 @@ pub fn find_by_prefix(
     ))?;
     let rows = statement.query_map(params![project, prefix], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Those of the fingerprints that are images of the project whose root file system is a file of its own.
+pub fn split_among(
+    tx: &Transaction<'_>,
+    project: i64,
+    fingerprints: BTreeSet<String>,
+) -> Result<BTreeSet<String>, DbError> {
+    let project = projects::owner(tx, project, Feature::Images)?;
+    let mut statement = tx.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM images WHERE project_id = ?1 AND fingerprint = ?2 AND split)",
+    )?;
+    let mut found = BTreeSet::new();
+    for fingerprint in fingerprints {
+        if statement.query_row(params![project, fingerprint], |row| row.get(0))? {
+            found.insert(fingerprint);
+        }
+    }
+    Ok(found)
 }
 
 /// The image that an alias names.

@@ -41,6 +41,15 @@ pub enum SimplestreamsError {
         /// What is wrong.
         reason: String,
     },
+    /// A delta can't be applied.
+    #[error("apply the delta `{file}` from the image server")]
+    Delta {
+        /// The path on the server.
+        file: String,
+        /// Why.
+        #[source]
+        source: rlxc_storage::image::DeltaError,
+    },
     /// A file could not be written here.
     #[error("write `{}`", path.display())]
     Write {

@@ -1,27 +1,29 @@
 //! A client of image servers: those that publish their images in the format of simplestreams, as LXD's and Incus' do.
 //!
-//! [`ImageServer::find`] resolves a name, [`ImageServer::download`] brings the files; both dialects of file names are
-//! understood. Nothing is imported here: that is the caller's. Catalogues are not kept: the caller decides how fresh
-//! they must be.
+//! [`ImageServer::find`] resolves a name, [`ImageServer::download`] brings the files, or a delta in place of the bigger
+//! one; both dialects of file names are understood. Nothing is imported here: that is the caller's. Catalogues are not kept:
+//! the caller decides how fresh they must be.
 
 mod download;
 mod error;
 mod nearest;
+mod shortcut;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use download::Download;
 use rlxc_api::simplestreams::catalogue::{Catalogue, Index};
 use rlxc_api::simplestreams::find_image;
 
 use crate::web::{HttpClient, Proof, ProxySettings, Url, WebError};
+use transfer::{METADATA, ROOTFS, Transfer};
 
 pub use error::SimplestreamsError;
 pub use nearest::distance;
 pub use rlxc_api::simplestreams::{RemoteImage, architecture};
+pub use shortcut::Shortcut;
 
 const INDEX: &str = "streams/v1/index.json";
 /// The largest server's list has about 3 MiB.
@@ -34,9 +36,22 @@ pub struct ImageServer {
     http: HttpClient,
 }
 
-/// How far a download is: bytes of the whole image.
+/// What is to be downloaded.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The image.
+    pub image: &'a RemoteImage,
+    /// How its root file system may be had for less.
+    pub shortcut: Option<Shortcut>,
+    /// Where the files go.
+    pub directory: &'a Path,
+}
+
+/// How far a download is: bytes of all that is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownloadProgress {
+    /// `rootfs`, or `rootfs delta`.
+    pub name: &'static str,
     /// Here already.
     pub done: u64,
     /// Of so many.
@@ -88,65 +103,31 @@ impl ImageServer {
             .map_err(|missing| nearest::explain(&catalogue, missing))
     }
 
-    /// Downloads both files into `directory` and checks them. What was written is deleted when it fails.
+    /// Downloads both files and checks them. What was written is deleted when it fails.
     pub async fn download(
         &self,
-        image: &RemoteImage,
-        directory: &Path,
+        order: Order<'_>,
         progress: impl Fn(DownloadProgress) + Send + Sync,
         cancel: CancellationToken,
     ) -> Result<DownloadedImage, SimplestreamsError> {
-        let paths = (directory.join("metadata"), directory.join("rootfs"));
-        let mut guard = PartialFiles(vec![paths.0.clone(), paths.1.clone()]);
+        let files = &order.image.files;
+        let paths = [METADATA, ROOTFS].map(|name| order.directory.join(name));
+        let mut guard = PartialFiles(paths.clone().into());
+        let transfer = Transfer {
+            server: self,
+            order: &order,
+            progress,
+        };
         tokio::select! {
-            done = self.download_files(image, (&paths.0, &paths.1), &progress) => done?,
+            done = transfer.run(&cancel) => done?,
             () = cancel.cancelled() => return Err(SimplestreamsError::Cancelled),
         }
         guard.0.clear();
-        let fingerprint = image.files.fingerprint.clone();
+        let [metadata, rootfs] = paths;
         Ok(DownloadedImage {
-            fingerprint,
-            metadata: paths.0,
-            rootfs: image.files.rootfs.is_some().then_some(paths.1),
-        })
-    }
-
-    async fn download_files(
-        &self,
-        image: &RemoteImage,
-        (metadata, rootfs): (&Path, &Path),
-        progress: &(impl Fn(DownloadProgress) + Send + Sync),
-    ) -> Result<(), SimplestreamsError> {
-        let files = &image.files;
-        let total = files.size();
-        let mut combined = Sha256::new();
-        let first = (&files.metadata, metadata, 0);
-        let second = files.rootfs.as_ref();
-        let second = second.map(|file| (file, rootfs, files.metadata.size));
-        for (file, target, offset) in std::iter::once(first).chain(second) {
-            let url = self.base.join(&file.path);
-            let download = Download {
-                http: &self.http,
-                url: &url,
-                file,
-                target,
-            };
-            let tell = |count| {
-                let done = offset + count;
-                progress(DownloadProgress { done, total });
-            };
-            combined = download.run(&combined, &tell).await?;
-        }
-        let fingerprint = hex::encode(combined.finalize());
-        if fingerprint == files.fingerprint {
-            return Ok(());
-        }
-        Err(SimplestreamsError::Corrupt {
-            file: files.metadata.path.clone(),
-            reason: format!(
-                "the image's fingerprint is {fingerprint} instead of {}",
-                files.fingerprint
-            ),
+            fingerprint: files.fingerprint.clone(),
+            metadata,
+            rootfs: files.rootfs.is_some().then_some(rootfs),
         })
     }
 

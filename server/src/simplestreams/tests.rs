@@ -12,6 +12,9 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use rlxc_api::simplestreams::catalogue::RemoteFile;
 
 use super::*;
 
@@ -37,6 +40,19 @@ struct Server {
     files: BTreeMap<String, Vec<u8>>,
     seen: Mutex<Vec<String>>,
     breaks: AtomicU64,
+}
+
+/// A delta that copies the 1,200,000 bytes (`c9 9f 00`) of an older root: the head, a window, an instruction, an address.
+const SAME: [u8; 23] = [
+    0xd6, 0xc3, 0xc4, 0, 0, 1, 0xc9, 0x9f, 0, 0, 0, 0xc9, 0x9f, 0, 0, 0, 4, 1, 19, 0xc9, 0x9f, 0, 0,
+];
+
+fn order<'a>(image: &'a RemoteImage, directory: &'a Path) -> Order<'a> {
+    Order {
+        image,
+        shortcut: None,
+        directory,
+    }
 }
 
 fn sha256(parts: &[&[u8]]) -> String {
@@ -67,6 +83,7 @@ fn image_tree() -> BTreeMap<String, Vec<u8>> {
         ("/streams/v1/images.json", products.to_string().into_bytes()),
         ("/images/meta", metadata),
         ("/images/root", rootfs),
+        ("/images/delta", SAME.to_vec()),
     ]
     .map(|(path, content)| (path.to_owned(), content))
     .into()
@@ -201,8 +218,9 @@ async fn fetch(
     let remote = ImageServer::new(&format!("http://{address}/"), ProxySettings::default()).unwrap();
     let result = match remote.find("debian/12", architecture::native()).await {
         Ok(image) => {
+            let order = order(&image, directory.path());
             remote
-                .download(&image, directory.path(), |_| {}, CancellationToken::new())
+                .download(order, |_| {}, CancellationToken::new())
                 .await
         }
         Err(error) => Err(error),
@@ -298,8 +316,9 @@ async fn a_wrong_fingerprint_is_refused_though_both_files_are_right() {
         .await
         .unwrap();
     image.files.fingerprint = "0".repeat(64);
+    let order = order(&image, directory.path());
     let result = remote
-        .download(&image, directory.path(), |_| {}, CancellationToken::new())
+        .download(order, |_| {}, CancellationToken::new())
         .await;
     assert!(result.unwrap_err().to_string().contains("fingerprint"));
 }
@@ -369,6 +388,74 @@ async fn a_proxy_is_asked_with_the_whole_address() {
     );
 }
 
+/// Downloads with a delta on such an older root; which files of images were asked for, which are there, and what was told.
+async fn fetch_by_delta(base: &[u8]) -> (Vec<String>, Vec<String>, Vec<&'static str>) {
+    let (server, address) = Server::start(Manner::Honest).await;
+    let directory = tempfile::tempdir().unwrap();
+    let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
+    let image = remote
+        .find("debian/12", architecture::native())
+        .await
+        .unwrap();
+    let path = directory.path().join("older");
+    std::fs::write(&path, base).unwrap();
+    let shortcut = Shortcut {
+        delta: RemoteFile {
+            path: "images/delta".to_owned(),
+            size: SAME.len() as u64,
+            sha256: sha256(&[&SAME]),
+        },
+        base: std::fs::File::open(&path).unwrap(),
+    };
+    // It was opened: that is enough.
+    std::fs::remove_file(&path).unwrap();
+    let order = Order {
+        shortcut: Some(shortcut),
+        ..order(&image, directory.path())
+    };
+    let told = Mutex::new(Vec::new());
+    let tell = |progress: DownloadProgress| {
+        assert!(progress.done <= progress.total, "{progress:?}");
+        told.lock().unwrap().push(progress.name);
+    };
+    let downloaded = remote.download(order, tell, CancellationToken::new()).await;
+    let rootfs = std::fs::read(downloaded.unwrap().rootfs.unwrap()).unwrap();
+    assert!(rootfs == server.files["/images/root"]);
+    let asked = server.seen.lock().unwrap().clone().into_iter();
+    let asked =
+        asked.filter_map(|line| Some(line.strip_prefix("/images/")?.split(' ').next()?.to_owned()));
+    let files = std::fs::read_dir(directory.path()).unwrap();
+    let mut files: Vec<_> = files
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort_unstable();
+    let mut told = told.into_inner().unwrap();
+    told.dedup();
+    (asked.collect(), files, told)
+}
+
+#[tokio::test]
+async fn a_root_is_rebuilt_from_an_older_one_though_that_is_deleted() {
+    let root = &image_tree()["/images/root"];
+    let (asked, files, told) = fetch_by_delta(root).await;
+    assert_eq!(asked, ["meta", "delta"]);
+    assert_eq!(files, ["metadata", "rootfs"]);
+    assert_eq!(told, ["rootfs delta"]);
+}
+
+#[tokio::test]
+async fn the_whole_root_is_fetched_where_a_delta_makes_another() {
+    let root = &image_tree()["/images/root"];
+    let mut other = root.clone();
+    other[0] ^= 1;
+    for base in [other.as_slice(), &root[1..], b""] {
+        let (asked, files, told) = fetch_by_delta(base).await;
+        assert_eq!(asked, ["meta", "delta", "root"]);
+        assert_eq!(files, ["metadata", "rootfs"]);
+        assert_eq!(told, ["rootfs delta", "rootfs"]);
+    }
+}
+
 #[tokio::test]
 async fn cancelling_leaves_nothing() {
     let (_, address) = Server::start(Manner::Honest).await;
@@ -384,9 +471,8 @@ async fn cancelling_leaves_nothing() {
             cancel.cancel();
         }
     };
-    let result = remote
-        .download(&image, directory.path(), stop, cancel.clone())
-        .await;
+    let order = order(&image, directory.path());
+    let result = remote.download(order, stop, cancel.clone()).await;
     assert!(matches!(result, Err(SimplestreamsError::Cancelled) | Ok(_)));
     if result.is_err() {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

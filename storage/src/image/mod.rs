@@ -18,6 +18,7 @@ pub(crate) mod pack;
 mod sparse;
 mod squashfs;
 pub(crate) mod unpack;
+mod vcdiff;
 pub(crate) mod writer;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use inspect::inspect;
 pub use metadata::{ImageMetadata, TemplateMetadata};
 pub use pack::{PackOrder, pack};
 pub use unpack::{UnpackLimits, read_metadata, unpack};
+pub use vcdiff::{DeltaError, apply_delta};
 
 /// The file or files of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,7 +43,7 @@ fn cancel(daemon: &Daemon, operation: &str) {
 
 /// Begins an operation, waits until it tells how far it is, and cancels it.
 #[track_caller]
-fn cancel_half_way(daemon: &Daemon, path: &str, body: &Value) {
+pub(super) fn cancel_half_way(daemon: &Daemon, path: &str, body: &Value) {
     let operation = begin(daemon, path, body);
     eventually("it says how far it is", SOON, || {
         let view = look(daemon, &operation);

@@ -21,6 +21,7 @@ mod guest_api;
 mod host;
 mod hostile_image;
 mod image_copy;
+mod image_delta;
 mod image_server;
 mod images;
 mod incus_verbs;

@@ -1,6 +1,7 @@
 //! Images from other servers: copied on request, or kept as a cache of what instances are made of.
 
 mod address;
+mod delta;
 mod peer;
 mod streams;
 

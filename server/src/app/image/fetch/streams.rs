@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rlxc_storage::image::ImageFiles;
 
-use super::{Wanted, proxies, unreachable};
+use super::{Wanted, delta, proxies, unreachable};
 use crate::app::image::import::{Draft, Trust};
 use crate::app::image::incoming::{Incoming, Scratch};
 use crate::context::App;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::operation::Handle;
 use crate::simplestreams::{
-    DownloadProgress, ImageServer, RemoteImage, SimplestreamsError, architecture,
+    DownloadProgress, ImageServer, Order, RemoteImage, SimplestreamsError, architecture,
 };
 use crate::web::WebError;
 
@@ -57,13 +57,19 @@ impl Found {
         let progress = |progress: DownloadProgress| {
             let percent = progress.done.saturating_mul(100) / progress.total.max(1);
             if told.swap(percent, Ordering::Relaxed) != percent {
-                operation.set("download_progress", format!("rootfs: {percent}%"));
+                let text = format!("{}: {percent}%", progress.name);
+                operation.set("download_progress", text);
             }
         };
         let cancel = operation.cancellation().clone();
+        let order = Order {
+            image: &self.image,
+            shortcut: delta::find(app, operation.project(), &self.image.files).await?,
+            directory: scratch.path(),
+        };
         let downloaded = self
             .server
-            .download(&self.image, scratch.path(), progress, cancel)
+            .download(order, progress, cancel)
             .await
             .map_err(|error| refuse(wanted, error))?;
         Ok(Incoming {
