@@ -7,7 +7,10 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -56,6 +59,12 @@ impl RouteSocket {
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags, |_| ())
     }
 
+    /// The same for a request that the library doesn't know, as the kernel wants it behind the header.
+    pub fn change_raw(&self, request: Raw, flags: u16) -> io::Result<()> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        self.converse(|sequence| encode(request, flags, sequence), |_| ())
+    }
+
     /// Asks for one object; `None` where the kernel sends an ack only.
     pub fn get(&self, message: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
         let mut found = None;
@@ -78,13 +87,21 @@ impl RouteSocket {
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
+        take: impl FnMut(RouteNetlinkMessage),
+    ) -> io::Result<()> {
+        self.converse(|sequence| encode(message, flags, sequence), take)
+    }
+
+    fn converse(
+        &self,
+        request: impl FnOnce(u32) -> Vec<u8>,
         mut take: impl FnMut(RouteNetlinkMessage),
     ) -> io::Result<()> {
         // A panic between send and the last answer leaves answers behind; the sequence number skips them.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.sequence = inner.sequence.wrapping_add(1);
         let sequence = inner.sequence;
-        inner.socket.send(&encode(message, flags, sequence), 0)?;
+        inner.socket.send(&request(sequence), 0)?;
         let mut buffer = Vec::with_capacity(RECEIVE_BUFFER);
         loop {
             buffer.clear();
@@ -133,8 +150,32 @@ impl Changes {
     }
 }
 
-fn encode(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
-    let mut packet = NetlinkMessage::from(message);
+/// A request by its type and its bytes; see rtnetlink(7).
+#[derive(Debug)]
+pub struct Raw {
+    /// `RTM_…`.
+    pub kind: u16,
+    /// What comes after the netlink header.
+    pub bytes: Vec<u8>,
+}
+
+impl NetlinkSerializable for Raw {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.bytes);
+    }
+}
+
+fn encode<T: NetlinkSerializable>(message: T, flags: u16, sequence: u32) -> Vec<u8> {
+    let payload = NetlinkPayload::InnerMessage(message);
+    let mut packet = NetlinkMessage::new(NetlinkHeader::default(), payload);
     packet.header.flags = flags;
     packet.header.sequence_number = sequence;
     packet.finalize();

@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::blocking;
+use crate::links::Multicast;
 use crate::view::{self, HostNetwork};
 use crate::{BridgeSpec, Error, NicSpec};
 
@@ -62,13 +63,22 @@ pub(crate) fn prepare_bridge(spec: &BridgeSpec) -> Result<(), Error> {
 
 /// Quiets a new NIC: the host's end is a mere port and needs no address; the instance's end gets its IPv6 addresses
 /// without one to two seconds of duplicate address detection, since Ethernet addresses on our bridges are unique.
-pub(crate) fn prepare_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+///
+/// On a bridge that remembers who listens to which multicast group NICs report so that it alone hears it.
+pub(crate) fn prepare_nic(
+    nic: &NicSpec,
+    multicast: Multicast,
+    netns: BorrowedFd<'_>,
+) -> Result<(), Error> {
     if nic.bridge.is_some() {
         set_if_there(&format!("ipv6/conf/{}/disable_ipv6", nic.host_name), "1")?;
     }
-    let key = format!("ipv6/conf/{}/accept_dad", nic.container_name);
+    let key = |name: &str| format!("ipv6/conf/{}/{name}", nic.container_name);
     rlxc_sys::netns::in_netns(netns, || {
-        set_if_there(&key, "0")?;
+        set_if_there(&key("accept_dad"), "0")?;
+        if multicast != Multicast::Plain {
+            set_if_there(&key("force_mld_version"), "1")?;
+        }
         if nic.up {
             switch_on(&nic.container_name)?;
         }

@@ -1,5 +1,5 @@
 //! Brings interfaces of the caller's own network namespace up: all that a container's init needs of netdevice(7),
-//! without a netlink library in it.
+//! without a netlink library in it. And what netlink can't do: sends a frame.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -34,6 +34,49 @@ pub fn set_up(name: &str) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Sends an Ethernet frame, header included, out of an interface; see packet(7).
+///
+/// The kernel drops it without a word where the interface has no carrier.
+pub fn send_frame(interface: u32, frame: &[u8]) -> io::Result<()> {
+    // Protocol 0: nothing is received.
+    let socket = rustix::net::socket_with(
+        AddressFamily::PACKET,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let invalid = |_overflow| io::ErrorKind::InvalidInput;
+    let address = libc::sockaddr_ll {
+        sll_family: libc::c_ushort::try_from(libc::AF_PACKET).map_err(invalid)?,
+        // Of the frame itself: the kernel notes it with the packet. Big endian, as on the wire.
+        sll_protocol: frame
+            .get(12..14)
+            .map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]])),
+        sll_ifindex: libc::c_int::try_from(interface).map_err(invalid)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let length = libc::socklen_t::try_from(size_of_val(&address)).map_err(invalid)?;
+    // SAFETY: sendto(2) reads the frame and the address in their lengths; both are live.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const address).cast(),
+            length,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
     }
 }
 

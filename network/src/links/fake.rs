@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ipnet::IpNet;
 
-use super::{LinkView, Links, check_name, vlan_name};
+use super::{LinkView, Links, Multicast, check_name, vlan_name};
 use crate::view::HostNetwork;
 use crate::{BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec};
 
@@ -37,6 +37,7 @@ impl FakeLinks {
             name.to_owned(),
             LinkView {
                 ours: false,
+                multicast: Multicast::Plain,
                 ..link
             },
         );
@@ -87,6 +88,7 @@ impl State {
             up: true,
             master: None,
             ours: true,
+            multicast: Multicast::Plain,
         }
     }
 }

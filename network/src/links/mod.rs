@@ -5,6 +5,7 @@
 //! links can be told from others.
 
 mod fake;
+pub(crate) mod listeners;
 mod loan;
 mod macvlan;
 mod request;
@@ -48,6 +49,20 @@ pub struct LinkView {
     pub master: Option<u32>,
     /// Made by us.
     pub ours: bool,
+    /// What a bridge does with IPv6 multicast.
+    pub multicast: Multicast,
+}
+
+/// What a bridge does with IPv6 multicast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Multicast {
+    /// What the kernel does, or somebody has told it to; what other links do.
+    #[default]
+    Plain,
+    /// It is to remember who listens to which group, and nobody has asked yet.
+    Unasked,
+    /// It remembers who listens to which group.
+    Asked,
 }
 
 /// What the daemon does with links of the host.

@@ -13,10 +13,11 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::InfoBridge;
 use rustix::io::Errno;
 
-use super::{LinkView, Links, check_name, loan, macvlan, request, routed, vlan};
+use super::{
+    LinkView, Links, Multicast, check_name, listeners, loan, macvlan, request, routed, vlan,
+};
 use crate::error::blocking;
 use crate::netlink::RouteSocket;
 use crate::view::{self, HostNetwork};
@@ -209,23 +210,13 @@ fn configure_bridge(
             .change(request::set_link(bridge.index, mtu, hwaddr), 0)
             .map_err(refused("configure bridge", &spec.name))?;
     }
-    ask_for_listeners(socket, spec, bridge.index)?;
+    listeners::remember(socket, spec, bridge.index)?;
     sysctl::prepare_bridge(spec)?;
     apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))?;
     for route in &spec.routes {
         add_route(socket, &spec.name, bridge.index, *route)?;
     }
     apply_external(socket, spec, bridge.index)
-}
-
-/// Lets the bridge ask who listens to which multicast group (MLD, IGMP): it then knows, and does not send what a NIC asks of its
-/// neighbours, as each does when it starts, to all of them. Not where others are on the wire: they may have someone who asks.
-fn ask_for_listeners(socket: &RouteSocket, spec: &BridgeSpec, bridge: u32) -> Result<(), Error> {
-    let alone = spec.external_interfaces.is_empty();
-    let querier = vec![InfoBridge::MulticastQuerier(alone)];
-    socket
-        .change(request::change_bridge(bridge, querier), 0)
-        .map_err(refused("set the multicast querier of bridge", &spec.name))
 }
 
 /// A subnet that is reached over a bridge.
@@ -333,6 +324,11 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
     let socket = open()?;
     let bridge = nic.bridge.as_deref().map(|name| need(&socket, name));
     let bridge = bridge.transpose()?;
+    let mut multicast = Multicast::Plain;
+    if let Some(bridge) = &bridge {
+        multicast = bridge.multicast;
+        listeners::ask(&socket, bridge);
+    }
     let mtu = nic.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu));
     let message = request::new_nic(nic, bridge.as_ref().map(|bridge| bridge.index), mtu, netns);
     socket
@@ -340,7 +336,7 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
         .map_err(refused("create NIC", &nic.host_name))?;
     let prepared = isolate(&socket, nic)
         .and_then(|()| join_vlans(&socket, nic, bridge.as_ref()))
-        .and_then(|()| sysctl::prepare_nic(nic, netns));
+        .and_then(|()| sysctl::prepare_nic(nic, multicast, netns));
     if prepared.is_err() {
         delete_half_made("delete NIC", &nic.host_name);
     }

@@ -1,11 +1,13 @@
 //! From rtnetlink's messages to what we show; pure.
 
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State};
+use netlink_packet_route::link::{
+    InfoData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
+};
 
 use super::model::{InterfaceAddress, InterfaceCounters, InterfaceState, Scope};
 use crate::Mac;
-use crate::links::{LINK_GROUP, LinkView};
+use crate::links::{LINK_GROUP, LinkView, Multicast, listeners};
 
 pub(super) fn address(message: &AddressMessage) -> Option<(u32, InterfaceAddress)> {
     let (mut own, mut peer) = (None, None);
@@ -46,6 +48,7 @@ pub(crate) fn link(message: &LinkMessage) -> LinkView {
         up: message.header.flags.contains(LinkFlags::Up),
         master: None,
         ours: false,
+        multicast: Multicast::Plain,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -56,11 +59,22 @@ pub(crate) fn link(message: &LinkMessage) -> LinkView {
             LinkAttribute::Mtu(mtu) => view.mtu = *mtu,
             LinkAttribute::Controller(index) => view.master = Some(*index),
             LinkAttribute::Group(group) => view.ours = *group == LINK_GROUP,
-            LinkAttribute::LinkInfo(infos) => view.kind = infos.iter().find_map(kind),
+            LinkAttribute::LinkInfo(infos) => {
+                view.kind = infos.iter().find_map(kind);
+                view.multicast = infos.iter().find_map(multicast).unwrap_or_default();
+            }
             _ => {}
         }
     }
     view
+}
+
+fn multicast(info: &LinkInfo) -> Option<Multicast> {
+    if let LinkInfo::Data(InfoData::Bridge(bridge)) = info {
+        Some(listeners::multicast(bridge))
+    } else {
+        None
+    }
 }
 
 fn kind(info: &LinkInfo) -> Option<String> {
