@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rlxc_storage::image::apply_delta;
 use rlxc_sys::file::Streamed;
@@ -28,10 +28,10 @@ pub struct Shortcut {
 pub(super) struct Rebuild<'a> {
     pub(super) shortcut: &'a Shortcut,
     /// The delta, which is here.
-    pub(super) delta: &'a Path,
+    pub(super) delta: PathBuf,
     /// What it must make.
     pub(super) file: &'a RemoteFile,
-    pub(super) target: &'a Path,
+    pub(super) target: PathBuf,
 }
 
 impl Rebuild<'_> {
@@ -42,7 +42,7 @@ impl Rebuild<'_> {
         before: Sha256,
         cancel: CancellationToken,
     ) -> Result<Sha256, SimplestreamsError> {
-        let mut made = PartialFiles(vec![self.target.to_owned()]);
+        let mut made = PartialFiles(vec![self.target.clone()]);
         let sums = self.apply(before, cancel).await?;
         let hash = hex::encode(sums.own.finalize());
         if hash != self.file.sha256 {
@@ -69,10 +69,10 @@ impl Rebuild<'_> {
                 source,
             })
         };
-        let delta = opened(self.delta, File::open(self.delta))?;
-        let base = opened(self.target, self.shortcut.base.try_clone())?;
+        let delta = opened(&self.delta, File::open(&self.delta))?;
+        let base = opened(&self.target, self.shortcut.base.try_clone())?;
         // Made before the thread begins: in a directory whose owner has gone nothing may appear.
-        let target = opened(self.target, File::create_new(self.target))?;
+        let target = opened(&self.target, File::create_new(&self.target))?;
         let size = self.file.size;
         let mut sums = Sums {
             out: Streamed::new(target),

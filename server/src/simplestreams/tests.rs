@@ -388,15 +388,17 @@ async fn a_proxy_is_asked_with_the_whole_address() {
     );
 }
 
+async fn find(address: SocketAddr) -> (ImageServer, RemoteImage) {
+    let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
+    let image = remote.find("debian/12", architecture::native()).await;
+    (remote, image.unwrap())
+}
+
 /// Downloads with a delta on such an older root; which files of images were asked for, which are there, and what was told.
 async fn fetch_by_delta(base: &[u8]) -> (Vec<String>, Vec<String>, Vec<&'static str>) {
     let (server, address) = Server::start(Manner::Honest).await;
     let directory = tempfile::tempdir().unwrap();
-    let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
-    let image = remote
-        .find("debian/12", architecture::native())
-        .await
-        .unwrap();
+    let (remote, image) = find(address).await;
     let path = directory.path().join("older");
     std::fs::write(&path, base).unwrap();
     let shortcut = Shortcut {
@@ -460,11 +462,7 @@ async fn the_whole_root_is_fetched_where_a_delta_makes_another() {
 async fn cancelling_leaves_nothing() {
     let (_, address) = Server::start(Manner::Honest).await;
     let directory = tempfile::tempdir().unwrap();
-    let remote = ImageServer::new(&format!("http://{address}"), ProxySettings::default()).unwrap();
-    let image = remote
-        .find("debian/12", architecture::native())
-        .await
-        .unwrap();
+    let (remote, image) = find(address).await;
     let cancel = CancellationToken::new();
     let stop = |progress: DownloadProgress| {
         if progress.done > 100_000 {

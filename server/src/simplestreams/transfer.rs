@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::download::Download;
-use super::shortcut::{Rebuild, Shortcut};
+use super::shortcut::Rebuild;
 use super::{DownloadProgress, ImageServer, Order, PartialFiles, SimplestreamsError};
 
 pub(super) const METADATA: &str = "metadata";
@@ -107,37 +107,25 @@ impl<P: Fn(DownloadProgress) + Send + Sync> Transfer<'_, P> {
         part: Part,
         cancel: &CancellationToken,
     ) -> Option<Sha256> {
-        let shortcut = self.order.shortcut.as_ref()?;
-        let (path, nothing) = (self.order.directory.join(DELTA), Sha256::new());
-        let delta = PartialFiles(vec![path.clone()]);
-        let fetched = self.fetch(&shortcut.delta, &path, &nothing, part).await;
-        let rebuilt = match fetched {
-            Ok(_) => self.apply(shortcut, file, before, cancel).await,
+        let (shortcut, directory) = (self.order.shortcut.as_ref()?, self.order.directory);
+        let rebuild = Rebuild {
+            shortcut,
+            delta: directory.join(DELTA),
+            file,
+            target: directory.join(ROOTFS),
+        };
+        let delta = PartialFiles(vec![rebuild.delta.clone()]);
+        let nothing = Sha256::new();
+        let fetched = self.fetch(&shortcut.delta, &rebuild.delta, &nothing, part);
+        let made = match fetched.await {
+            Ok(_) => rebuild.run(before.clone(), cancel.clone()).await,
             Err(error) => Err(error),
         };
         drop(delta);
-        rebuilt
-            .inspect_err(|error| {
+        made.inspect_err(|error| {
                 let image = &self.order.image.files.fingerprint;
                 tracing::warn!(error = %chain(error), image, "a delta is of no use, the whole file is fetched");
             })
             .ok()
-    }
-
-    async fn apply(
-        &self,
-        shortcut: &Shortcut,
-        file: &RemoteFile,
-        before: &Sha256,
-        cancel: &CancellationToken,
-    ) -> Result<Sha256, SimplestreamsError> {
-        let directory = self.order.directory;
-        let rebuild = Rebuild {
-            shortcut,
-            delta: &directory.join(DELTA),
-            file,
-            target: &directory.join(ROOTFS),
-        };
-        rebuild.run(before.clone(), cancel.clone()).await
     }
 }

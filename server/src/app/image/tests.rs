@@ -1,5 +1,6 @@
 //! Images through the API, on a real store.
 
+mod delta;
 mod fetch;
 mod instances;
 mod upkeep;

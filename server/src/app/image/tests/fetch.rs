@@ -31,7 +31,11 @@ type Shared = Arc<Mutex<Files>>;
 
 impl ImageServer {
     pub(super) async fn start() -> Self {
-        let (fingerprint, files) = content("served");
+        Self::start_with(content("served")).await
+    }
+
+    /// With an image of that fingerprint.
+    pub(super) async fn start_with((fingerprint, files): (String, Files)) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let end = CancellationToken::new();
@@ -53,7 +57,10 @@ impl ImageServer {
 
     /// Puts another image in its place; gives back its fingerprint.
     pub(super) fn publish(&self, text: &str) -> String {
-        let (fingerprint, files) = content(text);
+        self.replace(content(text))
+    }
+
+    pub(super) fn replace(&self, (fingerprint, files): (String, Files)) -> String {
         *self.files.lock().unwrap() = files;
         fingerprint
     }
@@ -73,7 +80,7 @@ fn content(text: &str) -> (String, Files) {
     tree(meta, tarball(&[("etc/name", text)]))
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 async fn serve(listener: tokio::net::TcpListener, files: Shared, asked: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
@@ -109,16 +116,22 @@ fn tree(meta: Vec<u8>, root: Vec<u8>) -> (String, Files) {
             "root.tar.xz": {"ftype": "root.tar.xz", "path": "root", "size": root.len(), "sha256": hash(&[&root])},
         }}},
     }}});
+    let mut files = index(&products);
+    files.insert("/meta".to_owned(), meta);
+    files.insert("/root".to_owned(), root);
+    (fingerprint, files)
+}
+
+/// The files that list these products.
+pub(super) fn index(products: &Value) -> Files {
     let index = json!({"format": "index:1.0", "index": {"images": {
         "datatype": "image-downloads", "path": "streams/v1/images.json", "format": "products:1.0"}}});
-    let files = [
-        ("/streams/v1/index.json", index.to_string().into_bytes()),
-        ("/streams/v1/images.json", products.to_string().into_bytes()),
-        ("/meta", meta),
-        ("/root", root),
-    ];
-    let files = files.map(|(path, content)| (path.to_owned(), content));
-    (fingerprint, files.into())
+    let files = [("index", &index), ("images", products)];
+    let files = files.map(|(name, list)| {
+        let path = format!("/streams/v1/{name}.json");
+        (path, list.to_string().into_bytes())
+    });
+    files.into()
 }
 
 #[tokio::test]
