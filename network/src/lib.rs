@@ -10,6 +10,7 @@ pub mod dnsmasq;
 pub mod error;
 pub mod firewall;
 pub mod ipam;
+pub mod link_address;
 pub mod links;
 pub mod mac;
 pub mod netlink;
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use firewall::{
     Finding, Firewall, Nftables, NoFirewall, RecordingFirewall, Ruleset, plan_ruleset,
 };
+pub use link_address::LinkAddress;
 pub use links::{FakeLinks, LinkView, Links, RtnetlinkLinks};
 pub use mac::Mac;
 pub use spec::{

@@ -28,6 +28,22 @@ impl Mac {
     }
 }
 
+/// A byte of an address: two hexadecimal digits.
+pub(crate) fn octet(text: &str) -> Option<u8> {
+    // from_str_radix takes a sign, which is no digit here.
+    let fits = text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    fits.then(|| u8::from_str_radix(text, 16).ok())?
+}
+
+/// An address as it is written everywhere.
+pub(crate) fn write_octets(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for (position, byte) in bytes.iter().enumerate() {
+        let colon = if position == 0 { "" } else { ":" };
+        write!(f, "{colon}{byte:02x}")?;
+    }
+    Ok(())
+}
+
 /// Spreads the bits of a seed over all 64 (the finalizer of splitmix64), so that seeds 1 and 2 look unrelated.
 pub(crate) fn mix(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -38,11 +54,7 @@ pub(crate) fn mix(seed: u64) -> u64 {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, byte) in self.0.iter().enumerate() {
-            let colon = if position == 0 { "" } else { ":" };
-            write!(f, "{colon}{byte:02x}")?;
-        }
-        Ok(())
+        write_octets(f, &self.0)
     }
 }
 
@@ -54,15 +66,7 @@ impl FromStr for Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or_else(invalid)?;
-            // from_str_radix takes a sign, which is no digit here.
-            if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(invalid());
-            }
-            *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
+            *byte = parts.next().and_then(octet).ok_or_else(invalid)?;
         }
         parts
             .next()

@@ -287,8 +287,8 @@ fn a_namespace_of_an_unprivileged_user_gets_its_nic() {
             .find(|interface| interface.name == "eth0")
             .unwrap();
         assert_eq!(
-            (eth0.hwaddr, eth0.mtu, eth0.up),
-            (Some(nic.hwaddr), 1400, false)
+            (eth0.hwaddr.clone(), eth0.mtu, eth0.up),
+            (Some(nic.hwaddr.into()), 1400, false)
         );
         RtnetlinkLinks.detach_nic("veth1").await.unwrap();
         RtnetlinkLinks.delete_bridge("br0").await.unwrap();

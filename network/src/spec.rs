@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::Mac;
+use crate::{LinkAddress, Mac};
 
 /// Who gives names to leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -170,8 +170,8 @@ pub struct LoanSpec {
     pub name: String,
     /// Its name inside the instance.
     pub container_name: String,
-    /// Ethernet address inside; its own unless set.
-    pub hwaddr: Option<Mac>,
+    /// Address inside, of an `InfiniBand` interface its GUID or all 20 bytes; its own unless set.
+    pub hwaddr: Option<LinkAddress>,
     /// In bytes, inside; as it is unless set.
     pub mtu: Option<u32>,
     /// It is switched on at once. At a start its init does that.
@@ -187,8 +187,8 @@ pub struct Lent {
     pub container_name: String,
     /// Its index inside, which no guest can change; unknown if the loan was cut short.
     pub index: Option<u32>,
-    /// Ethernet address on the host.
-    pub hwaddr: Option<Mac>,
+    /// Address on the host.
+    pub hwaddr: Option<LinkAddress>,
     /// In bytes, on the host.
     pub mtu: u32,
     /// Whether it was switched on.

@@ -59,7 +59,7 @@ async fn suite(links: &dyn Links, netns: OwnedFd) {
     };
     links.ensure_bridge(&changed).await.unwrap();
     let made = named(links, "br0").await.unwrap();
-    assert_eq!((made.mtu, made.hwaddr), (1400, Some(Mac::from_seed(9))));
+    assert_eq!((made.mtu, made.mac()), (1400, Some(Mac::from_seed(9))));
 
     attaches_nics(links, &netns, made.index).await;
     lends_and_takes_back(links, &netns).await;
@@ -125,7 +125,7 @@ async fn lends_and_takes_back(links: &dyn Links, netns: &OwnedFd) {
     let spec = LoanSpec {
         name: "spare0".to_owned(),
         container_name: "eth7".to_owned(),
-        hwaddr: Some(Mac::from_seed(11)),
+        hwaddr: Some(Mac::from_seed(11).into()),
         mtu: Some(1300),
         up: true,
     };
@@ -135,7 +135,7 @@ async fn lends_and_takes_back(links: &dyn Links, netns: &OwnedFd) {
         name: "spare0".to_owned(),
         container_name: "eth7".to_owned(),
         index: Some(index),
-        hwaddr: before.hwaddr,
+        hwaddr: before.hwaddr.clone(),
         mtu: before.mtu,
         up: before.up,
     };

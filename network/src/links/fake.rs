@@ -11,7 +11,9 @@ use ipnet::IpNet;
 
 use super::{LinkView, Links, Multicast, check_name, vlan_name};
 use crate::view::HostNetwork;
-use crate::{BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec};
+use crate::{
+    BridgeSpec, Error, Lent, LinkAddress, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec,
+};
 
 /// A host without hardware.
 #[derive(Debug, Default)]
@@ -83,7 +85,7 @@ impl State {
             index: self.last_index,
             name: name.to_owned(),
             kind: Some(kind.to_owned()),
-            hwaddr: Some(Mac::from_seed(self.last_index.into())),
+            hwaddr: Some(Mac::from_seed(self.last_index.into()).into()),
             mtu: 1500,
             up: true,
             master: None,
@@ -105,7 +107,8 @@ impl Links for FakeLinks {
             Some(link) => link.clone(),
             None => state.next(&spec.name, "bridge"),
         };
-        let (mtu, hwaddr) = (spec.mtu.unwrap_or(link.mtu), spec.hwaddr.or(link.hwaddr));
+        let mtu = spec.mtu.unwrap_or(link.mtu);
+        let hwaddr = spec.hwaddr.map(LinkAddress::from).or(link.hwaddr);
         state.links.insert(
             spec.name.clone(),
             LinkView {

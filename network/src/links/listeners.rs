@@ -79,7 +79,7 @@ pub(crate) fn multicast(bridge: &[InfoBridge]) -> Multicast {
 /// nobody to ask. Without an answer all hear all, as on any bridge.
 pub(super) fn ask(socket: &RouteSocket, bridge: &LinkView) {
     let Some(hwaddr) = bridge
-        .hwaddr
+        .mac()
         .filter(|_| bridge.multicast == Multicast::Unasked)
     else {
         return;

@@ -16,7 +16,7 @@ use rlxc_sys::mount;
 use super::rtnetlink::{find, need, open, open_in, refused};
 use super::{LinkView, check_name};
 use crate::netlink::RouteSocket;
-use crate::{Error, Lent, LoanSpec, Mac, sysctl, view};
+use crate::{Error, Lent, LinkAddress, LoanSpec, sysctl, view};
 
 /// Moves an interface into an instance; see [`super::Links::lend`].
 pub(super) fn lend(spec: &LoanSpec, pin: &Path, netns: BorrowedFd<'_>) -> Result<u32, Error> {
@@ -27,13 +27,9 @@ pub(super) fn lend(spec: &LoanSpec, pin: &Path, netns: BorrowedFd<'_>) -> Result
         return Err(Error::InUse(spec.name.clone()));
     }
     keep(netns, pin)?;
-    let change = moved(
-        link.index,
-        netns,
-        &spec.container_name,
-        spec.hwaddr,
-        spec.mtu,
-    );
+    let hwaddr = spec.hwaddr.as_ref();
+    let hwaddr = hwaddr.map(|wanted| wanted.over(link.hwaddr.as_ref()));
+    let change = moved(link.index, netns, &spec.container_name, hwaddr, spec.mtu);
     outside
         .change(change, 0)
         .map_err(refused("move into the instance interface", &spec.name))?;
@@ -57,13 +53,12 @@ pub(super) fn take_back(lent: &Lent, pin: &Path) -> Result<(), Error> {
     };
     let home = "/proc/thread-self/ns/net";
     let home = File::open(home).map_err(|source| FileError::new("open", home, source))?;
-    let back = moved(
-        link.index,
-        home.as_fd(),
-        &lent.name,
-        lent.hwaddr,
-        Some(lent.mtu),
-    );
+    // Some interfaces take no address, not even their own.
+    let hwaddr = lent.hwaddr.as_ref();
+    let hwaddr = hwaddr
+        .map(|was| was.over(link.hwaddr.as_ref()))
+        .filter(|was| Some(was) != link.hwaddr.as_ref());
+    let back = moved(link.index, home.as_fd(), &lent.name, hwaddr, Some(lent.mtu));
     inside
         .change(back, 0)
         .map_err(refused("take back interface", &lent.name))?;
@@ -138,7 +133,7 @@ fn moved(
     index: u32,
     netns: BorrowedFd<'_>,
     name: &str,
-    hwaddr: Option<Mac>,
+    hwaddr: Option<LinkAddress>,
     mtu: Option<u32>,
 ) -> RouteNetlinkMessage {
     let mut message = down(index);
@@ -146,7 +141,7 @@ fn moved(
         LinkAttribute::NetNsFd(netns.as_raw_fd()),
         LinkAttribute::IfName(name.to_owned()),
     ];
-    let address = hwaddr.map(|mac| LinkAttribute::Address(mac.0.to_vec()));
+    let address = hwaddr.map(|address| LinkAttribute::Address(address.bytes().to_vec()));
     message.attributes.extend(address);
     message.attributes.extend(mtu.map(LinkAttribute::Mtu));
     RouteNetlinkMessage::SetLink(message)

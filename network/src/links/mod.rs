@@ -22,7 +22,9 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 
 use crate::view::HostNetwork;
-use crate::{BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec};
+use crate::{
+    BridgeSpec, Error, Lent, LinkAddress, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec,
+};
 
 pub use fake::FakeLinks;
 pub use rtnetlink::RtnetlinkLinks;
@@ -39,8 +41,8 @@ pub struct LinkView {
     pub name: String,
     /// `bridge`, `veth`, …; `None` for hardware.
     pub kind: Option<String>,
-    /// Ethernet address.
-    pub hwaddr: Option<Mac>,
+    /// Hardware address.
+    pub hwaddr: Option<LinkAddress>,
     /// In bytes.
     pub mtu: u32,
     /// Switched on.
@@ -63,6 +65,13 @@ pub enum Multicast {
     Unasked,
     /// It remembers who listens to which group.
     Asked,
+}
+
+impl LinkView {
+    /// Its address, where it is one of Ethernet.
+    pub fn mac(&self) -> Option<Mac> {
+        self.hwaddr.as_ref().and_then(LinkAddress::mac)
+    }
 }
 
 /// What the daemon does with links of the host.

@@ -204,7 +204,7 @@ fn configure_bridge(
     bridge: &LinkView,
 ) -> Result<(), Error> {
     let mtu = spec.mtu.filter(|mtu| *mtu != bridge.mtu);
-    let hwaddr = spec.hwaddr.filter(|hwaddr| Some(*hwaddr) != bridge.hwaddr);
+    let hwaddr = spec.hwaddr.filter(|hwaddr| Some(*hwaddr) != bridge.mac());
     if mtu.is_some() || hwaddr.is_some() || !bridge.up {
         socket
             .change(request::set_link(bridge.index, mtu, hwaddr), 0)
@@ -212,7 +212,7 @@ fn configure_bridge(
     }
     listeners::remember(socket, spec, bridge.index)?;
     sysctl::prepare_bridge(spec)?;
-    apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.hwaddr))?;
+    apply_addresses(socket, spec, bridge.index, hwaddr.or(bridge.mac()))?;
     for route in &spec.routes {
         add_route(socket, &spec.name, bridge.index, *route)?;
     }

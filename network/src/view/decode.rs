@@ -6,7 +6,7 @@ use netlink_packet_route::link::{
 };
 
 use super::model::{InterfaceAddress, InterfaceCounters, InterfaceState, Scope};
-use crate::Mac;
+use crate::LinkAddress;
 use crate::links::{LINK_GROUP, LinkView, Multicast, listeners};
 
 pub(super) fn address(message: &AddressMessage) -> Option<(u32, InterfaceAddress)> {
@@ -54,7 +54,7 @@ pub(crate) fn link(message: &LinkMessage) -> LinkView {
         match attribute {
             LinkAttribute::IfName(name) => view.name.clone_from(name),
             LinkAttribute::Address(bytes) => {
-                view.hwaddr = bytes.as_slice().try_into().ok().map(Mac);
+                view.hwaddr = LinkAddress::new(bytes);
             }
             LinkAttribute::Mtu(mtu) => view.mtu = *mtu,
             LinkAttribute::Controller(index) => view.master = Some(*index),

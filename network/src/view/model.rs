@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::Mac;
+use crate::LinkAddress;
 
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +77,8 @@ pub struct InterfaceState {
     pub index: u32,
     /// Name.
     pub name: String,
-    /// Ethernet address.
-    pub hwaddr: Option<Mac>,
+    /// Hardware address.
+    pub hwaddr: Option<LinkAddress>,
     /// Index of the other end, which for a NIC of an instance is the host's end in the host's namespace.
     pub peer_index: Option<u32>,
     /// In bytes.

@@ -278,7 +278,8 @@ fn render_interface(row: &Instance, interface: &InterfaceState) -> InstanceState
         },
         hwaddr: interface
             .hwaddr
-            .map(|mac| mac.to_string())
+            .as_ref()
+            .map(ToString::to_string)
             .unwrap_or_default(),
         host_name: if interface.loopback {
             String::new()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
-use rlxc_network::{Host, Mac, NicSpec, PortVlans};
+use rlxc_network::{Host, LinkAddress, Mac, NicSpec, PortVlans};
 use rlxc_sys::chain::chain;
 
 use super::{addresses, placed, rules};
@@ -313,6 +313,15 @@ pub(super) fn parse_mac(nic: &Nic) -> Result<Mac> {
     nic.hwaddr
         .parse()
         .map_err(|error: rlxc_network::mac::InvalidMac| {
+            Error::Invalid(format!("device `{}`: {error}", nic.device))
+        })
+}
+
+/// The address of a NIC that is lent, of whatever kind of link.
+pub(super) fn parse_address(nic: &Nic) -> Result<LinkAddress> {
+    nic.hwaddr
+        .parse()
+        .map_err(|error: rlxc_network::link_address::InvalidAddress| {
             Error::Invalid(format!("device `{}`: {error}", nic.device))
         })
 }

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use rlxc_network::links::vlan_name;
 use rlxc_network::{Lent, LoanSpec, MacvlanSpec, RoutedSpec};
 
-use super::nics::{Switch, free_host_name, parse_mac, spec};
+use super::nics::{Switch, free_host_name, parse_address, parse_mac, spec};
 use super::rules;
 use super::traces::{self, Trace};
 use crate::context::App;
@@ -216,7 +216,7 @@ async fn lend(
             name: name.clone(),
             container_name: nic.name.clone(),
             index,
-            hwaddr: link.hwaddr,
+            hwaddr: link.hwaddr.clone(),
             mtu: link.mtu,
             up: link.up,
         })
@@ -226,7 +226,7 @@ async fn lend(
     let spec = LoanSpec {
         name: name.clone(),
         container_name: nic.name.clone(),
-        hwaddr: nic.has_own_hwaddr.then(|| parse_mac(nic)).transpose()?,
+        hwaddr: nic.has_own_hwaddr.then(|| parse_address(nic)).transpose()?,
         mtu: nic.mtu,
         up: switch == Switch::AtOnce,
     };

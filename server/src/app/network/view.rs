@@ -256,7 +256,8 @@ pub async fn state(app: &App, name: &str) -> Result<NetworkState> {
         }),
         hwaddr: interface
             .hwaddr
-            .map(|mac| mac.to_string())
+            .as_ref()
+            .map(ToString::to_string)
             .unwrap_or_default(),
         mtu: i64::from(interface.mtu),
         state: if interface.up { "up" } else { "down" }.to_owned(),
@@ -283,7 +284,7 @@ async fn bridge_state(app: &App, name: &str) -> Result<Option<NetworkStateBridge
     let ports = links
         .iter()
         .filter(|link| link.master == Some(bridge.index));
-    let digits = bridge.hwaddr.map(|mac| mac.to_string().replace(':', ""));
+    let digits = bridge.mac().map(|mac| mac.to_string().replace(':', ""));
     Ok(Some(NetworkStateBridge {
         // The kernel's priority of a bridge that nobody gave another.
         id: format!("8000.{}", digits.unwrap_or_default()),
