@@ -1,7 +1,9 @@
 //! Devices of the host that a device of an instance stands for: its nodes, by what `/dev` and `/sys` say now.
 //!
 //! `unix-char` and `unix-block` are one node, by its path or its number; `unix-hotplug`, `usb` and `gpu` are all that match, and
-//! may be none at this moment. See Documentation/admin-guide/devices.txt and sysfs(5).
+//! may be none at this moment. `infiniband` are those of the adapter that an interface belongs to. See Documentation/admin-guide/devices.txt and sysfs(5).
+
+pub mod infiniband;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,14 @@ use crate::keys::parse_bool;
 use crate::model::Config;
 
 /// The types that are nodes.
-pub const TYPES: [&str; 5] = ["gpu", "unix-block", "unix-char", "unix-hotplug", "usb"];
+pub const TYPES: [&str; 6] = [
+    "gpu",
+    "infiniband",
+    "unix-block",
+    "unix-char",
+    "unix-hotplug",
+    "usb",
+];
 
 /// Where the host's files are, for tests to be elsewhere.
 #[derive(Debug, Clone)]
@@ -44,6 +53,7 @@ pub fn nodes(host: &Host, name: &str, keys: &Config) -> Result<Vec<DeviceSpec>, 
         "unix-hotplug" => Ok(host.hotplugged(keys)),
         "usb" => Ok(host.usb(keys)),
         "gpu" => Ok(host.gpus(keys)),
+        "infiniband" => return Ok(host.parents(name, keys)),
         _ => return Ok(Vec::new()),
     };
     let found = found.map_err(|wrong| format!("device `{name}`: {wrong}"))?;
@@ -226,6 +236,13 @@ impl Host {
                 })
             })
             .collect()
+    }
+
+    /// The nodes of the adapter of the parent. Where there is none, those who lend the parent tell why.
+    fn parents(&self, name: &str, keys: &Config) -> Vec<DeviceSpec> {
+        let adapter = infiniband::find(self, value(keys, "parent").unwrap_or_default());
+        let nodes = adapter.map(|adapter| infiniband::nodes(self, name, &adapter));
+        nodes.unwrap_or_default()
     }
 
     fn entries(&self, directory: &str) -> Vec<(String, PathBuf)> {

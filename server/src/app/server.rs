@@ -172,6 +172,7 @@ pub const EXTENSIONS: &[&str] = &[
     "https_allowed_credentials",
     "id_map",
     "id_map_base",
+    "infiniband",
     "image_compression_algorithm",
     "image_types",
     "kernel_features",

@@ -8,6 +8,7 @@ use crate::model::Config;
 const TYPES: &[(&str, &Scope)] = &[
     ("disk", &DISK),
     ("gpu", &GPU),
+    ("infiniband", &INFINIBAND),
     ("nic", &nic::BRIDGED),
     ("none", &NONE),
     ("proxy", &PROXY),
@@ -20,10 +21,6 @@ const TYPES: &[(&str, &Scope)] = &[
 
 /// Types that LXD and Incus know besides, and why they are not here.
 const ABSENT: &[(&str, &str)] = &[
-    (
-        "infiniband",
-        "nothing pairs an adapter's interface with its verbs; take the two apart: the IPoIB interface moves in as a `nic` with `nictype=physical`, `parent=ib0`, and each node in `/dev/infiniband` is a `unix-char`",
-    ),
     (
         "pci",
         "containers have no bus of their own, only virtual machines do",
@@ -48,6 +45,15 @@ pub(super) fn check(name: &str, device: &Config) -> Result<(), String> {
             format!("device `{name}` has type `{kind}`, which is not known here: there are {known}")
         });
     };
+    if kind == "infiniband"
+        && device
+            .get("nictype")
+            .is_some_and(|nictype| nictype == "sriov")
+    {
+        return Err(format!(
+            "device `{name}`: `nictype=sriov` is not to be had here, for nothing chooses a virtual function: give the interface of one as the `parent`, with `nictype=physical`"
+        ));
+    }
     let mut keys = device.clone();
     keys.remove("type");
     scope_of(device)
@@ -69,6 +75,8 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
             Err("needs a `source` or a `path`".to_owned())
         }
         "unix-char" | "unix-block" if leads_back("path") => Err("`path` leads back by `..`".to_owned()),
+        "infiniband" if !has("nictype") => Err("needs `nictype=physical`".to_owned()),
+        "infiniband" if !has("parent") => Err("needs `parent`, an interface of an RDMA adapter of the host".to_owned()),
         "tpm" if leads_back("path") || leads_back("pathrm") => Err("its path leads back by `..`".to_owned()),
         "tpm" if tpm_path(keys, "path") == tpm_path(keys, "pathrm") => {
             Err("`path` and `pathrm` are the same".to_owned())
@@ -292,6 +300,24 @@ pub const GPU: Scope = Scope {
             UID,
             USER,
             VENDOR,
+        ],
+    }],
+};
+
+/// Interfaces of RDMA adapters, and the nodes of these.
+#[rustfmt::skip]
+pub const INFINIBAND: Scope = Scope {
+    entity: "device-infiniband",
+    called: "key of an InfiniBand device",
+    groups: &[Group {
+        name: "device-conf",
+        keys: &[
+            Key::new("hwaddr", kind::IPOIB, "Its address, of which the last 8 bytes can be chosen, or these alone").or("its own").when("it is an interface of IP over InfiniBand"),
+            Key::new("mtu", Kind::Int(68, 65535), "MTU").or("its own"),
+            Key::new("name", kind::INTERFACE, "Name in the instance").or("the device's"),
+            Key::new("nictype", Kind::OneOf(&["physical"]), "How the instance gets it: the host lends it"),
+            Key::new("parent", kind::INTERFACE, "Interface of the host that is lent, with the nodes of its adapter"),
+            USER,
         ],
     }],
 };

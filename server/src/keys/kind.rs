@@ -43,6 +43,14 @@ pub const MAC: Kind = Kind::Form(
     |text| text.parse::<rlxc_network::Mac>().is_ok(),
     "an address such as 00:16:3e:01:02:03",
 );
+/// An address of IP over `InfiniBand`, or the GUID at its end.
+pub const IPOIB: Kind = Kind::Form(
+    |text| {
+        let parsed = text.parse::<rlxc_network::LinkAddress>();
+        parsed.is_ok_and(|address| address.guid().is_some())
+    },
+    "an address of 20 bytes, or the last 8 of them, such as 00:02:c9:03:00:0a:0b:0c",
+);
 /// An IPv4 address.
 pub const IPV4: Kind = Kind::Form(parses::<Ipv4Addr>, "an address such as 10.1.2.3");
 /// Bits a second.
@@ -260,6 +268,9 @@ mod tests {
             ],
         );
         accepts(MAC, &["00:16:3e:01:02:03"], &["00:16:3e", "x"]);
+        let guid = "00:02:c9:03:00:0a:0b:0c";
+        let whole = format!("80:00:02:08:fe:80:00:00:00:00:00:00:{guid}");
+        accepts(IPOIB, &[guid, &whole], &["00:16:3e:01:02:03", "x", ""]);
         accepts(IPV4, &["10.0.0.1"], &["10.0.0.256", "fd42::1"]);
         accepts(IPV6, &["fd42::1"], &["10.0.0.1"]);
         accepts(ADDRESSES, &["10.0.0.1, fd42::1"], &["10.0.0.1,", ""]);

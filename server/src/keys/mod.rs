@@ -111,6 +111,7 @@ pub const SCOPES: &[&Scope] = &[
     &instance::SCOPE,
     &device::DISK,
     &device::GPU,
+    &device::INFINIBAND,
     &nic::BRIDGED,
     &nic::MACVLAN,
     &nic::P2P,

@@ -119,11 +119,11 @@ fn devices_are_checked_by_their_type() {
         ),
         (
             &[("type", "nci")],
-            "device `eth0` has type `nci`, which is not known here: there are disk, gpu, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
+            "device `eth0` has type `nci`, which is not known here: there are disk, gpu, infiniband, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
         ),
         (
             &[("network", "br0")],
-            "device `eth0` needs a type: disk, gpu, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
+            "device `eth0` needs a type: disk, gpu, infiniband, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
         ),
     ] {
         assert_eq!(devices(keys).unwrap_err(), expected);

@@ -30,6 +30,8 @@ pub enum Attachment {
     },
     /// An interface of the host, lent.
     Physical(Parent),
+    /// The same of an RDMA adapter, whose nodes come with it.
+    Infiniband(Parent),
 }
 
 /// An interface of the host, or one VLAN of it.
@@ -74,7 +76,7 @@ impl Attachment {
             Self::P2p => "p2p",
             Self::Routed(_) => "routed",
             Self::Macvlan { .. } => "macvlan",
-            Self::Physical(_) => "physical",
+            Self::Physical(_) | Self::Infiniband(_) => "physical",
         }
     }
 
@@ -98,6 +100,9 @@ impl Attachment {
 
 /// Reads the keys of a NIC; an error is the end of a sentence that begins with the device.
 pub fn parse(keys: &Config) -> Result<Attachment, String> {
+    if keys.get("type").is_some_and(|kind| kind == "infiniband") {
+        return parent(keys).map(Attachment::Infiniband);
+    }
     if keys.contains_key("network") {
         return Ok(Attachment::Bridged(port_vlans(keys)?));
     }
@@ -251,6 +256,12 @@ mod tests {
     fn each_type_has_its_keys() {
         assert_eq!(read(&[("nictype", "p2p")]), Ok(Attachment::P2p));
         let physical = read(&[("nictype", "physical"), ("parent", "eth1"), ("vlan", "7")]);
+        let lent = read(&[
+            ("type", "infiniband"),
+            ("nictype", "physical"),
+            ("parent", "ib0"),
+        ]);
+        assert!(matches!(lent, Ok(Attachment::Infiniband(parent)) if parent.interface() == "ib0"));
         let Ok(Attachment::Physical(parent)) = physical else {
             panic!("{physical:?}")
         };

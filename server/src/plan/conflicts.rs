@@ -48,7 +48,7 @@ fn places(device: &str, keys: &Config) -> Vec<Place> {
             path.map(|path| at(path)).into_iter().collect()
         }
         "tpm" => ["path", "pathrm"].map(|key| at(tpm_path(keys, key))).into(),
-        "nic" => {
+        "nic" | "infiniband" => {
             let name = text("name").map_or(device, String::as_str);
             vec![Place::Interface(name.to_owned())]
         }
@@ -92,6 +92,10 @@ mod tests {
             (
                 "type=nic network=br0 name=eth0",
                 "type=nic network=br1 name=eth0",
+            ),
+            (
+                "type=nic network=br0 name=ib0",
+                "type=infiniband nictype=physical parent=ib1 name=ib0",
             ),
             ("type=tpm", "type=tpm path=/dev/tpm1"),
             ("type=tpm", "type=unix-char source=/dev/tpm0"),

@@ -110,7 +110,12 @@ pub fn plan_nics(
 ) -> Result<Vec<Nic>, String> {
     devices
         .iter()
-        .filter(|(_, keys)| keys.get("type").is_some_and(|kind| kind == "nic"))
+        .filter(|(_, keys)| {
+            matches!(
+                keys.get("type").map(String::as_str),
+                Some("nic" | "infiniband")
+            )
+        })
         .map(|(device, keys)| plan_nic(instance, name, config, device, keys))
         .collect()
 }

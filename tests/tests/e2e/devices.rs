@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rlxc_tests::process::eventually;
-use rlxc_tests::{Cli, Daemon, require};
+use rlxc_tests::{Cli, Daemon, World, require};
 
 use super::daemon_with_c1;
 
@@ -163,6 +163,22 @@ fn what_cannot_be_had_is_said() {
         ("tpm", &["path=/dev/../x"], "leads back"),
         ("tpm", &["path=/dev/tpmrm0"], "are the same"),
         ("infiniband", &[], "nictype=physical"),
+        ("infiniband", &["nictype=physical"], "needs `parent`"),
+        (
+            "infiniband",
+            &["nictype=sriov", "parent=ib0"],
+            "interface of one as the `parent`",
+        ),
+        (
+            "infiniband",
+            &["nictype=physical", "parent=ib0", "hwaddr=00:16:3e:01:02:03"],
+            "20 bytes, or the last 8",
+        ),
+        (
+            "infiniband",
+            &["nictype=physical", "parent=absent0"],
+            "`absent0`",
+        ),
     ] {
         let line = ["config", "device", "add", "c1", "x", kind];
         let error = cli.fails(line.iter().chain(keys).copied());
@@ -237,4 +253,131 @@ fn two_devices_for_one_place_are_refused() {
     assert!(error.contains("`one` and `two`"), "{error}");
     assert_eq!(cli.ok(["config", "device", "list", "c1"]), "one");
     cli.ok(["config", "device", "remove", "c1", "one"]);
+}
+
+/// A cable of the host's, and a VLAN on it.
+const CABLE: &str = "plain0";
+const VLAN: &str = "plain0.5";
+
+/// Gives the cable an adapter in software, and a VLAN that stands on it; `false` where the kernel has not got what it takes.
+/// Both go with the cable.
+fn has_adapter(world: &World) -> bool {
+    let name = format!("rlxc{}", world.init_pid());
+    let adapter = ["rdma", "link", "add", &name, "type", "rxe", "netdev", CABLE];
+    let vlan = [
+        "ip", "link", "add", "link", CABLE, "name", VLAN, "type", "vlan", "id", "5",
+    ];
+    let made = |line: &[&str]| {
+        let made = world.enter(line.iter().copied()).output();
+        made.is_ok_and(|made| made.code == 0)
+    };
+    made(&vlan) && made(&adapter)
+}
+
+fn is_on_host(world: &World, interface: &str) -> bool {
+    let line = ["ip", "-o", "link", "show", interface];
+    let shown = world.enter(line).output();
+    shown.is_ok_and(|shown| shown.code == 0 && shown.stdout.contains("mtu 1440"))
+}
+
+#[test]
+fn an_adapter_comes_with_its_interface() {
+    require!(root);
+    let (mut daemon, before) = daemon_with_c1();
+    let cli = daemon.cli();
+    let script = "ip link add plain0 mtu 1440 type veth peer name plain1 && ip link set plain0 up && ip link set plain1 up";
+    daemon.world().run(&["sh", "-c", script]);
+    let parent = format!("parent={CABLE}");
+    let line = ["config", "device", "add", "c1", "ib", "infiniband"];
+    let keys = ["nictype=physical", &parent, "name=ib0", "mtu=1400"];
+    let line: Vec<&str> = line.into_iter().chain(keys).collect();
+    // An interface like any other stays where it is.
+    let expected = format!("`{CABLE}` belongs to no RDMA adapter");
+    let error = cli.fails(line.iter().copied());
+    assert!(error.contains(&expected), "{error}");
+    cli.ok(["stop", "-f", "c1"]);
+    cli.ok(line.iter().copied());
+    let error = cli.fails(["start", "c1"]);
+    assert!(error.contains(&expected), "{error}");
+    assert!(is_on_host(daemon.world(), CABLE));
+    cli.ok(["config", "device", "remove", "c1", "ib"]);
+    cli.ok(["start", "c1"]);
+    if has_adapter(daemon.world()) {
+        lend_an_adapter(&mut daemon, &line);
+    }
+    daemon.cli().ok(["delete", "-f", "c1"]);
+    daemon.world().run(&["ip", "link", "delete", CABLE]);
+    before.assert_none(&daemon);
+}
+
+/// What is in `/dev/infiniband` of `c1`, and what of it can't be opened.
+fn nodes(daemon: &Daemon) -> String {
+    let script = "for node in $(ls /dev/infiniband 2>/dev/null); do \
+         echo $node; true < /dev/infiniband/$node || echo closed; done";
+    daemon.cli().exec("c1", &["sh", "-c", script])
+}
+
+/// `c1` has the interface, with this MTU, and its adapter.
+#[track_caller]
+fn assert_lent(daemon: &Daemon, mtu: &str) {
+    let nodes = nodes(daemon);
+    let lines: Vec<&str> = nodes.lines().collect();
+    let verbs = lines.iter().filter(|line| line.starts_with("uverbs"));
+    let found = (verbs.count(), lines.contains(&"closed"));
+    assert_eq!(found, (1, false), "{nodes}");
+    let show = ["ip", "-o", "link", "show", "ib0"];
+    let inside = daemon.cli().exec("c1", &show);
+    assert!(inside.contains(mtu), "{inside}");
+    assert!(!is_on_host(daemon.world(), VLAN));
+}
+
+#[track_caller]
+fn comes_back(daemon: &Daemon) {
+    eventually("it is back", SOON, || is_on_host(daemon.world(), VLAN));
+}
+
+fn with<'a>(line: &[&'a str], from: &str, to: &'a str) -> Vec<&'a str> {
+    let words = line.iter();
+    let words = words.map(|word| if *word == from { to } else { *word });
+    words.collect()
+}
+
+/// The rest of the story, on hosts that have RDMA.
+fn lend_an_adapter(daemon: &mut Daemon, add: &[&str]) {
+    let error = daemon.cli().fails(add.iter().copied());
+    assert!(error.contains("RDMA in software"), "{error}");
+    let parent = format!("parent={VLAN}");
+    let add = &with(add, "parent=plain0", &parent);
+    let guid = "hwaddr=00:02:c9:03:00:0a:0b:0c";
+    let error = daemon.cli().fails(with(add, "mtu=1400", guid));
+    assert!(error.contains("`plain0.5` is none"), "{error}");
+    assert!(is_on_host(daemon.world(), VLAN));
+
+    daemon.cli().ok(add.iter().copied());
+    assert_lent(daemon, "mtu 1400");
+    daemon.kill();
+    daemon.start();
+    assert_lent(daemon, "mtu 1400");
+    daemon.cli().ok(["create", "busybox", "c2"]);
+    daemon.cli().ok(with(add, "c1", "c2"));
+    let error = daemon.cli().fails(["start", "c2"]);
+    assert!(error.contains("lent to instance `c1`"), "{error}");
+    daemon.cli().ok(["delete", "c2"]);
+    daemon.cli().ok(["restart", "-f", "c1"]);
+    assert_lent(daemon, "mtu 1400");
+    let set = ["config", "device", "set", "c1", "ib", "mtu=1300"];
+    daemon.cli().ok(set);
+    assert_lent(daemon, "mtu 1300");
+    daemon.cli().ok(["stop", "-f", "c1"]);
+    comes_back(daemon);
+
+    daemon.cli().ok(["start", "c1"]);
+    assert_lent(daemon, "mtu 1300");
+    // An adapter that goes takes its nodes with it, not the interface.
+    let name = format!("rlxc{}", daemon.world().init_pid());
+    let line = ["rdma", "link", "delete", &name];
+    daemon.world().run(&line);
+    eventually("its nodes are gone", SOON, || nodes(daemon).is_empty());
+    daemon.cli().ok(["config", "device", "remove", "c1", "ib"]);
+    comes_back(daemon);
 }

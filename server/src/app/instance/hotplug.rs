@@ -100,6 +100,6 @@ async fn catch_up(app: &App, instance: &Instance) -> Result<()> {
         return Ok(());
     };
     // Only now nobody else changes it.
-    let (_, expanded) = super::load(app, instance.id).await?;
-    unix::catch_up(running.as_ref(), &instance.name, &expanded).await
+    let (instance, expanded) = super::load(app, instance.id).await?;
+    unix::catch_up(app, running.as_ref(), &instance, &expanded).await
 }

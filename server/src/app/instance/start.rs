@@ -20,6 +20,7 @@ use crate::instance::{Outcome, Permit};
 use crate::keys::is_true;
 use crate::lxcfs;
 use crate::model::Instance;
+use crate::plan::attachment::Attachment;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::idmap;
 use crate::plan::interception::plan_interception;
@@ -155,7 +156,6 @@ async fn boot(
     let plan =
         plan_start(instance, &placed, rootfs, &app.places, limits).map_err(Error::Invalid)?;
     let StartPlan { mut spec, mut nics } = plan;
-    spec.devices = devices::unix::at_start(expanded).await?;
     let lxcfs = blocking(lxcfs::mounts).await;
     spec.view = lxcfs.is_empty();
     gate::confine(app, &instance.project, &mut spec.mounts).await?;
@@ -165,6 +165,7 @@ async fn boot(
     let nics = network::settle_nics(app, &instance.project, nics).await?;
     // A guest that reboots, say, has left its interfaces in the life before.
     network::traces::undo_all(app, instance.id, None).await?;
+    spec.devices = devices::unix::at_start(expanded).await?;
     make_directories(app, instance.id).await?;
     spec.devices
         .extend(tpm::at_start(app, instance.id, &expanded.devices).await?);
@@ -198,7 +199,9 @@ async fn root(app: &App, instance: &Instance) -> Result<RootSource> {
 
 /// A NIC that came with a profile after the instance was made has no address yet.
 fn fill_hwaddrs(app: &App, instance: &Instance, nics: &mut [Nic]) {
-    for nic in nics.iter_mut().filter(|nic| nic.hwaddr.is_empty()) {
+    let is_chosen = |nic: &&mut Nic| !matches!(nic.attachment, Attachment::Infiniband(_));
+    let nics = nics.iter_mut().filter(|nic| nic.hwaddr.is_empty());
+    for nic in nics.filter(is_chosen) {
         nic.hwaddr = crate::plan::nic::random_hwaddr(app.clock.uuid());
         let (id, key, value) = (
             instance.id,

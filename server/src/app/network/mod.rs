@@ -3,6 +3,7 @@
 
 pub mod acl;
 pub mod acl_log;
+mod adapter;
 mod addresses;
 mod allocations;
 mod change;

@@ -6,8 +6,8 @@ use rlxc_network::links::vlan_name;
 use rlxc_network::{Lent, LoanSpec, MacvlanSpec, RoutedSpec};
 
 use super::nics::{Switch, free_host_name, parse_address, parse_mac, spec};
-use super::rules;
 use super::traces::{self, Trace};
+use super::{adapter, rules};
 use crate::context::App;
 use crate::db::instances;
 use crate::error::{Error, Result};
@@ -83,7 +83,9 @@ async fn place_now(app: &App, nic: &Nic, netns: BorrowedFd<'_>, switch: Switch) 
             note(app, nic, &notes).await?;
             Ok(String::new())
         }
-        Attachment::Physical(parent) => lend(app, nic, parent, (netns, switch)).await,
+        Attachment::Physical(parent) | Attachment::Infiniband(parent) => {
+            lend(app, nic, parent, (netns, switch)).await
+        }
     }
 }
 
@@ -221,6 +223,9 @@ async fn lend(
             up: link.up,
         })
     };
+    if matches!(nic.attachment, Attachment::Infiniband(_)) {
+        notes.push(Trace::Adapter(adapter::look(nic, &link).await?));
+    }
     notes.push(lent(None));
     note(app, nic, &notes).await?;
     let spec = LoanSpec {

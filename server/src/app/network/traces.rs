@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::proxy;
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
+use crate::unix_device::infiniband::Adapter;
 
 /// One thing that has to be undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub enum Trace {
         /// The addresses.
         addresses: Vec<IpAddr>,
     },
+    /// The RDMA adapter of an interface that is lent: its nodes are the instance's, as long as that runs.
+    Adapter(Adapter),
     /// The unix socket that a proxy listens on.
     Socket(PathBuf),
 }
@@ -132,6 +135,8 @@ pub async fn undo(
                 let stopped = links.stop_answering(parent, addresses).await;
                 stopped.map_err(failed)?;
             }
+            // Nodes die with the instance.
+            Trace::Adapter(_) => {}
             Trace::Socket(path) => proxy::undo_listening(app, (instance, device), path).await?,
         }
     }
@@ -188,6 +193,15 @@ pub async fn sweep(app: &App) -> Result<()> {
 pub async fn borrower(app: &App, name: &str) -> Option<(i64, String)> {
     let is_it = |trace: &Trace| matches!(trace, Trace::Lent(lent) if lent.name == name);
     find(app, is_it).await
+}
+
+/// The RDMA adapter whose interface is lent to a device; nothing if none is.
+pub async fn adapter(app: &App, instance: i64, device: &str) -> Option<Adapter> {
+    let traces = read(app, instance, device).await;
+    traces.into_iter().find_map(|trace| match trace {
+        Trace::Adapter(adapter) => Some(adapter),
+        _ => None,
+    })
 }
 
 async fn is_used_elsewhere(app: &App, own: (i64, &str), wanted: &Trace) -> bool {

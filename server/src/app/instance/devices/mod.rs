@@ -10,6 +10,7 @@
 //! change more, the last.
 
 mod disk;
+mod infiniband;
 mod limits;
 mod mounts;
 mod nic;
@@ -74,6 +75,7 @@ pub(super) async fn prepare(
         match change.device().kind() {
             "nic" => nic::prepare(app, instance, change).await?,
             "disk" => disk::prepare(app, instance, change).await?,
+            "infiniband" => infiniband::prepare(instance, change)?,
             "proxy" => proxy::prepare(app, instance, &after.devices, change)?,
             "tpm" => tpm::prepare(change).await?,
             kind if unix::is_one(kind) => unix::prepare(change).await?,
@@ -197,6 +199,7 @@ async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
     match change.device().kind() {
         "nic" => nic::apply(target, change).await,
         "disk" => disk::apply(target, change).await,
+        "infiniband" => infiniband::apply(target, change).await,
         "proxy" => proxy::apply(target, change).await,
         "tpm" => tpm::apply(target, change).await,
         kind if unix::is_one(kind) => unix::apply(target, change).await,

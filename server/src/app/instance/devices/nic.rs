@@ -89,7 +89,7 @@ fn known(target: &Target<'_>, device: &Device) -> Result<Nic> {
     Ok(nic)
 }
 
-fn plan(id: i64, name: &str, device: &Device) -> Result<Nic> {
+pub(super) fn plan(id: i64, name: &str, device: &Device) -> Result<Nic> {
     let volatile: Config = device
         .notes
         .iter()

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use rlxc_container::spec::DeviceSpec;
 
-use super::Target;
-use crate::context::blocking;
+use super::{Target, infiniband};
+use crate::context::{App, blocking};
 use crate::error::{Error, Result};
-use crate::model::Devices;
+use crate::model::{Devices, Instance};
 use crate::plan::devices::{Change, Device};
 use crate::plan::expand::Expanded;
 use crate::runtime::Running;
@@ -35,8 +35,13 @@ pub(super) async fn apply(target: &Target<'_>, change: &Change) -> Result<()> {
         Change::Remove(_) => Vec::new(),
         Change::Add(device) | Change::Update { after: device, .. } => nodes(device.clone()).await?,
     };
-    let set = target.running.set_devices(&device.name, nodes).await;
-    set.map_err(|error| failed(&device.name, target.name, error))
+    set(target, &device.name, nodes).await
+}
+
+/// Tells the monitor which nodes a device has.
+pub(super) async fn set(target: &Target<'_>, device: &str, nodes: Vec<DeviceSpec>) -> Result<()> {
+    let set = target.running.set_devices(device, nodes).await;
+    set.map_err(|error| failed(device, target.name, error))
 }
 
 fn failed(device: &str, instance: &str, error: crate::runtime::RuntimeError) -> Error {
@@ -73,17 +78,23 @@ fn of_these_types(devices: &Devices) -> Devices {
 
 /// Gives a running instance what has come meanwhile, and takes what has gone. Who must have what has gone keeps its node.
 pub(in crate::app::instance) async fn catch_up(
+    app: &App,
     running: &dyn Running,
-    name: &str,
+    instance: &Instance,
     expanded: &Expanded,
 ) -> Result<()> {
     for (device, keys) in of_these_types(&expanded.devices) {
         let (key, host) = (device.clone(), Host::default());
-        let Ok(nodes) = blocking(move || unix_device::nodes(&host, &key, &keys)).await else {
+        let found = if keys.get("type").is_some_and(|kind| kind == "infiniband") {
+            Ok(infiniband::nodes(app, instance.id, &device).await)
+        } else {
+            blocking(move || unix_device::nodes(&host, &key, &keys)).await
+        };
+        let Ok(nodes) = found else {
             continue;
         };
         let set = running.set_devices(&device, nodes).await;
-        set.map_err(|error| failed(&device, name, error))?;
+        set.map_err(|error| failed(&device, &instance.name, error))?;
     }
     Ok(())
 }
