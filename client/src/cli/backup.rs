@@ -24,7 +24,7 @@ pub(crate) struct BackupFormat {
     /// Use the storage driver's own format where there is one.
     #[arg(long)]
     pub(crate) optimized_storage: bool,
-    /// How to pack it: zstd, gzip, xz, none.
+    /// How to pack it: zstd, gzip, xz or none, with a level if need be: `zstd -19`.
     #[arg(long, value_name = "ALGORITHM")]
     pub(crate) compression: Option<String>,
 }

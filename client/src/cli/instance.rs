@@ -283,7 +283,7 @@ pub(crate) struct PublishArgs {
     /// When it is deleted: a time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub(crate) expire: Option<String>,
-    /// How to pack it: gzip, zstd, xz, none.
+    /// How to pack it: zstd, gzip, xz or none, with a level if need be: `zstd -19`.
     #[arg(long, value_name = "ALGORITHM")]
     pub(crate) compression: Option<String>,
 }

@@ -73,17 +73,24 @@ async fn info(context: &Context, name: &str) -> Result<()> {
         .iter()
         .fold(String::new(), |lines, url| lines + "- " + url + "\n");
     context.printer.print(&format!(
-        "Name: {}\nDriver: {}\nStatus: {}\nSpace used: {} of {}\nInodes used: {} of {}\n{}Used by:\n{}",
+        "Name: {}\nDriver: {}\nStatus: {}\nSpace used: {} of {}\n{}\n{}Used by:\n{}",
         pool.name,
         pool.driver,
         pool.status,
         bytes(space.space.used),
         bytes(space.space.total),
-        space.inodes.used,
-        space.inodes.total,
+        inodes(&space),
         space.driver.as_ref().map(abilities).unwrap_or_default(),
         used_by,
     ))
+}
+
+/// Some file systems (btrfs) make as many as there is space for, and count none.
+fn inodes(resources: &ResourcesStoragePool) -> String {
+    match resources.inodes.total {
+        0 => "Inodes: no limit".to_owned(),
+        total => format!("Inodes used: {} of {total}", resources.inodes.used),
+    }
 }
 
 /// What the driver can do, a line each.
