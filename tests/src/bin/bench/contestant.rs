@@ -189,9 +189,20 @@ impl Contestant {
     /// A whole command of its client, run outside the world: nothing but the socket is needed.
     pub(crate) fn command(&self, args: &[&str]) -> Run {
         let line = std::iter::once(self.client.as_str()).chain(args.iter().copied());
+        self.with_its_directory(Run::new(line))
+    }
+
+    /// The same, with a shell's redirections.
+    pub(crate) fn redirected(&self, args: &[&str], redirections: &str) -> Run {
+        let script = format!("exec \"$0\" \"$@\" {redirections}");
+        let shell = ["sh", "-c", &script, &self.client];
+        self.with_its_directory(Run::new(shell.into_iter().chain(args.iter().copied())))
+    }
+
+    fn with_its_directory(&self, run: Run) -> Run {
         self.envs
             .iter()
-            .fold(Run::new(line), |run, (key, value)| run.env(key, value))
+            .fold(run, |run, (key, value)| run.env(key, value))
     }
 
     /// The same in the world's network, where its addresses are.
@@ -221,9 +232,7 @@ impl Contestant {
         let pid = self.world_pid().to_string();
         let enter = ["nsenter", "-n", "-t", &pid].map(str::to_owned);
         let line = enter.into_iter().chain(line.into_iter().map(str::to_owned));
-        self.envs
-            .iter()
-            .fold(Run::new(line), |run, (key, value)| run.env(key, value))
+        self.with_its_directory(Run::new(line))
     }
 
     /// Runs it; it must succeed.

@@ -12,6 +12,8 @@ pub(crate) enum Figure {
     DebianRunning,
     Start,
     Exec,
+    ExecOut,
+    ExecIn,
     ForcedStop,
     DeleteRunning,
     ListOne,
@@ -29,7 +31,7 @@ pub(crate) enum Figure {
 use Figure as F;
 
 /// Each figure, its name, its unit and the aim that it must not exceed.
-const ROWS: [(Figure, &str, &str, Option<f64>); 18] = [
+const ROWS: [(Figure, &str, &str, Option<f64>); 20] = [
     (F::LaunchBusybox, "launch, busybox", "ms", Some(20.0)),
     (F::LaunchDebian, "launch, Debian", "ms", Some(20.0)),
     (
@@ -46,6 +48,9 @@ const ROWS: [(Figure, &str, &str, Option<f64>); 18] = [
     ),
     (F::Start, "start of a stopped one", "ms", Some(17.0)),
     (F::Exec, "exec -- true", "ms", Some(5.0)),
+    // At 1 GiB/s at least.
+    (F::ExecOut, "1 GiB out of it by exec", "ms", Some(1000.0)),
+    (F::ExecIn, "1 GiB into it by exec", "ms", Some(1000.0)),
     (F::ForcedStop, "forced stop", "ms", Some(16.0)),
     (
         F::DeleteRunning,

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use rlxc_tests::process::Run;
 
 use crate::contestant::Contestant;
+use crate::cycle::millis;
 use crate::report::{Column, Figure};
 use crate::say;
 
@@ -45,8 +46,29 @@ pub(crate) fn measure(
             column.add(figure, inside / outside);
         }
     }
+    streams(contestant, runs, column)?;
     neighbour(contestant, column)?;
     contestant.ok(&["delete", "-f", "w1"])?;
+    Ok(())
+}
+
+/// Others take ten seconds for each.
+const MOST_STREAMS: usize = 7;
+
+/// A gibibyte out of an instance, and into it, through the pipes of a command.
+fn streams(contestant: &Contestant, runs: usize, column: &mut Column) -> anyhow::Result<()> {
+    let zeros = contestant.scratch().join("zeros");
+    std::fs::File::create(&zeros)?.set_len(1 << 30)?;
+    let from_zeros = format!("< {}", zeros.display());
+    let dd = ["exec", "w1", "--", "/bin/busybox", "dd", "bs=1M"];
+    let out = [&dd[..], &["if=/dev/zero", "count=1024"]].concat();
+    let into = [&dd[..], &["of=/dev/null"]].concat();
+    for _ in 0..runs.min(MOST_STREAMS) {
+        let took = contestant.redirected(&out, "> /dev/null").timed()?;
+        column.add(Figure::ExecOut, millis(took));
+        let took = contestant.redirected(&into, &from_zeros).timed()?;
+        column.add(Figure::ExecIn, millis(took));
+    }
     Ok(())
 }
 
