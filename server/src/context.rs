@@ -79,6 +79,8 @@ pub struct App {
     pub dns: crate::dns::Dns,
     /// Tasks that shutting down waits for.
     pub tasks: TaskTracker,
+    /// Is cancelled when nothing new may begin any more, some time before the end.
+    pub closing: CancellationToken,
     /// Is cancelled when the daemon is to end.
     pub shutdown: CancellationToken,
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::apparmor::AppArmor;
-use crate::app::network::{Networking, watch::Watched};
+use crate::app::network::Networking;
 use crate::app::{self, instance, network, pool};
 use crate::clock::{Clock, SystemClock};
 use crate::context::App;
@@ -92,6 +92,7 @@ pub async fn run(options: Options) -> Result<()> {
         .spawn(async move { instance::start_all(&starter, to_start).await });
     let cause = wait_for_end(&app).await?;
     notify("STOPPING=1");
+    app.closing.cancel();
     if cause == End::Host {
         instance::shut_down_all(&app, false).await;
     }
@@ -265,15 +266,11 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
     };
     let cgroups =
         Layout::detect().map_err(|error| Error::failed("look at the host's cgroups", error))?;
-    let networking = Networking {
-        links: Arc::new(RtnetlinkLinks),
-        firewall: Arc::new(Nftables::new(places.prefix())),
-        names: Arc::new(Dnsmasq::new(dirs).in_group(service::helpers(&cgroups, &places))),
-        plugged: network::rules::Plugged::default(),
-        placing: tokio::sync::Mutex::default(),
-        turn: tokio::sync::Mutex::default(),
-        watched: Watched::default(),
-    };
+    let networking = Networking::new(
+        Arc::new(RtnetlinkLinks),
+        Arc::new(Nftables::new(places.prefix())),
+        Arc::new(Dnsmasq::new(dirs).in_group(service::helpers(&cgroups, &places))),
+    );
     Ok(Arc::new(App {
         runtime: Arc::new(
             MonitorRuntime::open().map_err(|error| Error::failed("find rlxc-monitor", error))?,
@@ -295,6 +292,7 @@ fn build(places: Places, exits: mpsc::UnboundedSender<Exit>, events: Events) -> 
         image_checks: app::image::Checks::default(),
         trust: Trust::new(places.dir().to_owned()),
         dns: crate::dns::Dns::default(),
+        closing: CancellationToken::new(),
         shutdown: CancellationToken::new(),
         places,
         db,

@@ -13,10 +13,11 @@ use crate::operation::Handle;
 const TIMEOUT: &str = "core.shutdown_timeout";
 const DEFAULT_MINUTES: u64 = 5;
 
-/// Waits for operations that are under way, stops all instances, and lets the daemon end. By force it waits for nothing.
+/// Lets nothing new begin, waits for operations that are under way, stops all instances, and lets the daemon end. By force it waits for nothing.
 pub async fn shut_down(app: &Arc<App>, force: bool) -> Result<()> {
+    let config = app.db.read(db::config::load).await?;
+    app.closing.cancel();
     if !force {
-        let config = app.db.read(db::config::load).await?;
         let minutes = config.get(TIMEOUT).and_then(|text| text.parse().ok());
         let limit = Duration::from_secs(60 * minutes.unwrap_or(DEFAULT_MINUTES));
         if tokio::time::timeout(limit, operations(app)).await.is_err() {

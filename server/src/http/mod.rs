@@ -4,6 +4,7 @@
 mod access;
 mod backups;
 mod certificates;
+mod closing;
 mod cross_origin;
 mod edit;
 mod error;
@@ -94,6 +95,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            closing::refuse_new,
+        ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(app),
             access::check,

@@ -66,6 +66,19 @@ pub struct Networking {
 }
 
 impl Networking {
+    /// Nothing is plugged in yet.
+    pub fn new(links: Arc<dyn Links>, firewall: Arc<dyn Firewall>, names: Arc<dyn Names>) -> Self {
+        Self {
+            links,
+            firewall,
+            names,
+            plugged: rules::Plugged::default(),
+            placing: tokio::sync::Mutex::default(),
+            watched: watch::Watched::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Makes a network be what its specification says; doing it twice changes nothing.
     pub async fn bring_up(
         &self,
