@@ -88,6 +88,7 @@ impl State {
             hwaddr: Some(Mac::from_seed(self.last_index.into()).into()),
             mtu: 1500,
             up: true,
+            carrier: true,
             master: None,
             ours: true,
             multicast: Multicast::Plain,

@@ -75,22 +75,27 @@ pub(crate) fn multicast(bridge: &[InfoBridge]) -> Multicast {
     }
 }
 
-/// Asks all that are on a bridge what they listen to, if nobody has. Until the first NIC is up the kernel drops the question: there is
-/// nobody to ask. Without an answer all hear all, as on any bridge.
-pub(super) fn ask(socket: &RouteSocket, bridge: &LinkView) {
-    let Some(hwaddr) = bridge
-        .mac()
-        .filter(|_| bridge.multicast == Multicast::Unasked)
-    else {
-        return;
-    };
-    let asked = [ALL_ROUTERS, ALL_MLD_ROUTERS]
-        .into_iter()
-        .try_for_each(|group| listen(socket, bridge.index, group))
-        .and_then(|()| rlxc_sys::link::send_frame(bridge.index, &general_query(hwaddr)));
-    if let Err(error) = asked {
+/// Whether all that are on a bridge should be asked what they listen to: nobody has, and somebody is there.
+pub(super) fn wait_for_question(bridge: &LinkView) -> bool {
+    bridge.multicast == Multicast::Unasked && bridge.carrier
+}
+
+/// Asks them. Without an answer all hear all, as on any bridge.
+pub(super) fn ask(bridge: &LinkView) {
+    if let Err(error) = try_to_ask(bridge) {
         tracing::debug!(bridge = bridge.name, %error, "the bridge does not learn who listens to what");
     }
+}
+
+fn try_to_ask(bridge: &LinkView) -> io::Result<()> {
+    let Some(from) = bridge.mac() else {
+        return Ok(());
+    };
+    let socket = RouteSocket::open()?;
+    for group in [ALL_ROUTERS, ALL_MLD_ROUTERS] {
+        listen(&socket, bridge.index, group)?;
+    }
+    rlxc_sys::link::send_frame(bridge.index, &general_query(from))
 }
 
 /// The bridge itself listens to a group, and what is sent to that reaches it, and routers, alone. It lasts as long as a listener.

@@ -47,6 +47,8 @@ pub struct LinkView {
     pub mtu: u32,
     /// Switched on.
     pub up: bool,
+    /// Somebody is at the other end; on a bridge, at that of a port.
+    pub carrier: bool,
     /// Index of the bridge (or bond) that it belongs to.
     pub master: Option<u32>,
     /// Made by us.

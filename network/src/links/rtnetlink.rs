@@ -15,9 +15,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use rustix::io::Errno;
 
-use super::{
-    LinkView, Links, Multicast, check_name, listeners, loan, macvlan, request, routed, vlan,
-};
+use super::{LinkView, Links, check_name, listeners, loan, macvlan, request, routed, vlan};
 use crate::error::blocking;
 use crate::netlink::RouteSocket;
 use crate::view::{self, HostNetwork};
@@ -44,7 +42,12 @@ impl Links for RtnetlinkLinks {
 
     async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
         let (nic, netns) = (nic.clone(), owned(netns)?);
-        blocking(move || attach_nic(&nic, netns.as_fd())).await
+        let bridge = blocking(move || attach_nic(&nic, netns.as_fd())).await?;
+        // Nobody waits for that: a socket for frames takes as long to close as a start does.
+        if let Some(bridge) = bridge.filter(listeners::wait_for_question) {
+            tokio::task::spawn_blocking(move || listeners::ask(&bridge));
+        }
+        Ok(())
     }
 
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
@@ -318,29 +321,27 @@ fn apply_addresses(
     Ok(())
 }
 
-fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error> {
+/// Returns the bridge, as it was before.
+fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<Option<LinkView>, Error> {
     check_name(&nic.host_name)?;
     check_name(&nic.container_name)?;
     let socket = open()?;
     let bridge = nic.bridge.as_deref().map(|name| need(&socket, name));
     let bridge = bridge.transpose()?;
-    let mut multicast = Multicast::Plain;
-    if let Some(bridge) = &bridge {
-        multicast = bridge.multicast;
-        listeners::ask(&socket, bridge);
-    }
     let mtu = nic.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu));
     let message = request::new_nic(nic, bridge.as_ref().map(|bridge| bridge.index), mtu, netns);
     socket
         .change(message, NLM_F_CREATE | NLM_F_EXCL)
         .map_err(refused("create NIC", &nic.host_name))?;
+    let multicast = bridge.as_ref().map(|bridge| bridge.multicast);
+    let multicast = multicast.unwrap_or_default();
     let prepared = isolate(&socket, nic)
         .and_then(|()| join_vlans(&socket, nic, bridge.as_ref()))
         .and_then(|()| sysctl::prepare_nic(nic, multicast, netns));
     if prepared.is_err() {
         delete_half_made("delete NIC", &nic.host_name);
     }
-    prepared
+    prepared.map(|()| bridge)
 }
 
 fn join_vlans(socket: &RouteSocket, nic: &NicSpec, bridge: Option<&LinkView>) -> Result<(), Error> {

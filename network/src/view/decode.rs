@@ -46,6 +46,7 @@ pub(crate) fn link(message: &LinkMessage) -> LinkView {
         hwaddr: None,
         mtu: 0,
         up: message.header.flags.contains(LinkFlags::Up),
+        carrier: message.header.flags.contains(LinkFlags::LowerUp),
         master: None,
         ours: false,
         multicast: Multicast::Plain,

@@ -55,6 +55,7 @@ mod tests {
             hwaddr: Some(address.parse().unwrap()),
             mtu: 2044,
             up: false,
+            carrier: false,
             master: None,
             ours: false,
             multicast: Multicast::Plain,
