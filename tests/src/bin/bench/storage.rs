@@ -117,7 +117,7 @@ pub(crate) fn measure(contestant: &Contestant, runs: usize) -> anyhow::Result<St
         };
         bench.stopped(pool, runs)?;
         bench.running(pool, runs.min(5))?;
-        bench.archives(pool, runs.min(2))?;
+        bench.archives(pool, runs.min(3))?;
         columns.push(
             bench
                 .samples
@@ -206,6 +206,7 @@ impl Bench<'_> {
             .ok(&["create", "debian-storage", "ar", "-s", pool])?;
         let file = self.contestant.scratch().join("backup");
         let path = file.display().to_string();
+        settle();
         for _ in 0..runs {
             for (how, publish, export) in [
                 ("none", "publish, uncompressed", "export, uncompressed"),
@@ -237,11 +238,15 @@ impl Bench<'_> {
             self.contestant.ok(&["delete", "ar2"])?;
         }
         std::fs::remove_file(file)?;
-        // What was imported and deleted again must not be on its way to the disk when the next one begins.
-        nix::unistd::sync();
-        std::thread::sleep(REST);
+        settle();
         Ok(())
     }
+}
+
+/// What was written, and deleted again, must not be on its way to the disk when the next measurement begins.
+fn settle() {
+    nix::unistd::sync();
+    std::thread::sleep(REST);
 }
 
 /// The longest time in ms in which a loop inside did not get on, over some seconds.
