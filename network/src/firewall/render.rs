@@ -143,11 +143,12 @@ fn family(net: &IpNet) -> &'static str {
     }
 }
 
+/// All that the host receives passes here: what costs least, and lets most go, comes first.
 fn guards(ruleset: &Ruleset) -> Vec<String> {
     let bridge = &ruleset.bridge;
     let guard = |family: &str, address: IpAddr| {
         format!(
-            "iifname != {{ \"lo\", \"{bridge}\" }} {family} daddr {address} meta l4proto {{ tcp, udp }} th dport 53 drop"
+            "{family} daddr {address} th dport 53 meta l4proto {{ tcp, udp }} iifname != {{ \"lo\", \"{bridge}\" }} drop"
         )
     };
     let ipv4 = ruleset
