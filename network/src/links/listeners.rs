@@ -3,7 +3,7 @@
 //!
 //! The kernel's bridge uses what it has overheard only while a querier is known. Were it the querier itself, each port that comes or
 //! goes would make it ask on all ports anew, and all NICs answer (`br_port_state_selection` in net/bridge/br_stp_if.c).
-//! So it is asked once, in its name, and it remembers that for a day. NICs report by the first version of MLD: the kernel's bridge
+//! So it is asked in its name, when a NIC comes and it was not for an hour, and remembers the answers. NICs report by the first version of MLD: the kernel's bridge
 //! gives reports of the second to all.
 
 use std::io;
@@ -20,9 +20,9 @@ use crate::{BridgeSpec, Error, Mac, ipam};
 
 /// In hundredths of a second (`USER_HZ`), as the kernel counts here.
 const HOUR: u64 = 3600 * 100;
-/// How long what was asked counts, and how long the answers: these are there as long as the other.
-const ASKED_FOR: u64 = 24 * HOUR;
-const KNOWN_FOR: u64 = 25 * HOUR;
+/// How long a question counts, and how long the answers: these must be there as long as the other. After that all hear all.
+const ASKED_FOR: u64 = HOUR;
+const KNOWN_FOR: u64 = 2 * HOUR;
 /// The kernel's own values, RFC 3810 section 9.
 const ASKED_FOR_BY_DEFAULT: u64 = 25_500;
 const KNOWN_FOR_BY_DEFAULT: u64 = 26_000;
@@ -36,8 +36,6 @@ const MDBA_SET_ENTRY: u16 = 1;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// Where a NIC that starts asks for a router, RFC 4861.
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// Where reports of listeners go, RFC 3810.
-const ALL_MLD_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 /// Tells the bridge how long to remember. Not where others are on the wire: they may have someone who asks.
 pub(super) fn remember(socket: &RouteSocket, spec: &BridgeSpec, bridge: u32) -> Result<(), Error> {
@@ -76,7 +74,7 @@ pub(crate) fn multicast(bridge: &[InfoBridge]) -> Multicast {
 }
 
 /// Whether all that are on a bridge should be asked what they listen to: nobody has, and somebody is there.
-pub(super) fn wait_for_question(bridge: &LinkView) -> bool {
+pub(super) fn should_ask(bridge: &LinkView) -> bool {
     bridge.multicast == Multicast::Unasked && bridge.carrier
 }
 
@@ -92,9 +90,7 @@ fn try_to_ask(bridge: &LinkView) -> io::Result<()> {
         return Ok(());
     };
     let socket = RouteSocket::open()?;
-    for group in [ALL_ROUTERS, ALL_MLD_ROUTERS] {
-        listen(&socket, bridge.index, group)?;
-    }
+    listen(&socket, bridge.index, ALL_ROUTERS)?;
     rlxc_sys::link::send_frame(bridge.index, &general_query(from))
 }
 

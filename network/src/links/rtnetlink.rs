@@ -44,7 +44,7 @@ impl Links for RtnetlinkLinks {
         let (nic, netns) = (nic.clone(), owned(netns)?);
         let bridge = blocking(move || attach_nic(&nic, netns.as_fd())).await?;
         // Nobody waits for that: a socket for frames takes as long to close as a start does.
-        if let Some(bridge) = bridge.filter(listeners::wait_for_question) {
+        if let Some(bridge) = bridge.filter(listeners::should_ask) {
             tokio::task::spawn_blocking(move || listeners::ask(&bridge));
         }
         Ok(())
