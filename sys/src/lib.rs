@@ -27,6 +27,7 @@ pub mod project_quota;
 pub mod pty;
 pub mod rollback;
 pub mod rootfs;
+pub mod sandbox;
 pub mod seccomp;
 pub mod tool;
 pub mod unix_socket;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::interrupt;
+use crate::sandbox::Sandbox;
 
 /// Where tools are looked for; the daemon's own `PATH` is not trusted.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -69,6 +70,7 @@ pub struct Tool {
     envs: Vec<(OsString, OsString)>,
     input: Option<Vec<u8>>,
     limit: Duration,
+    sandbox: Option<Sandbox>,
 }
 
 impl Tool {
@@ -80,6 +82,7 @@ impl Tool {
             envs: Vec::new(),
             input: None,
             limit: Duration::from_secs(60),
+            sandbox: None,
         }
     }
 
@@ -111,6 +114,13 @@ impl Tool {
         self
     }
 
+    /// Which files it may use, where the kernel can hold it to that; for tools that read what others have made.
+    #[must_use]
+    pub fn confined(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = Some(sandbox);
+        self
+    }
+
     /// The command with its environment, for a caller that drives the process itself (a long-lived daemon, a stream).
     pub fn command(&self) -> Result<Command, ToolError> {
         let path = find(&self.program).ok_or_else(|| ToolError::Missing {
@@ -133,17 +143,7 @@ impl Tool {
 
     /// Runs it to its end and returns its stdout.
     pub fn run(self) -> Result<Vec<u8>, ToolError> {
-        let mut child = self
-            .command()?
-            .stdin(if self.input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| self.io(source))?;
+        let mut child = self.spawn()?;
         let feeder = self.feed(&mut child);
         let out = drain(child.stdout.take());
         let err = drain(child.stderr.take());
@@ -159,6 +159,30 @@ impl Tool {
             status,
             stderr: tail(&stderr),
         })
+    }
+
+    fn spawn(&self) -> Result<Child, ToolError> {
+        let mut command = self.command()?;
+        let stdin = if self.input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let Some(sandbox) = &self.sandbox else {
+            return command.spawn().map_err(|source| self.io(source));
+        };
+        // A thread that is confined stays so: this one has nothing else to do.
+        let spawned = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| sandbox.enter().and_then(|_is_held| command.spawn()));
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        spawned.map_err(|source| self.io(source))
     }
 
     fn feed(&self, child: &mut Child) -> Option<std::thread::JoinHandle<()>> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rlxc_sys::file::{self, Entry, FileError};
 use rlxc_sys::path::{self};
+use rlxc_sys::sandbox::Sandbox;
 use rlxc_sys::tool::{Tool, ToolError};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -35,6 +36,7 @@ pub(super) fn unpack(file: &Path, target: &Path, limits: UnpackLimits) -> Result
     run(
         &["-no-progress", "-quiet", "-force", "-dest"],
         &[&into, &file],
+        Sandbox::new(&[&file], &[&into]),
     )?;
     let mut cleaning = Cleaning {
         path: PathBuf::new(),
@@ -42,9 +44,11 @@ pub(super) fn unpack(file: &Path, target: &Path, limits: UnpackLimits) -> Result
     cleaning.directory(path::open_dir(target)?.as_fd(), 0)
 }
 
-fn run(options: &[&str], paths: &[&Path]) -> Result<Vec<u8>, ImageError> {
+/// As root, for owners and attributes, but on the files that it is about alone: the image may have been made to mislead it.
+fn run(options: &[&str], paths: &[&Path], sandbox: Sandbox) -> Result<Vec<u8>, ImageError> {
     let tool = Tool::new("unsquashfs").args(options.iter().copied());
-    let result = tool.args(paths.iter().copied()).timeout(TIME_LIMIT).run();
+    let tool = tool.args(paths.iter().copied()).confined(sandbox);
+    let result = tool.timeout(TIME_LIMIT).run();
     result.map_err(|error| match error {
         ToolError::Missing { .. } => ToolError::Missing {
             program: "unsquashfs (of the package squashfs-tools)".into(),
@@ -73,7 +77,8 @@ fn check_inodes(path: &Path, limits: UnpackLimits) -> Result<(), ImageError> {
 /// Sums up the third column of the listing: mode, owner, size, date, time, name. A name with a line end in it
 /// can only make the sum bigger.
 fn check_size(path: &Path, limits: UnpackLimits) -> Result<(), ImageError> {
-    let listing = run(&["-no-progress", "-lln"], &[path])?;
+    let sandbox = Sandbox::new(&[path], &[]);
+    let listing = run(&["-no-progress", "-lln"], &[path], sandbox)?;
     let lines = listing.split(|byte| *byte == b'\n');
     let sizes = lines.filter(|line| line.starts_with(b"-")).map(|line| {
         let text = String::from_utf8_lossy(line);
