@@ -140,8 +140,9 @@ fn home(daemon: &Daemon, uid: u32) -> PathBuf {
 #[track_caller]
 fn with_users() -> Daemon {
     let mut daemon = Daemon::prepared(rlxc_tests::world::Uplink::Isolated);
-    let mut groups = std::fs::read_to_string("/etc/group").unwrap();
-    writeln!(groups, "rlxc-user:x:{GROUP}:").unwrap();
+    // The first: this host may have such a group itself.
+    let groups = std::fs::read_to_string("/etc/group").unwrap();
+    let groups = format!("rlxc-user:x:{GROUP}:\n{groups}");
     daemon.world().replace(Path::new("/etc/group"), &groups);
     let mut users = std::fs::read_to_string("/etc/passwd").unwrap();
     for uid in USERS {
