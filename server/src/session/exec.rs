@@ -253,8 +253,8 @@ async fn run_with_pipes(session: Session, mut expected: Expected) -> Result<i32>
     let ends = vec![stdin.reader, stdout.writer, stderr.writer];
     let command = started(session.running.exec(session.request, ends).await)?;
     let (end, ended) = watch::channel(false);
-    // Input ends with the client or with the command, whichever is first.
-    let feeding = tokio::spawn(feed(input, stdin.writer));
+    // Input ends with the client or with the command, whichever is first; nobody waits for it.
+    tokio::spawn(feed(input, stdin.writer, ended.clone()));
     let draining = [
         tokio::spawn(drain(output, stdout.reader, ended.clone())),
         tokio::spawn(drain(errors, stderr.reader, ended)),
@@ -279,7 +279,6 @@ async fn run_with_pipes(session: Session, mut expected: Expected) -> Result<i32>
         // What the client did not take is not the command's fault.
         drop(pump.await);
     }
-    feeding.abort();
     status
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
-use super::sockets::{finish, until};
+use super::sockets::{close, finish, linger, until};
 
 /// Bytes that a pipe holds: fewer, and each side waits for the other all the time.
 const PIPE: usize = 1 << 20;
@@ -31,16 +31,38 @@ impl Pipe {
     }
 }
 
-/// What the client sends becomes the command's stdin, until its end of stream.
-pub(super) async fn feed(mut socket: WebSocket, stdin: OwnedFd) -> io::Result<()> {
-    let mut stdin = pipe::Sender::from_owned_fd(stdin)?;
+/// What the client sends becomes the command's stdin, until its end of stream, or until the command reads no more or has
+/// `ended`.
+pub(super) async fn feed(
+    mut socket: WebSocket,
+    stdin: OwnedFd,
+    mut ended: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let fed = tokio::select! {
+        fed = pass(&mut socket, stdin) => fed,
+        () = until(&mut ended) => Ok(()),
+    };
+    close(&mut socket).await;
+    linger(socket).await;
+    fed
+}
+
+/// Ends with the client: what has sent its last byte still waits for the command's end.
+async fn pass(socket: &mut WebSocket, stdin: OwnedFd) -> io::Result<()> {
+    let mut stdin = Some(pipe::Sender::from_owned_fd(stdin)?);
     while let Some(Ok(message)) = socket.recv().await {
-        match message {
-            Message::Binary(bytes) => stdin.write_all(&bytes).await?,
-            Message::Text(text) if text.is_empty() => break,
-            Message::Text(text) => stdin.write_all(text.as_bytes()).await?,
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(text) if text.is_empty() => {
+                stdin = None;
+                continue;
+            }
+            Message::Text(text) => text.into(),
             Message::Close(_) => break,
-            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Ping(_) | Message::Pong(_) => continue,
+        };
+        if let Some(stdin) = &mut stdin {
+            stdin.write_all(&bytes).await?;
         }
     }
     Ok(())

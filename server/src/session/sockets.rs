@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there.
 const PING: Duration = Duration::from_secs(10);
 
+/// How long a client may take to say goodbye once we have.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Secrets by name: `0`, `1`, `2`, `control`.
 #[derive(Debug, Clone)]
 pub(super) struct Secrets(BTreeMap<String, String>);
@@ -122,11 +125,24 @@ pub(super) async fn until(ended: &mut watch::Receiver<bool>) {
     drop(ended.wait_for(|ended| *ended).await);
 }
 
-/// Tells the client that a stream is over, and closes.
+/// Tells the client that a stream is over, and closes; nobody waits for the client's goodbye.
 pub(super) async fn finish(mut socket: WebSocket) {
-    // A client that is gone needs no goodbye.
+    // A client that is gone needs none.
     drop(socket.send(Message::Text(String::new().into())).await);
+    close(&mut socket).await;
+    tokio::spawn(linger(socket));
+}
+
+/// Says goodbye.
+pub(super) async fn close(socket: &mut WebSocket) {
     drop(socket.send(Message::Close(None)).await);
+}
+
+/// Reads for a moment what a client sends that has not seen our goodbye yet, until its own. On a closed socket it would fail
+/// there, and the reset that answers it takes along what the client has not read yet; see RFC 6455, section 7.1.1.
+pub(super) async fn linger(mut socket: WebSocket) {
+    let heard = async { while let Some(Ok(_)) = socket.recv().await {} };
+    drop(tokio::time::timeout(FAREWELL, heard).await);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const PING: u8 = 9;
 
 /// A command that waits for its sockets: the path of its WebSocket and its secrets.
 #[track_caller]
-fn exec(daemon: &Daemon, command: &[&str]) -> (String, Value) {
+pub(super) fn exec(daemon: &Daemon, command: &[&str]) -> (String, Value) {
     let body = json!({"command": command, "wait-for-websocket": true, "interactive": false});
     let path = "/1.0/instances/c1/exec";
     let reply = ask(daemon, "POST", path, "", &body.to_string()).json();
@@ -33,7 +33,7 @@ fn status(daemon: &Daemon, path: &str) -> u16 {
 }
 
 #[track_caller]
-fn socket(daemon: &Daemon, operation: &str, secret: &Value) -> UnixStream {
+pub(super) fn socket(daemon: &Daemon, operation: &str, secret: &Value) -> UnixStream {
     let secret = secret.as_str().unwrap();
     let path = format!("{operation}/websocket?secret={secret}");
     let (status, stream) = upgrade(daemon, &path).unwrap();
@@ -41,9 +41,10 @@ fn socket(daemon: &Daemon, operation: &str, secret: &Value) -> UnixStream {
     stream
 }
 
-/// Everything on a socket until it is closed, as it came.
+/// Everything on a socket until it is closed, as it came. Who sends no more is not waited for at the end.
 fn drain(mut stream: UnixStream) -> Vec<u8> {
     let mut bytes = Vec::new();
+    drop(stream.shutdown(std::net::Shutdown::Write));
     let _closed_or_reset = stream.read_to_end(&mut bytes).is_ok();
     bytes
 }

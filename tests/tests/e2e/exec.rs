@@ -1,11 +1,15 @@
 //! `rlxc exec`: exit codes, streams, environment, user, directory, signals, terminals.
 
+use std::io::{Read as _, Write as _};
+
 use nix::sys::signal::Signal;
+use rlxc_tests::api::{ask, frame};
 use rlxc_tests::process::{exit_code, signal};
 use rlxc_tests::require;
 use rlxc_tests::terminal::Terminal;
 use rlxc_tests::world::only_child;
 
+use super::abuse::socket;
 use super::daemon_with_c1;
 
 #[test]
@@ -273,4 +277,26 @@ fn closed_streams_do_not_end_a_command() {
     let script = "exec >/dev/null 2>&1 </dev/null; sleep 1; exit 9";
     let output = daemon.cli().run(["exec", "c1", "--", "sh", "-c", script]);
     assert_eq!(output.code, 9, "{output}");
+}
+
+/// pylxd closes its sockets once the operation has ended, the one of an input among them that nobody has read.
+#[test]
+fn a_goodbye_after_the_end_is_heard() {
+    require!(root);
+    let (daemon, _) = daemon_with_c1();
+    let (operation, secrets) = super::abuse::exec(&daemon, &["echo", "done"]);
+    let mut sockets = ["0", "1", "2"].map(|name| socket(&daemon, &operation, &secrets[name]));
+    let ended = ask(&daemon, "GET", &format!("{operation}/wait"), "", "").json();
+    assert_eq!(ended["metadata"]["metadata"]["return"], 0, "{ended}");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    for (number, socket) in sockets.iter_mut().enumerate() {
+        let late = socket
+            .write_all(&frame(1, 0, b""))
+            .and_then(|()| socket.write_all(&frame(8, 0, b"")));
+        assert!(late.is_ok(), "socket {number}: {late:?}");
+        let mut rest = Vec::new();
+        socket.read_to_end(&mut rest).unwrap();
+        let goodbye = rest.ends_with(&[0x88, 0]);
+        assert!(goodbye, "socket {number}: {rest:02x?}");
+    }
 }
