@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rlxc_sys::chain::chain;
-use rlxc_sys::tool::Tool;
+use rlxc_sys::tool::{Tool, ToolError};
 
 use crate::context::{App, blocking};
 use crate::error::{Error, Result};
@@ -25,7 +25,14 @@ const ENTITY: &str = "/1.0";
 pub struct AppArmor {
     /// Features that ask for rules of their own; none where there is no AppArmor, or none that we may use.
     mediated: Option<BTreeSet<String>>,
-    loaded: tokio::sync::Mutex<BTreeSet<String>>,
+    loaded: tokio::sync::Mutex<Loaded>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    names: BTreeSet<String>,
+    /// Whether apparmor_parser(8) knows no rules of those features. What it makes asks for none then.
+    old_parser: bool,
 }
 
 impl AppArmor {
@@ -56,13 +63,18 @@ impl AppArmor {
     }
 }
 
+/// A feature is a file or a directory of its name, or a word in a `mask`; user namespaces have been both.
 fn features(root: &Path) -> BTreeSet<String> {
+    let namespaces = std::fs::read_to_string(root.join("features/namespaces/mask"));
+    let words = namespaces.unwrap_or_default();
     let known = [
         ("userns_create", "features/namespaces/userns_create"),
         ("io_uring", "features/io_uring"),
         ("posix_mqueue", "features/ipc/posix_mqueue"),
     ];
-    let there = known.iter().filter(|(_, path)| root.join(path).exists());
+    let there = known.iter().filter(|(name, path)| {
+        root.join(path).exists() || words.split_whitespace().any(|word| word == *name)
+    });
     there.map(|(name, _)| (*name).to_owned()).collect()
 }
 
@@ -83,15 +95,20 @@ pub async fn ensure(app: &App, instance: &str, config: &Config) -> Result<Option
         }
         return Ok(None);
     };
-    let profile = profile(config, mediated, app.places.prefix());
     let mut loaded = app.apparmor.loaded.lock().await;
-    if loaded.contains(&profile.name) {
-        return Ok(Some(profile.name));
+    let plain = profile(config, &BTreeSet::new(), app.places.prefix());
+    let wanted = if loaded.old_parser {
+        plain.clone()
+    } else {
+        profile(config, mediated, app.places.prefix())
+    };
+    if loaded.names.contains(&wanted.name) {
+        return Ok(Some(wanted.name));
     }
-    let Profile { name, text } = profile;
-    match blocking(move || load(&text)).await {
-        Ok(()) => {
-            loaded.insert(name.clone());
+    match blocking(move || load_either(wanted, plain)).await {
+        Ok((Profile { name, .. }, old_parser)) => {
+            loaded.old_parser |= old_parser;
+            loaded.names.insert(name.clone());
             app.resolve(UNCONFINED, ENTITY);
             Ok(Some(name))
         }
@@ -124,7 +141,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     let own = own_profiles(app.places.prefix());
     let removed = blocking(move || remove_unused(&own, &inits)).await;
     let removed = removed.map_err(|error| Error::failed("remove AppArmor profiles", error))?;
-    loaded.retain(|name| !removed.contains(name));
+    loaded.names.retain(|name| !removed.contains(name));
     Ok(())
 }
 
@@ -154,7 +171,46 @@ fn remove_unused(own: &str, inits: &[i32]) -> io::Result<BTreeSet<String>> {
     Ok(unused)
 }
 
-fn load(text: &str) -> Result<(), rlxc_sys::tool::ToolError> {
+/// Loads the profile that is wanted, or the plain one if the parser is too old for it; returns which, and whether it is.
+fn load_either(wanted: Profile, plain: Profile) -> Result<(Profile, bool), ToolError> {
+    match load(&wanted.text) {
+        Err(_) if plain != wanted && load(&plain.text).is_ok() => Ok((plain, true)),
+        result => result.map(|()| (wanted, false)),
+    }
+}
+
+fn load(text: &str) -> Result<(), ToolError> {
     let parser = Tool::new("apparmor_parser").args(["--replace", "--skip-cache", "--quiet"]);
     parser.input(text.as_bytes()).run().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_is_a_file_or_a_word() {
+        let write = |root: &Path, path: &str, text: &str| {
+            let path = root.join("features").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let old = tempfile::tempdir().unwrap();
+        write(old.path(), "namespaces/pivot_root", "no\n");
+        assert_eq!(features(old.path()), BTreeSet::new());
+        // As Linux 6.12 has them.
+        let linux = tempfile::tempdir().unwrap();
+        write(linux.path(), "namespaces/mask", "userns_create\n");
+        write(linux.path(), "io_uring/mask", "sqpoll override_creds\n");
+        let both = ["io_uring", "userns_create"].map(str::to_owned);
+        assert_eq!(features(linux.path()), BTreeSet::from(both));
+        let ubuntu = tempfile::tempdir().unwrap();
+        write(
+            ubuntu.path(),
+            "namespaces/userns_create/mask",
+            "interface\n",
+        );
+        let one = ["userns_create"].map(str::to_owned);
+        assert_eq!(features(ubuntu.path()), BTreeSet::from(one));
+    }
 }
