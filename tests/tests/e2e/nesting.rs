@@ -1,11 +1,11 @@
-//! Containers in containers: the distribution's Docker, systemd-nspawn, and rlxcd itself.
+//! Containers in containers: the distribution's Docker, podman and systemd-nspawn, and rlxcd itself.
 
 use std::time::Duration;
 
 use rlxc_tests::process::eventually;
 use rlxc_tests::{Cli, Daemon, Uplink, require};
 
-pub(super) const PACKAGES: &str = "busybox-static,dnsmasq-base,docker.io,fuse2fs,iproute2,iptables,libssl3,nftables,systemd-container";
+pub(super) const PACKAGES: &str = "busybox-static,dnsmasq-base,docker.io,fuse2fs,iproute2,iptables,libssl3,netavark,nftables,podman,systemd-container";
 const LONG: Duration = Duration::from_secs(120);
 
 #[test]
@@ -14,8 +14,6 @@ fn containers_run_in_containers() {
     let daemon = Daemon::initialized_with(Uplink::Isolated);
     rlxc_tests::image::import_debian_with(&daemon, PACKAGES);
     let cli = daemon.cli();
-    // Docker's own overlay can't stand on another one.
-    cli.ok(["storage", "volume", "create", "default", "docker"]);
     cli.ok([
         "create",
         "debian/12",
@@ -25,17 +23,9 @@ fn containers_run_in_containers() {
         "-c",
         "security.idmap.size=196608",
     ]);
-    cli.ok([
-        "config",
-        "device",
-        "add",
-        "c1",
-        "docker",
-        "disk",
-        "pool=default",
-        "source=docker",
-        "path=/var/lib/docker",
-    ]);
+    // Their own overlays can't stand on another one.
+    give_volume(cli, "docker", "/var/lib/docker");
+    give_volume(cli, "podman", "/var/lib/containers");
     cli.ok(["start", "c1"]);
     eventually("systemd is up", LONG, || {
         let state = cli.run([
@@ -48,10 +38,33 @@ fn containers_run_in_containers() {
         ]);
         ["running", "degraded"].contains(&state.stdout.trim())
     });
+    shell(
+        cli,
+        "mkdir -p /tmp/image/bin /tmp/image/www; cp /bin/busybox /tmp/image/bin/; echo served > /tmp/image/www/index.html",
+    );
     docker(cli);
+    podman(cli);
     nspawn(cli);
     rlxc_itself(cli);
     cli.ok(["delete", "-f", "c1"]);
+}
+
+#[track_caller]
+fn give_volume(cli: Cli<'_>, name: &str, path: &str) {
+    cli.ok(["storage", "volume", "create", "default", name]);
+    let source = format!("source={name}");
+    let path = format!("path={path}");
+    cli.ok([
+        "config",
+        "device",
+        "add",
+        "c1",
+        name,
+        "disk",
+        "pool=default",
+        &source,
+        &path,
+    ]);
 }
 
 #[track_caller]
@@ -59,7 +72,6 @@ fn shell(cli: Cli<'_>, line: &str) -> String {
     cli.ok_within(LONG, &["exec", "c1", "--", "sh", "-ec", line])
 }
 
-/// A container of a local image, on overlay2, on a bridge of its own, with a port.
 #[track_caller]
 fn docker(cli: Cli<'_>) {
     shell(
@@ -67,18 +79,34 @@ fn docker(cli: Cli<'_>) {
         "systemctl start docker || { journalctl -u docker --no-pager | tail -30; exit 1; }",
     );
     assert_eq!(shell(cli, "docker info -f '{{.Driver}}'"), "overlay2");
+    applications(cli, "docker", "");
+    shell(cli, "systemctl stop docker docker.socket");
+}
+
+/// Podman limits processes if nobody says otherwise, and knows the unified hierarchy only: nothing but its plain command is
+/// needed where that one can.
+#[track_caller]
+fn podman(cli: Cli<'_>) {
+    let driver = shell(cli, "podman info -f '{{.Store.GraphDriverName}}'");
+    assert_eq!(driver, "overlay");
+    let controllers = shell(cli, "cat /sys/fs/cgroup/cgroup.controllers");
+    let limited = controllers.split(' ').any(|one| one == "pids");
+    applications(cli, "podman", if limited { "" } else { "--pids-limit=0" });
+}
+
+/// Containers of a local image, one of them on a bridge of its own, with a port.
+#[track_caller]
+fn applications(cli: Cli<'_>, engine: &str, options: &str) {
     shell(
         cli,
-        "mkdir -p /tmp/image/bin /tmp/image/www; cp /bin/busybox /tmp/image/bin/; echo served > /tmp/image/www/index.html; \
-         tar -C /tmp/image -c . | docker import - local",
+        &format!("tar -C /tmp/image -c . | {engine} import - local"),
     );
-    assert_eq!(
-        shell(cli, "docker run --rm local /bin/busybox echo inside"),
-        "inside"
-    );
+    let run = format!("{engine} run {options}");
+    let inside = shell(cli, &format!("{run} --rm local /bin/busybox echo inside"));
+    assert_eq!(inside, "inside");
     shell(
         cli,
-        "docker run -d --name web -p 8080:80 local /bin/busybox httpd -f -p 80 -h /www",
+        &format!("{run} -d --name web -p 8080:80 local /bin/busybox httpd -f -p 80 -h /www"),
     );
     eventually("the port of the container answers", LONG, || {
         cli.run([
@@ -94,7 +122,13 @@ fn docker(cli: Cli<'_>) {
         .trim()
             == "served"
     });
-    shell(cli, "docker rm -f web; systemctl stop docker docker.socket");
+    let beside = shell(
+        cli,
+        &format!("{engine} exec web /bin/busybox cat /www/index.html"),
+    );
+    assert_eq!(beside, "served");
+    // Its init does not listen to any other signal.
+    shell(cli, &format!("{engine} kill web; {engine} rm -f web"));
 }
 
 #[track_caller]
