@@ -6,30 +6,35 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::printer::Printer;
-use crate::render;
+use crate::{document, render};
 
-/// Gives back `object` as it was edited; `None` where nothing was changed.
-pub(crate) fn edit<T>(printer: &Printer, object: &T, comment: &str) -> Result<Option<T>>
+/// Gives back what may be changed of `whole` as it was edited; `None` where nothing was changed.
+pub(crate) fn edit<T>(printer: &Printer, whole: &Value, comment: &str) -> Result<Option<T>>
 where
     T: Serialize + DeserializeOwned + PartialEq,
 {
     if !std::io::stdin().is_terminal() {
-        return from_stdin().map(Some);
+        let text = std::io::read_to_string(std::io::stdin()).context("read stdin")?;
+        return document::read(&text, whole)
+            .context("understand the YAML on stdin")
+            .map(Some);
     }
+    let object: T = serde_json::from_value(whole.clone()).context("understand the object")?;
     let mut text = String::new();
     for line in comment.lines() {
         text.extend(["# ", line, "\n"]);
     }
-    text += &render::yaml(object)?;
+    text += &render::yaml(&object)?;
     loop {
         text = text_in_editor(&text, "yaml")?;
-        match serde_norway::from_str::<T>(&text) {
-            Ok(edited) if edited == *object => return Ok(None),
+        match document::read::<T>(&text, whole) {
+            Ok(edited) if edited == object => return Ok(None),
             Ok(edited) => return Ok(Some(edited)),
             Err(error) => {
-                printer.note(&format!("this is not valid: {error}"));
+                printer.note(&format!("this is not valid: {error:#}"));
                 if !printer
                     .ask("Edit it again? [Y/n]")?
                     .to_lowercase()

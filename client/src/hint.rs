@@ -137,6 +137,9 @@ fn refused(message: &str) -> Vec<String> {
 
 /// For `/1.0/KIND/NAME…` that is not there: names of that kind that are spelled alike.
 async fn names_near(context: &Context, path: &str, message: &str) -> Vec<String> {
+    if lacks_name(path) {
+        return vec!["a name on the command line is empty".to_owned()];
+    }
     let (collection, wanted) = match split(path) {
         Some(found) => found,
         // A request that makes something names others in its body: the daemon's words tell which.
@@ -149,9 +152,18 @@ async fn names_near(context: &Context, path: &str, message: &str) -> Vec<String>
         return Vec::new();
     };
     let names: Vec<String> = urls.iter().map(|url| url::last(url)).collect();
+    if names.contains(&wanted) {
+        // It is something of it that is missing.
+        return Vec::new();
+    }
     did_you_mean(&wanted, names.iter().map(String::as_str))
         .into_iter()
         .collect()
+}
+
+/// Whether a segment of the path is empty, where a name should stand.
+fn lacks_name(path: &str) -> bool {
+    path.split('/').skip(1).any(str::is_empty)
 }
 
 /// The collection and the name that are missing, where the path says so.
@@ -245,6 +257,13 @@ mod tests {
             Some(("/1.0/images/aliases".into(), "a/b".into()))
         );
         assert_eq!(split("/1.0/instances"), None);
+    }
+
+    #[test]
+    fn a_path_without_a_name_is_told() {
+        assert!(lacks_name("/1.0/instances/c1/snapshots/"));
+        assert!(lacks_name("/1.0/networks//forwards/x"));
+        assert!(!lacks_name("/1.0/instances/c1"));
     }
 
     #[test]

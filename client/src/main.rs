@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod completion;
 mod context;
+mod document;
 mod editor;
 mod hint;
 mod printer;

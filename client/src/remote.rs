@@ -244,10 +244,12 @@ pub(crate) fn take(words: Vec<Word<'_>>, default: &str) -> Result<String> {
     let mut chosen: Option<(String, String)> = None;
     for Word { text, may_be_bare } in words {
         let (remote, rest) = split(text);
-        ensure!(
-            may_be_bare || remote.is_none() || !rest.is_empty(),
-            "a name must follow `{text}`"
-        );
+        if !may_be_bare && rest.is_empty() {
+            match remote {
+                Some(_) => bail!("a name must follow `{text}`"),
+                None => bail!("a name on the command line is empty"),
+            }
+        }
         let remote = remote.unwrap_or(default).to_owned();
         if let Some((first, of)) = &chosen {
             ensure!(
@@ -293,6 +295,7 @@ mod tests {
             ("box".into(), plain(&["a", "b"]))
         );
         assert!(taken(&["box:"]).is_err());
+        assert!(taken(&["c1", ""]).is_err());
         assert_eq!(
             taken(&["c1/a:b"]).unwrap(),
             ("local".into(), plain(&["c1/a:b"]))

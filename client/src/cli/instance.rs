@@ -9,10 +9,15 @@ IMAGE is looked up among the local aliases and fingerprints, then on the image s
 (`rlxc remote list`). If none has it or none can be reached, it is built from the packages
 of its distribution. You are told which.
 
+The YAML of the instance may come from stdin, a file or a pipe, as `rlxc config show` prints
+it; options have the last word. A pipe is read to its end: add `< /dev/null` in a loop that
+reads one of its own, and in a script that a shell reads from one.
+
 Examples:
   rlxc launch debian dev1
   rlxc launch ubuntu/24.04 -c limits.memory=1GiB -c limits.cpu=2
   rlxc launch debian/12 db1 -d root,size=20GiB
+  rlxc launch debian dev2 < dev2.yaml
   rlxc launch images:alpine/3.20 edge1 -p default -p web --ephemeral";
 
 // What `launch` and `create` share.

@@ -56,12 +56,25 @@ Examples:
 
 `rlxc <command> --help` tells more of each command.";
 
+const ENVIRONMENT: &str = "\
+Environment:
+  RLXC_REMOTE         remote that is meant where none is named
+  RLXC_PROJECT        project to work in, where --project does not say
+  RLXC_DIR            directory of the daemon on this host, with its socket [/var/lib/rlxc]
+  RLXC_SOCKET         its socket, wherever that is
+  RLXC_CONF           directory of remotes, aliases and certificates [~/.config/rlxc]
+  RLXC_INSECURE_TLS   1: speak TLS 1.2 too, not 1.3 alone (the daemon reads it as well)
+  VISUAL, EDITOR      editor of the verbs that edit [vi]
+  NO_COLOR            any value: no colours
+  https_proxy, http_proxy, no_proxy   how image servers are reached";
+
 /// System containers: full distributions, started in milliseconds.
 #[derive(Debug, Parser)]
 #[command(
     name = "rlxc",
     version,
     after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}"),
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,

@@ -21,7 +21,7 @@ pub(crate) enum NetworkVerb {
     /// List the addresses that are given out.
     #[command(visible_alias = "leases")]
     ListLeases(NetworkLeasesArgs),
-    /// Create a network.
+    /// Create a network; its YAML may come from stdin.
     #[command(
         after_help = "Example:\n  rlxc network create lab0 ipv4.address=10.9.0.1/24 ipv4.nat=true ipv6.address=none"
     )]

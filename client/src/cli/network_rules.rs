@@ -18,7 +18,7 @@ pub(crate) enum AclVerb {
     Show(NameArgs),
     /// Print what rules with the state `logged` wrote to the kernel's log.
     ShowLog(NameArgs),
-    /// Create an ACL without rules; its YAML may come from stdin.
+    /// Create an ACL; its YAML, with rules, may come from stdin.
     Create(CreateOf<NameArgs>),
     /// Delete ACLs that nothing uses.
     #[command(visible_alias = "rm")]
@@ -92,7 +92,7 @@ pub(crate) enum ForwardVerb {
     List(ForwardListArgs),
     /// Print a forward as YAML.
     Show(ForwardArgs),
-    /// Create a forward; with `target_address=ADDRESS` all that no port speaks of goes there.
+    /// Create a forward; with `target_address=ADDRESS` all that no port speaks of goes there. Its YAML may come from stdin.
     #[command(
         after_help = "Example:\n  rlxc network forward create lab 192.0.2.10\n  rlxc network forward port add lab 192.0.2.10 tcp 443 10.1.2.3"
     )]

@@ -15,7 +15,7 @@ pub(crate) enum ZoneVerb {
     List(ListOfAllArgs),
     /// Print a zone as YAML.
     Show(NameArgs),
-    /// Create a zone.
+    /// Create a zone; its YAML may come from stdin.
     #[command(
         after_help = "Example:\n  rlxc network zone create lab.example dns.nameservers=ns1.lab.example peers.second.address=192.0.2.53\n  rlxc network set lab dns.zone.forward=lab.example\n  rlxc config set core.dns_address :53"
     )]
@@ -44,7 +44,7 @@ pub(crate) enum RecordVerb {
     List(RecordListArgs),
     /// Print a record as YAML.
     Show(RecordArgs),
-    /// Create a record without entries.
+    /// Create a record; its YAML, with entries, may come from stdin.
     #[command(
         after_help = "Example:\n  rlxc network zone record create lab.example demo\n  rlxc network zone record entry add lab.example demo A 192.0.2.7 --ttl 60"
     )]

@@ -14,6 +14,9 @@ pub(crate) enum ProfileVerb {
     /// Print a profile as YAML.
     Show(NameArgs),
     /// Create a profile; its YAML may come from stdin.
+    #[command(
+        after_help = "Examples:\n  rlxc profile create small limits.cpu=1 limits.memory=512MiB\n  rlxc profile show small | rlxc profile create small2 limits.cpu=2"
+    )]
     Create(ProfileCreateArgs),
     /// Delete profiles.
     #[command(visible_alias = "rm")]

@@ -15,7 +15,7 @@ pub(crate) enum ProjectVerb {
     Show(NameArgs),
     /// Show what a project uses of what it may use.
     Info(ProjectInfoArgs),
-    /// Create a project.
+    /// Create a project; its YAML may come from stdin.
     #[command(
         after_help = "Examples:\n  rlxc project create team\n  rlxc project create ci -c limits.instances=10 -c restricted=true"
     )]

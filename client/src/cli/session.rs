@@ -201,6 +201,15 @@ pub(crate) struct FileCreateArgs {
     /// Target of a symlink.
     #[arg(required_if_eq("kind", "symlink"))]
     pub(crate) target: Option<String>,
+    /// Make the directories above it.
+    #[arg(short = 'p', long)]
+    pub(crate) create_dirs: bool,
+    /// Owner.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) uid: u32,
+    /// Group.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) gid: u32,
     /// Mode, octal.
     #[arg(long)]
     pub(crate) mode: Option<String>,

@@ -15,7 +15,7 @@ pub(crate) enum StorageVerb {
     Show(NameArgs),
     /// Show the space of a pool, and what its driver can do.
     Info(NameArgs),
-    /// Create a pool.
+    /// Create a pool; its YAML may come from stdin.
     #[command(
         after_help = "Drivers: overlay (any file system), btrfs (a file system of its own in a loop file or on a block device, or a\ndirectory of one), dir.\n\nExamples:\n  rlxc storage create fast btrfs size=20GiB\n  rlxc storage create disk btrfs source=/dev/sdb source.wipe=true\n  rlxc storage create big overlay source=/mnt/nvme/rlxc"
     )]

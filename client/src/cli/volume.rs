@@ -15,7 +15,7 @@ pub(crate) enum VolumeVerb {
     Show(VolumeArgs),
     /// Show the space that a volume takes.
     Info(VolumeArgs),
-    /// Create a custom volume.
+    /// Create a custom volume; its YAML may come from stdin.
     #[command(
         after_help = "Example:\n  rlxc storage volume create fast data size=5GiB\n  rlxc storage volume attach fast data dev1 /srv"
     )]

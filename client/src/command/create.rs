@@ -1,16 +1,18 @@
 //! `launch` and `create`.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use anyhow::{Context as _, Result, ensure};
-use rlxc_api::{DevicesMap, InstancePut, InstanceSource, InstancesPost, Operation, Profile};
+use rlxc_api::{
+    DevicesMap, Instance, InstancePut, InstanceSource, InstancesPost, Operation, Profile,
+};
 use rlxc_client::{ClientError, url};
 
 use super::image_source::{self, Wanted};
 use super::{exec, object};
 use crate::cli::{CreateArgs, LaunchArgs, Pair};
 use crate::context::Context;
+use crate::document;
 
 pub(crate) async fn launch(context: &Context, args: LaunchArgs) -> Result<()> {
     let console = args.console;
@@ -107,7 +109,8 @@ async fn request(
     name: String,
     start: bool,
 ) -> Result<InstancesPost> {
-    let mut put: InstancePut = from_file()?;
+    let given = document::given::<InstancePut, Instance>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
     if args.no_profiles {
         put.profiles = Some(Vec::new());
     } else if !args.profiles.is_empty() {
@@ -149,24 +152,6 @@ fn device(keys: &[(&str, &str)]) -> BTreeMap<String, String> {
     keys.iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-/// YAML of an instance, where stdin is a file: `rlxc launch debian c1 < c1.yaml`. A pipe is left alone, for it may
-/// be somebody else's input.
-fn from_file() -> Result<InstancePut> {
-    let is_file = rustix::fs::fstat(std::io::stdin())
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    if !is_file {
-        return Ok(InstancePut::default());
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .context("read stdin")?;
-    if text.trim().is_empty() {
-        return Ok(InstancePut::default());
-    }
-    serde_norway::from_str(&text).context("understand the YAML on stdin")
 }
 
 /// `-d DEVICE,KEY=VALUE`: changes a device of the instance, or takes that of a profile over and changes it.

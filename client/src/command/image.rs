@@ -9,10 +9,9 @@ use rlxc_client::{ClientError, Connection};
 
 use super::image_server::ImageServer;
 use super::image_source::{self, build_source};
-use super::{image_alias, image_copy, image_import, image_list, object};
+use super::{image_alias, image_copy, image_import, image_list, keys, object};
 use crate::cli::{ImageAliasVerb, ImageBuildArgs, ImageExportArgs, ImageVerb};
 use crate::context::Context;
-use crate::editor;
 use crate::hint;
 use crate::progress::Transfer;
 use crate::release::{self, Release};
@@ -278,14 +277,5 @@ async fn refresh(context: &Context, names: &[String]) -> Result<()> {
 async fn edit(context: &Context, name: &str) -> Result<()> {
     let image = find(context, name).await?;
     let path = object("images", &image.fingerprint);
-    let tagged = context.client.get_tagged::<ImagePut>(&path).await?;
-    match editor::edit(&context.printer, &tagged.value, "Properties of the image.")? {
-        Some(edited) => context
-            .client
-            .put(&path, &edited, tagged.etag.as_deref())
-            .await
-            .map(drop)?,
-        None => context.printer.note("Nothing was changed."),
-    }
-    Ok(())
+    keys::edit::<ImagePut>(context, &path, "Properties of the image.").await
 }

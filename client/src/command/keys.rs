@@ -78,8 +78,8 @@ pub(crate) async fn edit<T>(context: &Context, path: &str, comment: &str) -> Res
 where
     T: Serialize + DeserializeOwned + PartialEq,
 {
-    let tagged = context.client.get_tagged::<T>(path).await?;
-    let Some(edited) = editor::edit(&context.printer, &tagged.value, comment)? else {
+    let tagged = context.client.get_tagged::<Value>(path).await?;
+    let Some(edited) = editor::edit::<T>(&context.printer, &tagged.value, comment)? else {
         context.printer.note("Nothing was changed.");
         return Ok(());
     };

@@ -11,6 +11,7 @@ use super::device::{self, Owner};
 use super::{keys, network_acl, network_forward, network_zone, object};
 use crate::cli::{NetworkAttachArgs, NetworkCreateArgs, NetworkDetachArgs, NetworkVerb};
 use crate::context::Context;
+use crate::document;
 use crate::render::{self, Table};
 
 fn path(name: &str) -> String {
@@ -94,11 +95,14 @@ async fn run_own(context: &Context, verb: NetworkVerb) -> Result<()> {
 }
 
 async fn create(context: &Context, args: NetworkCreateArgs) -> Result<()> {
+    let given = document::given::<NetworkPut, Network>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
     let body = NetworksPost {
-        put: NetworkPut {
-            config: keys::map(args.keys),
-            description: args.description.unwrap_or_default(),
-        },
+        put,
         name: args.name,
         kind: args.kind,
     };

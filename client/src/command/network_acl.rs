@@ -6,6 +6,7 @@ use rlxc_api::{NetworkAcl, NetworkAclPost, NetworkAclPut, NetworkAclRule, Networ
 use super::{keys, object};
 use crate::cli::{AclRuleArgs, AclRuleVerb, AclVerb, CreateOf, Direction, NameArgs, Pair};
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 fn path(name: &str) -> String {
@@ -83,12 +84,14 @@ fn remove(rules: &mut Vec<NetworkAclRule>, wanted: &[Pair], force: bool) -> Resu
 }
 
 async fn create(context: &Context, args: CreateOf<NameArgs>) -> Result<()> {
+    let given = document::given::<NetworkAclPut, NetworkAcl>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
     let body = NetworkAclsPost {
-        put: NetworkAclPut {
-            description: args.description.unwrap_or_default(),
-            config: keys::map(args.keys),
-            ..NetworkAclPut::default()
-        },
+        put,
         name: args.of.name,
     };
     context.client.post("/1.0/network-acls", &body).await?;

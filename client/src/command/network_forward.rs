@@ -5,9 +5,10 @@ use rlxc_api::{NetworkForward, NetworkForwardPort, NetworkForwardPut, NetworkFor
 
 use super::{keys, object};
 use crate::cli::{
-    ForwardArgs, ForwardPortAddArgs, ForwardPortRemoveArgs, ForwardPortVerb, ForwardVerb,
+    CreateOf, ForwardArgs, ForwardPortAddArgs, ForwardPortRemoveArgs, ForwardPortVerb, ForwardVerb,
 };
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 fn all(network: &str) -> String {
@@ -28,18 +29,7 @@ pub(crate) async fn run(context: &Context, verb: ForwardVerb) -> Result<()> {
         ForwardVerb::Show(args) => {
             context.yaml(&context.client.get::<NetworkForward>(&path(&args)).await?)
         }
-        ForwardVerb::Create(args) => {
-            let body = NetworkForwardsPost {
-                put: NetworkForwardPut {
-                    description: args.description.unwrap_or_default(),
-                    config: keys::map(args.keys),
-                    ports: Vec::new(),
-                },
-                listen_address: args.of.listen_address,
-            };
-            context.client.post(&all(&args.of.network), &body).await?;
-            Ok(())
-        }
+        ForwardVerb::Create(args) => create(context, args).await,
         ForwardVerb::Delete(args) => {
             context.client.delete(&path(&args)).await?;
             Ok(())
@@ -55,6 +45,21 @@ pub(crate) async fn run(context: &Context, verb: ForwardVerb) -> Result<()> {
         ForwardVerb::Port(ForwardPortVerb::Add(args)) => add(context, args).await,
         ForwardVerb::Port(ForwardPortVerb::Remove(args)) => remove(context, args).await,
     }
+}
+
+async fn create(context: &Context, args: CreateOf<ForwardArgs>) -> Result<()> {
+    let given = document::given::<NetworkForwardPut, NetworkForward>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
+    let body = NetworkForwardsPost {
+        put,
+        listen_address: args.of.listen_address,
+    };
+    context.client.post(&all(&args.of.network), &body).await?;
+    Ok(())
 }
 
 async fn add(context: &Context, args: ForwardPortAddArgs) -> Result<()> {

@@ -7,8 +7,9 @@ use rlxc_api::{
 };
 
 use super::{keys, object};
-use crate::cli::{EntryVerb, RecordArgs, RecordVerb, ZoneVerb};
+use crate::cli::{CreateOf, EntryVerb, NameArgs, RecordArgs, RecordVerb, ZoneVerb};
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 const ALL: &str = "/1.0/network-zones";
@@ -37,17 +38,7 @@ pub(crate) async fn run(context: &Context, verb: ZoneVerb) -> Result<()> {
         ZoneVerb::Show(args) => {
             context.yaml(&context.client.get::<NetworkZone>(&path(&args.name)).await?)
         }
-        ZoneVerb::Create(args) => {
-            let body = NetworkZonesPost {
-                put: NetworkZonePut {
-                    description: args.description.unwrap_or_default(),
-                    config: keys::map(args.keys),
-                },
-                name: args.of.name,
-            };
-            context.client.post(ALL, &body).await?;
-            Ok(())
-        }
+        ZoneVerb::Create(args) => create(context, args).await,
         ZoneVerb::Delete(args) => {
             for name in &args.names {
                 context.client.delete(&path(name)).await?;
@@ -66,6 +57,36 @@ pub(crate) async fn run(context: &Context, verb: ZoneVerb) -> Result<()> {
     }
 }
 
+async fn create(context: &Context, args: CreateOf<NameArgs>) -> Result<()> {
+    let given = document::given::<NetworkZonePut, NetworkZone>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
+    let body = NetworkZonesPost {
+        put,
+        name: args.of.name,
+    };
+    context.client.post(ALL, &body).await?;
+    Ok(())
+}
+
+async fn create_record(context: &Context, args: CreateOf<RecordArgs>) -> Result<()> {
+    let given = document::given::<NetworkZoneRecordPut, NetworkZoneRecord>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
+    let body = NetworkZoneRecordsPost {
+        put,
+        name: args.of.record,
+    };
+    context.client.post(&records(&args.of.zone), &body).await?;
+    Ok(())
+}
+
 async fn record(context: &Context, verb: RecordVerb) -> Result<()> {
     match verb {
         RecordVerb::List(args) => {
@@ -77,18 +98,7 @@ async fn record(context: &Context, verb: RecordVerb) -> Result<()> {
             let path = record_path(&args);
             context.yaml(&context.client.get::<NetworkZoneRecord>(&path).await?)
         }
-        RecordVerb::Create(args) => {
-            let body = NetworkZoneRecordsPost {
-                put: NetworkZoneRecordPut {
-                    description: args.description.unwrap_or_default(),
-                    config: keys::map(args.keys),
-                    entries: Vec::new(),
-                },
-                name: args.of.record,
-            };
-            context.client.post(&records(&args.of.zone), &body).await?;
-            Ok(())
-        }
+        RecordVerb::Create(args) => create_record(context, args).await,
         RecordVerb::Delete(args) => {
             context.client.delete(&record_path(&args)).await?;
             Ok(())

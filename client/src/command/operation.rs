@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use nix::unistd::{Uid, User};
 use rlxc_api::{Operation, Requestor};
-use rlxc_client::url;
+use rlxc_client::{Endpoint, url};
 
 use super::object;
 use crate::cli::{HistoryArgs, OperationVerb};
@@ -30,13 +31,7 @@ pub(crate) async fn run(context: &Context, verb: OperationVerb) -> Result<()> {
                 .get::<Operation>(&object("operations", &args.name))
                 .await?,
         ),
-        OperationVerb::Delete(args) => {
-            context
-                .client
-                .delete(&object("operations", &args.name))
-                .await?;
-            Ok(())
-        }
+        OperationVerb::Delete(args) => cancel(context, &args.name).await,
         OperationVerb::Wait(args) => {
             let operation: Operation = context
                 .client
@@ -45,6 +40,25 @@ pub(crate) async fn run(context: &Context, verb: OperationVerb) -> Result<()> {
             context.client.wait(&operation).await?;
             Ok(())
         }
+    }
+}
+
+async fn cancel(context: &Context, name: &str) -> Result<()> {
+    let path = object("operations", name);
+    match context.client.delete(&path).await {
+        Err(error) if error.is_not_found() => {
+            // What is over is remembered, and can be shown.
+            if let Ok(operation) = context.client.get::<Operation>(&path).await
+                && operation.is_final()
+            {
+                bail!(
+                    "operation `{name}` is over ({}): there is nothing to cancel",
+                    operation.status.to_lowercase()
+                );
+            }
+            Err(error.into())
+        }
+        done => Ok(done.map(drop)?),
     }
 }
 
@@ -61,8 +75,9 @@ pub(crate) async fn history(context: &Context, args: &HistoryArgs) -> Result<()>
         "nothing is remembered of an instance `{}`",
         args.name
     );
+    let is_here = matches!(context.client.endpoint(), Endpoint::Unix(_));
     context.list(args.format.format, &operations, || {
-        history_table(&operations)
+        history_table(&operations, is_here)
     })
 }
 
@@ -73,7 +88,7 @@ async fn load(context: &Context, path: &str) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-fn history_table(operations: &[Operation]) -> Table {
+fn history_table(operations: &[Operation], is_here: bool) -> Table {
     let rows = operations
         .iter()
         .map(|operation| {
@@ -86,7 +101,7 @@ fn history_table(operations: &[Operation]) -> Table {
             vec![
                 render::time_to_the_second(&operation.created_at),
                 operation.description.clone(),
-                who.map_or_else(|| "rlxcd".to_owned(), name_of),
+                who.map_or_else(|| "rlxcd".to_owned(), |who| name_of(who, is_here)),
                 ended,
             ]
         })
@@ -94,10 +109,13 @@ fn history_table(operations: &[Operation]) -> Table {
     Table::new(&["TIME", "WHAT", "WHO", "RESULT"], rows)
 }
 
-/// A user of the host, or the beginning of a certificate's fingerprint and where it came from.
-fn name_of(who: &Requestor) -> String {
+/// A user of the host, or the beginning of a certificate's fingerprint and where it came from. The daemon knows users by
+/// their uids; which name one has is known to the host itself only.
+fn name_of(who: &Requestor, is_here: bool) -> String {
     if who.protocol != "tls" {
-        return who.username.clone();
+        let uid = who.username.parse().ok().filter(|_| is_here);
+        let user = uid.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten());
+        return user.map_or_else(|| who.username.clone(), |user| user.name);
     }
     let short: String = who.username.chars().take(12).collect();
     format!("{short} ({})", who.address)
@@ -128,4 +146,20 @@ fn table(operations: &[Operation]) -> Table {
         ],
         rows,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_this_host_have_names() {
+        let who = Requestor {
+            username: "1".to_owned(),
+            protocol: "unix".to_owned(),
+            ..Requestor::default()
+        };
+        assert_eq!(name_of(&who, true), "daemon");
+        assert_eq!(name_of(&who, false), "1");
+    }
 }

@@ -7,6 +7,7 @@ use rlxc_client::url;
 use super::{device, keys, object};
 use crate::cli::{ProfileAddArgs, ProfileCreateArgs, ProfileVerb, RenameToArgs};
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 fn path(name: &str) -> String {
@@ -60,11 +61,12 @@ pub(crate) async fn run(context: &Context, verb: ProfileVerb) -> Result<()> {
 }
 
 async fn create(context: &Context, args: ProfileCreateArgs) -> Result<()> {
-    let put = ProfilePut {
-        config: keys::map(args.keys),
-        description: args.description.unwrap_or_default(),
-        ..ProfilePut::default()
-    };
+    let given = document::given::<ProfilePut, Profile>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
     context
         .client
         .post(

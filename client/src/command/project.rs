@@ -5,8 +5,9 @@ use rlxc_api::size::ByteSize;
 use rlxc_api::{Project, ProjectPost, ProjectPut, ProjectState, ProjectsPost};
 
 use super::{keys, object};
-use crate::cli::ProjectVerb;
+use crate::cli::{ProjectCreateArgs, ProjectVerb};
 use crate::context::{Context, DEFAULT_PROJECT};
+use crate::document;
 use crate::remote::Remotes;
 use crate::render::{self, Table};
 
@@ -28,19 +29,7 @@ pub(crate) async fn run(context: &Context, verb: ProjectVerb) -> Result<()> {
             let state: ProjectState = context.client.get(&url).await?;
             context.list(args.format.format, &state, || usage(&state))
         }
-        ProjectVerb::Create(args) => {
-            let mut config = keys::map(args.keys);
-            config.extend(keys::map(args.config));
-            let put = ProjectPut {
-                config,
-                description: args.description.unwrap_or_default(),
-            };
-            let name = args.name;
-            let post = ProjectsPost { put, name };
-            context.client.post("/1.0/projects", &post).await?;
-            context.printer.note(&format!("Created {}", post.name));
-            Ok(())
-        }
+        ProjectVerb::Create(args) => create(context, args).await,
         ProjectVerb::Delete(args) => {
             for name in &args.names {
                 context.client.delete(&path(name)).await?;
@@ -60,6 +49,21 @@ pub(crate) async fn run(context: &Context, verb: ProjectVerb) -> Result<()> {
             keys::edit::<ProjectPut>(context, &path(&args.name), "A project.").await
         }
     }
+}
+
+async fn create(context: &Context, args: ProjectCreateArgs) -> Result<()> {
+    let given = document::given::<ProjectPut, Project>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
+    put.config.extend(keys::map(args.config));
+    let name = args.name;
+    let post = ProjectsPost { put, name };
+    context.client.post("/1.0/projects", &post).await?;
+    context.printer.note(&format!("Created {}", post.name));
+    Ok(())
 }
 
 async fn rename(context: &Context, name: &str, new_name: String) -> Result<()> {

@@ -78,6 +78,7 @@ pub(super) fn url(address: &Address) -> String {
 }
 
 fn check_name(known: &Remotes, name: &str) -> Result<()> {
+    ensure!(name != LOCAL, "`local` is this host: take another name");
     ensure!(
         !known.has(name),
         "there is a remote `{name}` already: `rlxc remote remove {name}` first, or take another name"
@@ -175,4 +176,15 @@ fn table(known: &Remotes) -> Table {
         ]
     }));
     Table::new(&["NAME", "ADDRESS", "PROTOCOL", "PUBLIC"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_hosts_name_is_taken() {
+        let error = check_name(&Remotes::default(), LOCAL).unwrap_err();
+        assert_eq!(error.to_string(), "`local` is this host: take another name");
+    }
 }

@@ -179,7 +179,7 @@ async fn join(
     };
     match client.post("/1.0/certificates", &post).await {
         Err(ClientError::Refused { code: 403, .. }) => {
-            bail!("the server does not accept it: a token works once, and not for ever")
+            bail!(refusal(token.is_some(), args.password.is_some()))
         }
         sent => sent?,
     };
@@ -189,6 +189,17 @@ async fn join(
         "the server does not trust this client, although it accepted its certificate"
     );
     Ok(())
+}
+
+/// Why the server did not take the secret; what was typed at the question may be either.
+fn refusal(is_token: bool, is_password: bool) -> &'static str {
+    match (is_token, is_password) {
+        (true, _) => "the server does not accept the token: one works once, and not for ever",
+        (false, true) => "the trust password is wrong, or the server has none",
+        (false, false) => {
+            "the server does not accept it: a token works once, and not for ever; if it is a trust password, it is wrong"
+        }
+    }
 }
 
 /// Whose certificate it is, for people.

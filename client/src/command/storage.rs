@@ -8,6 +8,7 @@ use rlxc_api::{
 use super::{keys, object, volume};
 use crate::cli::{StorageCreateArgs, StorageVerb};
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 fn path(name: &str) -> String {
@@ -46,11 +47,14 @@ pub(crate) async fn run(context: &Context, verb: StorageVerb) -> Result<()> {
 }
 
 async fn create(context: &Context, args: StorageCreateArgs) -> Result<()> {
+    let given = document::given::<StoragePoolPut, StoragePool>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
+    if let Some(description) = args.description {
+        put.description = description;
+    }
     let body = StoragePoolsPost {
-        put: StoragePoolPut {
-            config: keys::map(args.keys),
-            description: args.description.unwrap_or_default(),
-        },
+        put,
         name: args.name,
         driver: args.driver,
     };

@@ -157,15 +157,32 @@ fn table(all: &[Certificate]) -> Table {
                 item.put.name.clone(),
                 item.put.kind.clone(),
                 item.fingerprint.chars().take(12).collect(),
+                expiry(&item.put.certificate),
                 render::yes(item.put.restricted),
                 item.put.projects.join("\n"),
             ]
         })
         .collect();
     Table::new(
-        &["NAME", "TYPE", "FINGERPRINT", "RESTRICTED", "PROJECTS"],
+        &[
+            "NAME",
+            "TYPE",
+            "FINGERPRINT",
+            "EXPIRY DATE",
+            "RESTRICTED",
+            "PROJECTS",
+        ],
         rows,
     )
+}
+
+/// Until when a certificate, PEM, is valid.
+fn expiry(certificate: &str) -> String {
+    let until = tls::valid_until(certificate.as_bytes());
+    let time = until.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(String::new, |time| {
+        render::short_time(&Timestamp(time.to_string()))
+    })
 }
 
 fn token_table(tokens: &[&CertificateAddToken]) -> Table {

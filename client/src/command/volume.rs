@@ -12,6 +12,7 @@ use crate::cli::{
     VolumeArgs, VolumeAttachArgs, VolumeCreateArgs, VolumeDetachArgs, VolumeRenameArgs, VolumeVerb,
 };
 use crate::context::Context;
+use crate::document;
 use crate::render::Table;
 
 pub(super) fn volumes(pool: &str) -> String {
@@ -98,11 +99,11 @@ async fn info(context: &Context, args: &VolumeArgs) -> Result<()> {
 }
 
 async fn create(context: &Context, args: VolumeCreateArgs) -> Result<()> {
+    let given = document::given::<StorageVolumePut, StorageVolume>(&context.printer)?;
+    let mut put = given.unwrap_or_default();
+    put.config.extend(keys::map(args.keys));
     let body = StorageVolumesPost {
-        put: StorageVolumePut {
-            config: keys::map(args.keys),
-            ..StorageVolumePut::default()
-        },
+        put,
         name: args.name,
         kind: "custom".to_owned(),
         content_type: args.content_type,

@@ -129,6 +129,16 @@ fn make(common_name: &str) -> Result<(X509, PKey<Private>), ErrorStack> {
     Ok((builder.build(), key))
 }
 
+/// When a certificate, PEM, expires, in seconds since 1970; `None` where it is none.
+pub fn valid_until(pem: &[u8]) -> Option<i64> {
+    let certificate = X509::from_pem(pem).ok()?;
+    let span = Asn1Time::from_unix(0)
+        .ok()?
+        .diff(certificate.not_after())
+        .ok()?;
+    Some(i64::from(span.days) * 86_400 + i64::from(span.secs))
+}
+
 /// Reads a certificate, PEM, and gives it back as the API takes it: base64 of the DER.
 pub fn read_certificate(path: &Path) -> Result<String, ClientError> {
     let what = || format!("read the certificate {}", path.display());

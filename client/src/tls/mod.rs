@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 pub use address::{Address, DEFAULT_PORT};
-pub use identity::{Identity, read_certificate};
+pub use identity::{Identity, read_certificate, valid_until};
 
 use crate::error::ClientError;
 

@@ -198,7 +198,11 @@ pub fn is_true(config: &Config, key: &str) -> bool {
 
 /// A sentence that offers the name nearest to `wanted`, or nothing if none is near.
 pub fn did_you_mean<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+    // What only begins alike is another key: `core.foo` is nothing like `core.proxy_http`.
+    let is_near =
+        |name: &str| strsim::damerau_levenshtein(wanted, name) <= (wanted.len() / 3).max(2);
     let near = names
+        .filter(|name| is_near(name) || name.starts_with(wanted))
         .map(|name| (strsim::jaro_winkler(wanted, name), name))
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0));

@@ -74,3 +74,42 @@ fn aliases_filters_completion_top_and_man_pages() {
     let page = std::fs::read_to_string(pages.join("rlxc-launch.1")).unwrap();
     assert!(page.contains(".TH rlxc-launch 1"), "{page}");
 }
+
+#[test]
+fn yaml_on_stdin_makes_and_changes_things() {
+    require!(root);
+    let (daemon, _before) = daemon_with_c1();
+    let cli = daemon.cli();
+    let fed = |yaml: &str, line: &str| {
+        let output = cli.feed(yaml.as_bytes(), line.split(' '));
+        assert!(output.code == 0, "{line}: {output}");
+    };
+    let keys = "config: {user.a: one, user.b: two}\ndescription: of a pipe\n";
+    fed(keys, "create --empty c2 -c user.b=three");
+    assert_eq!(cli.ok(["config", "get", "c2", "user.a"]), "one");
+    assert_eq!(cli.ok(["config", "get", "c2", "user.b"]), "three");
+    for (kind, name, more) in [
+        ("profile", "p1", ""),
+        ("project", "team", ""),
+        ("network", "n1", ""),
+        ("network acl", "a1", ""),
+        ("network zone", "z.example", ""),
+        ("storage", "s1", " dir"),
+        ("storage volume", "s1 v1", ""),
+    ] {
+        fed(keys, &format!("{kind} create {name}{more} user.b=three"));
+        let shown = cli.ok(format!("{kind} show {name}").split(' '));
+        for part in ["user.a: one", "user.b: three", "of a pipe"] {
+            assert!(shown.contains(part), "{kind}: {shown}");
+        }
+        // What is shown can be given back, and changes nothing.
+        fed(&shown, &format!("{kind} edit {name}"));
+        assert_eq!(cli.ok(format!("{kind} show {name}").split(' ')), shown);
+    }
+    for (yaml, complaint) in [("", "is empty"), ("confg: {}", "did you mean `config`?")] {
+        let output = cli.feed(yaml.as_bytes(), ["profile", "edit", "p1"]);
+        let text = rlxc_tests::cli::complaint(&output);
+        assert!(text.contains(complaint), "{text}");
+    }
+    assert_eq!(cli.ok(["profile", "get", "p1", "user.a"]), "one");
+}

@@ -1,6 +1,7 @@
 //! `file`.
 
 mod mount;
+mod mounted;
 mod pull;
 mod push;
 
@@ -63,6 +64,10 @@ async fn edit(context: &Context, path: &str) -> Result<()> {
 
 async fn create(context: &Context, args: FileCreateArgs) -> Result<()> {
     let (instance, file) = split(&args.path)?;
+    let owner = (args.uid, args.gid);
+    if args.create_dirs {
+        push::make_directories(context, &instance, push::parent(&file), owner).await?;
+    }
     let (kind, mode) = match args.kind {
         FileKind::File => ("file", "0644"),
         FileKind::Directory => ("directory", "0755"),
@@ -70,8 +75,9 @@ async fn create(context: &Context, args: FileCreateArgs) -> Result<()> {
     };
     let info = FileInfo {
         kind: kind.to_owned(),
+        uid: args.uid.to_string(),
+        gid: args.gid.to_string(),
         mode: args.mode.unwrap_or_else(|| mode.to_owned()),
-        ..FileInfo::default()
     };
     let source = args
         .target

@@ -27,7 +27,8 @@ pub(super) async fn push(context: &Context, args: FilePushArgs) -> Result<()> {
         } else {
             parent(&target)
         };
-        make_directories(context, &instance, directory, &args).await?;
+        let owner = (args.uid.unwrap_or(0), args.gid.unwrap_or(0));
+        make_directories(context, &instance, directory, owner).await?;
     }
     for source in sources {
         if source == STDIN {
@@ -131,18 +132,25 @@ async fn push_tree(
     Ok(())
 }
 
-fn parent(path: &str) -> &str {
+/// The directory that a file of an instance is in.
+pub(super) fn parent(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
     path.rsplit_once('/').map_or("/", |(parent, _)| parent)
 }
 
-async fn make_directories(
+/// Makes a directory and those above it that are not there yet.
+pub(super) async fn make_directories(
     context: &Context,
     instance: &str,
     directory: &str,
-    args: &FilePushArgs,
+    (uid, gid): (u32, u32),
 ) -> Result<()> {
-    let mut info = info("directory", args, None);
-    "0755".clone_into(&mut info.mode);
+    let info = FileInfo {
+        kind: "directory".to_owned(),
+        uid: uid.to_string(),
+        gid: gid.to_string(),
+        mode: "0755".to_owned(),
+    };
     let mut path = String::new();
     for part in directory.split('/').filter(|part| !part.is_empty()) {
         path = format!("{path}/{part}");

@@ -226,7 +226,7 @@ async fn resolve(
             .await
             .map(|copy| Origin::Copy(Box::new(copy))),
         other => Err(Error::Invalid(format!(
-            "source type `{other}` is not known here: there are image, copy and none"
+            "source type `{other}` is not known here: there are image, copy, migration and none"
         ))),
     }
 }
