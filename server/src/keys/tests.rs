@@ -132,7 +132,7 @@ fn devices_are_checked_by_their_type() {
 
 #[test]
 fn what_only_begins_alike_is_not_offered() {
-    let near = |wanted| super::did_you_mean(wanted, ["core.proxy_ignore_hosts"].into_iter());
+    let near = |wanted: &str| did_you_mean(wanted, ["core.proxy_ignore_hosts"].into_iter());
     assert_eq!(near("core.foo"), "");
     assert_eq!(
         near("core.proxy_ignore_host"),

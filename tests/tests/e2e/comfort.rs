@@ -2,10 +2,20 @@
 
 use std::time::Duration;
 
+use rlxc_tests::cli::{Cli, complaint};
 use rlxc_tests::require;
 use rlxc_tests::terminal::Terminal;
 
 use crate::daemon_with_c1;
+
+/// What bash is offered for the last word.
+fn completed(cli: Cli<'_>, words: &[&str]) -> String {
+    let asked = cli.command(["--", "rlxc"].iter().chain(words).copied());
+    let index = words.len().to_string();
+    let asked = asked.env("COMPLETE", "bash");
+    let output = asked.env("_CLAP_COMPLETE_INDEX", &index).output().unwrap();
+    output.stdout.trim().to_owned()
+}
 
 #[test]
 fn aliases_filters_completion_top_and_man_pages() {
@@ -53,10 +63,10 @@ fn aliases_filters_completion_top_and_man_pages() {
         "c1,default,an"
     );
 
-    let asked = cli.command(["--", "rlxc", "exec", "c"]);
-    let asked = asked.env("COMPLETE", "bash");
-    let output = asked.env("_CLAP_COMPLETE_INDEX", "2").output().unwrap();
-    assert_eq!(output.stdout.trim(), "c1", "{output}");
+    assert_eq!(completed(cli, &["exec", "c"]), "c1");
+    // A key follows its owner.
+    let key = completed(cli, &["config", "get", "c1", "limits.cpu.al"]);
+    assert_eq!(key, "limits.cpu.allowance");
 
     let top = cli.ok(["top"]);
     assert!(top.contains("NAME") && top.contains("c1"), "{top}");
@@ -106,10 +116,10 @@ fn yaml_on_stdin_makes_and_changes_things() {
         fed(&shown, &format!("{kind} edit {name}"));
         assert_eq!(cli.ok(format!("{kind} show {name}").split(' ')), shown);
     }
-    for (yaml, complaint) in [("", "is empty"), ("confg: {}", "did you mean `config`?")] {
+    for (yaml, wrong) in [("", "is empty"), ("confg: {}", "did you mean `config`?")] {
         let output = cli.feed(yaml.as_bytes(), ["profile", "edit", "p1"]);
-        let text = rlxc_tests::cli::complaint(&output);
-        assert!(text.contains(complaint), "{text}");
+        let text = complaint(&output);
+        assert!(text.contains(wrong), "{text}");
     }
     assert_eq!(cli.ok(["profile", "get", "p1", "user.a"]), "one");
 }
