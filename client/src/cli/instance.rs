@@ -9,8 +9,8 @@ IMAGE is looked up among the local aliases and fingerprints, then on the image s
 (`rlxc remote list`). If none has it or none can be reached, it is built from the packages
 of its distribution. You are told which.
 
-The YAML of the instance may come from stdin, a file or a pipe, as `rlxc config show` prints
-it; options have the last word. A pipe is read to its end: add `< /dev/null` in a loop that
+The YAML of the instance may come from stdin, a file or a pipe: what `rlxc config show` prints,
+without the `volatile.` keys, which are another's. Options have the last word. A pipe is read to its end: add `< /dev/null` in a loop that
 reads one of its own, and in a script that a shell reads from one.
 
 Examples:
