@@ -74,7 +74,10 @@ fn join(status: BorrowedFd<'_>, order: &Order<'_>) -> Result<(), Failure> {
     kept.extend(order.stdio.iter().map(AsFd::as_fd));
     process::close_all_but(&kept).in_phase("attach", || "close descriptors".into())?;
     process::forbid_tracing().in_phase("attach", String::new)?;
-    order.cgroup.join_legacy().in_phase("attach", String::new)?;
+    order
+        .cgroup
+        .join_own_legacy()
+        .in_phase("attach", String::new)?;
     // Raising it back is always allowed, lowering it (which the monitor did for itself) may not be.
     drop(fs::write(
         "/proc/self/oom_score_adj",

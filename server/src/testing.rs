@@ -319,6 +319,7 @@ fn build(
         cgroups: Layout {
             unified: places.dir().join("cgroup"),
             legacy: BTreeMap::new(),
+            hierarchies: Vec::new(),
         },
         host: seams::host_facts(),
         apparmor: AppArmor::none(),

@@ -118,7 +118,14 @@ mod tests {
         let mut child = child.spawn().unwrap();
         std::fs::write(&pid_file, format!("{}\n", child.id())).unwrap();
         assert!(find(&pid_file, OsStr::new("61")).is_none(), "another");
-        let found = find(&pid_file, argument).unwrap();
+        // A parent goes on before the kernel shows the child's new command line.
+        let deadline = Instant::now() + PATIENCE;
+        let found = loop {
+            match find(&pid_file, argument) {
+                Some(found) => break found,
+                None => assert!(Instant::now() < deadline, "it is not found"),
+            }
+        };
         assert_eq!(found.pid().cast_unsigned(), child.id());
         found.end().unwrap();
         child.wait().unwrap();

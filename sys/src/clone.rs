@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
 
+use crate::identity::UserIdentity;
+
 /// `CLONE_INTO_CGROUP` of linux/sched.h; the constant of crate libc is cut off to 0.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// What a child ends with whose code panicked.
@@ -63,6 +65,10 @@ pub struct CloneRequest<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Whose child it is.
     pub parent: Parent,
+    /// Whose its user namespace is, and on whose account the kernel counts what is used in there, inotify instances say; the
+    /// caller's if none. See "limits on the number of user namespaces" in namespaces(7): the others in /proc/sys/user are
+    /// counted likewise.
+    pub owner: Option<u32>,
 }
 
 impl Default for CloneRequest<'_> {
@@ -71,6 +77,7 @@ impl Default for CloneRequest<'_> {
             namespaces: NewNamespaces::NONE,
             cgroup: None,
             parent: Parent::Caller,
+            owner: None,
         }
     }
 }
@@ -95,6 +102,8 @@ pub fn clone_child(
     }
     let mut pidfd: i32 = -1;
     let arguments = arguments(request, &mut pidfd);
+    let owner = request.owner.map(UserIdentity::assume).transpose();
+    let owner = owner.map_err(CloneError::Clone)?;
     // SAFETY: `arguments` is a live clone_args whose size is given beside it and whose `pidfd` points to a live int.
     // There is neither CLONE_VM nor a stack, so the child runs on its copy of this very stack, as after fork(2); the
     // process has one thread, so no lock of the C library is held by another.
@@ -105,6 +114,10 @@ pub fn clone_child(
             size_of::<libc::clone_args>(),
         )
     };
+    let failure = io::Error::last_os_error();
+    if pid != 0 {
+        drop(owner);
+    }
     match pid {
         0 => {
             let Err(_panic) = std::panic::catch_unwind(AssertUnwindSafe(|| match child() {}));
@@ -117,7 +130,7 @@ pub fn clone_child(
                 .map_err(|_overflow| CloneError::Clone(io::ErrorKind::InvalidData.into()))?;
             Ok(Child { pid, pidfd })
         }
-        _ => Err(CloneError::Clone(io::Error::last_os_error())),
+        _ => Err(CloneError::Clone(failure)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The file system identity of a thread: as whom it makes files, see setfsuid(2) and path_resolution(7).
+//! Identities taken on for a while: as whom a thread makes files, see setfsuid(2) and path_resolution(7), and as whom a
+//! process makes a user namespace.
 
 use std::io;
 use std::marker::PhantomData;
@@ -36,6 +37,32 @@ impl Drop for FsIdentity {
     fn drop(&mut self) {
         setfsuid(self.uid);
         setfsgid(self.gid);
+    }
+}
+
+/// A process with one thread is another user, the real and the effective one, for as long as this lives; what it may do, and as
+/// whom it works on files, stays as it was. The kernel forgets whether it was to die with its parent.
+#[derive(Debug)]
+pub struct UserIdentity(nix::unistd::ResUid);
+
+impl UserIdentity {
+    /// Takes on the id.
+    pub fn assume(uid: u32) -> io::Result<Self> {
+        let before = nix::unistd::getresuid()?;
+        let uid = Uid::from_raw(uid);
+        nix::unistd::setresuid(uid, uid, before.effective)?;
+        let user = Self(before);
+        setfsuid(before.effective);
+        crate::capability::raise_permitted()?;
+        Ok(user)
+    }
+}
+
+impl Drop for UserIdentity {
+    fn drop(&mut self) {
+        // It is among its own ids still, and nothing that it may do is gone: neither can fail.
+        let back = nix::unistd::setresuid(self.0.real, self.0.effective, self.0.saved);
+        let _raised = back.is_ok() && crate::capability::raise_permitted().is_ok();
     }
 }
 

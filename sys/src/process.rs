@@ -121,6 +121,23 @@ pub fn die_with_parent() -> io::Result<()> {
     ))?)
 }
 
+/// Leaves the session keyring that this process was born with for an empty one, which its children inherit; see
+/// keyrings(7). Fine on a kernel without keys.
+pub fn new_session_keyring() -> io::Result<()> {
+    /// `KEYCTL_JOIN_SESSION_KEYRING` of linux/keyctl.h.
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: keyctl(2) takes a number and a name here, and no name is one without.
+    let serial = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, anonymous) };
+    if serial >= 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+        error => Err(error),
+    }
+}
+
 /// Keeps other processes of the same user from tracing this one and from reading its `/proc` files, until exec.
 pub fn forbid_tracing() -> io::Result<()> {
     Ok(rustix::process::set_dumpable_behavior(

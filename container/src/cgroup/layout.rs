@@ -60,6 +60,8 @@ pub struct Layout {
     pub unified: PathBuf,
     /// Where each controller is that is bound to version 1.
     pub legacy: BTreeMap<Controller, PathBuf>,
+    /// All hierarchies of version 1, also those without a controller that limits need.
+    pub hierarchies: Vec<PathBuf>,
 }
 
 impl Layout {
@@ -73,17 +75,21 @@ impl Layout {
     pub fn parse(mountinfo: &str) -> Option<Self> {
         let mut unified = None;
         let mut legacy = BTreeMap::new();
+        let mut hierarchies = BTreeMap::new();
         for line in mountinfo.lines() {
             let Some((mount, filesystem)) = line.split_once(" - ") else {
                 continue;
             };
-            let Some(path) = mount.split(' ').nth(4).map(PathBuf::from) else {
+            let mut fields = mount.split(' ').skip(2);
+            let (Some(device), Some(path)) = (fields.next(), fields.nth(1).map(PathBuf::from))
+            else {
                 continue;
             };
             let mut fields = filesystem.split(' ');
             match (fields.next(), fields.nth(1)) {
                 (Some("cgroup2"), _) => unified = unified.or(Some(path)),
                 (Some("cgroup"), Some(options)) => {
+                    hierarchies.entry(device).or_insert_with(|| path.clone());
                     for controller in Controller::ALL {
                         if options
                             .split(',')
@@ -99,6 +105,7 @@ impl Layout {
         Some(Self {
             unified: unified?,
             legacy,
+            hierarchies: hierarchies.into_values().collect(),
         })
     }
 }

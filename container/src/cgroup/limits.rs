@@ -1,11 +1,12 @@
 //! Limits, written to whichever hierarchy has the controller. `docs/resources.md` has the table.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::layout::{Controller, Layout};
+use super::legacy::ensure_legacy;
 use super::setting::{ABOVE, Setting, all};
-use super::{CgroupError, disks, read, tree, write};
+use super::{CgroupError, disks, read, write};
 use crate::spec::Limits;
 
 /// Processors and memory nodes that the machine may ever have, as the kernel writes them.
@@ -44,7 +45,7 @@ fn apply_unified(setting: &Setting, group: &Path) -> Result<(), CgroupError> {
 fn apply_legacy(setting: &Setting, mount: &Path, name: &Path) -> Result<(), CgroupError> {
     let group = mount.join(name);
     if setting.legacy.iter().any(|file| file.value.is_some()) {
-        ensure_legacy(setting.controller, mount, name)?;
+        ensure_legacy(mount, name)?;
     } else if !group.is_dir() {
         return Ok(());
     }
@@ -79,29 +80,6 @@ fn lift(path: &Path, unlimited: &str) -> Result<(), CgroupError> {
     }
 }
 
-/// Makes a group of version 1 with its parents.
-pub(super) fn ensure_legacy(
-    controller: Controller,
-    mount: &Path,
-    name: &Path,
-) -> Result<(), CgroupError> {
-    let mut path = PathBuf::from(mount);
-    for part in name {
-        let parent = path.clone();
-        path.push(part);
-        tree::create_directory(&path)?;
-        // A new cpuset takes no process until it has processors and memory nodes.
-        if controller == Controller::Cpuset {
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                if read(&path.join(file))?.trim().is_empty() {
-                    write(&path.join(file), read(&parent.join(file))?.trim())?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Which processors, and memory of which nodes; all that the host has if not said.
 pub(super) fn place(
     layout: &Layout,
@@ -119,7 +97,7 @@ pub(super) fn place(
     };
     let group = mount.join(name);
     if some {
-        ensure_legacy(Controller::Cpuset, mount, name)?;
+        ensure_legacy(mount, name)?;
     } else if !group.is_dir() {
         return Ok(());
     }
@@ -167,7 +145,7 @@ fn throttle(layout: &Layout, name: &Path, limits: &Limits) -> Result<(), CgroupE
         None => disks::apply_unified(&layout.unified.join(name), &limits.disks),
         Some(mount) => {
             if !limits.disks.is_empty() {
-                ensure_legacy(Controller::Io, mount, name)?;
+                ensure_legacy(mount, name)?;
             }
             disks::apply_legacy(&mount.join(name), &limits.disks)
         }

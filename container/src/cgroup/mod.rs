@@ -6,11 +6,13 @@
 //!  <cgroup2>/rlxc/<id>          the payload: the root of what the container sees, delegated to it
 //!  <cgroup2>/rlxc/<id>/.lxc     commands that were run from outside: an inner node takes no processes
 //!  <memory v1>/rlxc/<id>        hybrid hosts: only where a limit needs the controller
+//!  <any v1>/rlxc/monitor        monitors and payloads where they have no such group
 //! ```
 //! Groups are made below the root, not below the daemon's service: `docs/decisions/0001-cgroups.md` says why.
 
 mod disks;
 mod layout;
+mod legacy;
 mod limits;
 mod setting;
 mod statistics;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 pub use layout::{Controller, Layout};
+pub use legacy::join_monitors;
 pub use statistics::{DiskStatistics, MemoryStatistics, Statistics};
 pub use support::Support;
 pub use usage::Usage;
@@ -35,6 +38,8 @@ use crate::spec::Limits;
 
 /// The leaf for commands that come from outside.
 const ATTACHED: &str = ".lxc";
+/// The leaf for monitors.
+const MONITORS: &str = "monitor";
 /// How long the kernel may take to freeze or empty a group.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Files that a delegatee must be able to write, from `/sys/kernel/cgroup/delegate`.
@@ -164,7 +169,7 @@ impl Cgroup {
         }
         // Shares of processors are those of neighbours: only where all have a group do they mean something.
         if let Some(mount) = self.layout.legacy.get(&Controller::Cpu) {
-            limits::ensure_legacy(Controller::Cpu, mount, &self.name)?;
+            legacy::ensure_legacy(mount, &self.name)?;
         }
         limits::apply(&self.layout, &self.name, limits)
     }
@@ -209,52 +214,6 @@ impl Cgroup {
         };
         let text = read(&group.join("cpuset.cpus")).ok()?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// Moves the calling process, which has one thread, into the groups of version 1 hierarchies; none on most hosts.
-    ///
-    /// By `tasks`: only that file spares a process that moves itself the kernel's global lock, and a grace period with it
-    /// (`cgroup_procs_write_start` in kernel/cgroup/cgroup.c).
-    pub fn join_legacy(&self) -> Result<(), CgroupError> {
-        self.legacy_directories()
-            .try_for_each(|directory| write(&directory.join("tasks"), "0"))
-    }
-
-    /// The lists of processes of version 1 hierarchies. To write to one costs about 0.4 ms a process, and a grace period
-    /// when nobody has done so for a while, which is why hierarchies without a limit are left out.
-    fn legacy_members(&self) -> Vec<PathBuf> {
-        self.legacy_directories()
-            .map(|directory| directory.join("cgroup.procs"))
-            .collect()
-    }
-
-    fn legacy_directories(&self) -> impl Iterator<Item = PathBuf> {
-        self.layout
-            .legacy
-            .values()
-            .map(|mount| mount.join(&self.name))
-            .filter(|directory| directory.is_dir())
-    }
-
-    fn move_all_to_legacy(&self) -> Result<(), CgroupError> {
-        for members in self.legacy_members() {
-            loop {
-                let inside = tree::read_processes(&members)?;
-                let outside: Vec<i32> = tree::processes(&self.path())
-                    .into_iter()
-                    .filter(|pid| !inside.contains(pid))
-                    .collect();
-                let mut moved = false;
-                for pid in outside {
-                    // One that ended meanwhile is no error.
-                    moved |= std::fs::write(&members, pid.to_string()).is_ok();
-                }
-                if !moved {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Stops all its processes until [`Self::thaw`]; returns once they stand still.
@@ -346,9 +305,15 @@ impl Cgroup {
     }
 }
 
-/// The leaf that monitors live in: `monitor`, beside the payloads.
+/// The name of the group of monitors, beside the payloads.
+fn shared(payload: &Path) -> PathBuf {
+    payload.parent().unwrap_or(payload).join(MONITORS)
+}
+
+/// The leaf that monitors live in.
 pub fn open_monitors(layout: &Layout, payload: &Path) -> Result<OwnedFd, CgroupError> {
-    let name = payload.parent().unwrap_or(payload).join("monitor");
+    legacy::ensure_monitors(layout, payload)?;
+    let name = shared(payload);
     let path = layout.unified.join(&name);
     if let Ok(directory) = open_directory(&path) {
         return Ok(directory);
@@ -360,10 +325,10 @@ pub fn open_monitors(layout: &Layout, payload: &Path) -> Result<OwnedFd, CgroupE
 /// Removes what monitors and payloads shared, if none is left: for a daemon that ends. Never waits, never fails.
 pub fn remove_empty(layout: &Layout, payload: &Path) {
     let top = payload.parent().unwrap_or(payload);
-    let mounts = std::iter::once(&layout.unified).chain(layout.legacy.values());
+    let mounts = std::iter::once(&layout.unified).chain(&layout.hierarchies);
     for directory in mounts.map(|mount| mount.join(top)) {
         // A group with processes or with groups of its own can't be removed, which is as it should be.
-        drop(std::fs::remove_dir(directory.join("monitor")));
+        drop(std::fs::remove_dir(directory.join(MONITORS)));
         drop(std::fs::remove_dir(directory));
     }
 }

@@ -263,6 +263,7 @@ mod tests {
         let mut layout = Layout {
             unified: new.clone(),
             legacy: BTreeMap::from([(Controller::Memory, old)]),
+            hierarchies: Vec::new(),
         };
         let read = measure(&layout, Path::new("c")).unwrap();
         let memory = read.memory.unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,9 @@ fn hand_down_controllers(layout: &Layout, path: &Path) -> Result<(), CgroupError
     Ok(())
 }
 
+/// Whatever this process masks: only its owner may make groups in it.
 pub(super) fn create_directory(path: &Path) -> Result<(), CgroupError> {
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(0o755).create(path) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(CgroupError::Create {
             path: path.to_owned(),
             source,

@@ -101,7 +101,7 @@ fn boot(
     process::close_all_but(&[socket]).in_phase("identity", || "close descriptors".into())?;
     process::die_with_parent().in_phase("identity", || "tie to the monitor".into())?;
     // As root of the host, which this process still is as far as files are concerned.
-    cgroup.join_legacy().in_phase("cgroup", String::new)?;
+    cgroup.leave_legacy().in_phase("cgroup", String::new)?;
     let supplied = receive(socket)?;
     assume_identity(spec)?;
     // The groups were entered; only from inside it does the new namespace hide what is above.

@@ -163,6 +163,8 @@ fn mount_devices(tree: &Tree<'_>, dev: &OwnedFd) -> Result<OwnedFd, Failure> {
         ("ptmxmode", "0666"),
         ("mode", "0620"),
         ("gid", "5"),
+        // Of those of the whole host, `kernel.pty.max`.
+        ("max", "1024"),
     ];
     let execless = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let pts = mount::create("devpts", &terminals, execless).in_phase(PHASE, String::new)?;

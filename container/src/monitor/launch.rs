@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rlxc_sys::clone::{Child, CloneRequest, NewNamespaces, Parent, clone_child};
 use rlxc_sys::idmap::{IdMap, IdRange};
-use rlxc_sys::{namespace, packet, pidfd};
-use rustix::event::{PollFd, PollFlags};
+use rlxc_sys::{namespace, packet, pidfd, process};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::access::{self, Kept};
 use super::console::Console;
@@ -17,7 +17,7 @@ use super::intercept::Interceptor;
 use super::nodes;
 use super::shelf::Shelf;
 use super::supplies::Mounts;
-use crate::cgroup::{Cgroup, Layout};
+use crate::cgroup::{self, Cgroup, Layout};
 use crate::confine::{Confinement, InPhase};
 use crate::exit::ExitRecord;
 use crate::init::{self, FromInit};
@@ -60,13 +60,15 @@ pub(super) fn launch(
     layout: &Layout,
 ) -> Result<Container, Failure> {
     let confinement = Confinement::parse(spec)?;
+    // The daemon's, which came along, would be that of all instances.
+    process::new_session_keyring().in_phase("monitor", || "make a session keyring".into())?;
     let owner = spec.idmap.as_ref().map(owner).transpose()?;
     let cgroup = Cgroup::new(layout.clone(), &spec.cgroup);
     let result = cgroup
         .create(owner, &spec.limits)
         .in_phase("cgroup", String::new)
         .and_then(|()| restrict(&cgroup, spec))
-        .and_then(|()| launch_in(daemon, spec, cgroup.clone(), confinement));
+        .and_then(|()| launch_in(daemon, (spec, layout), cgroup.clone(), confinement));
     if result.is_err() {
         // What the failure was matters more than a directory that stays; the next start takes it over.
         drop(cgroup.kill());
@@ -91,18 +93,18 @@ fn restrict(cgroup: &Cgroup, spec: &ContainerSpec) -> Result<(), Failure> {
 
 fn launch_in(
     daemon: BorrowedFd<'_>,
-    spec: &ContainerSpec,
+    (spec, layout): (&ContainerSpec, &Layout),
     cgroup: Cgroup,
     confinement: Confinement,
 ) -> Result<Container, Failure> {
     let (child, socket, shelf) = clone_init(spec, &cgroup, &confinement)?;
-    let result = drive(daemon, spec, &cgroup, (&child, &socket), shelf);
+    let result = drive(daemon, (spec, layout), &cgroup, (&child, &socket), shelf);
     let parts = match result {
         Ok(parts) => parts,
         Err(failure) => {
             drop(pidfd::send_signal(child.pidfd.as_fd(), SIGKILL));
             drop(pidfd::reap(child.pidfd.as_fd()));
-            return Err(failure);
+            return Err(last_word(socket.as_fd()).unwrap_or(failure));
         }
     };
     let running = Reply::Running {
@@ -142,6 +144,23 @@ fn launch_in(
     })
 }
 
+/// Why init has ended, if it has said so: it knows better than who stumbled over that.
+fn last_word(init: BorrowedFd<'_>) -> Option<Failure> {
+    let at_once = Timespec::default();
+    loop {
+        let mut there = [PollFd::new(&init, PollFlags::IN)];
+        match rustix::event::poll(&mut there, Some(&at_once)) {
+            Ok(1..) => {}
+            _ => return None,
+        }
+        match protocol::receive::<FromInit>(init) {
+            Ok(Some((FromInit::Failed(failure), _fds))) => return Some(failure),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now()
@@ -173,6 +192,13 @@ fn clone_init(
         },
         cgroup: Some(directory.as_fd()),
         parent: Parent::Caller,
+        // All belong to the host's root otherwise, and would share its limits with it and with one another.
+        owner: spec
+            .idmap
+            .as_ref()
+            .map(owner)
+            .transpose()?
+            .map(|(user, _)| user),
     };
     let init = || init::run(&theirs, spec, cgroup, confinement);
     if Shelf::is_needed(spec) {
@@ -196,7 +222,7 @@ struct Parts {
 
 fn drive(
     daemon: BorrowedFd<'_>,
-    spec: &ContainerSpec,
+    (spec, layout): (&ContainerSpec, &Layout),
     cgroup: &Cgroup,
     (child, socket): (&Child, &OwnedFd),
     shelf: Option<Shelf>,
@@ -218,11 +244,13 @@ fn drive(
         .in_phase("monitor", || "remove the last exit record".into())?;
     let listener = packet::listen(&spec.runtime_dir, SOCKET)
         .in_phase("monitor", || format!("listen at `{SOCKET}`"))?;
+    // What is cloned from now on is in the right groups from its first moment. Nobody waits: the daemon is at work.
+    cgroup::join_monitors(layout, spec.cgroup.as_ref()).in_phase("cgroup", String::new)?;
     wait_for_daemon(daemon)?;
     let dev = mounts
         .send(socket.as_fd())
         .in_phase("root file system", || "hand mounts to init".into())?;
-    let (console, calls) = wait_for_exec(daemon, socket.as_fd(), &mut view)?;
+    let (console, calls) = wait_for_exec(daemon, (child.pid, socket.as_fd()), &mut view)?;
     Ok(Parts {
         netns,
         userns,
@@ -283,35 +311,58 @@ fn hung_up() -> Failure {
 /// socket closes and says nothing more.
 fn wait_for_exec(
     daemon: BorrowedFd<'_>,
-    init: BorrowedFd<'_>,
+    (pid, init): (i32, BorrowedFd<'_>),
     view: &mut Option<View>,
 ) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
-    let (mut console, mut calls) = (None, None);
+    let (mut console, mut calls, mut broken) = (None, None, None);
     loop {
-        wait_for_either(daemon, init, view)?;
+        if let Err(failure) = wait_for_either(daemon, init, view)? {
+            // It breaks when init ends as well, who knows better why.
+            (*view, broken) = (None, Some(failure));
+            continue;
+        }
         match protocol::receive::<FromInit>(init).in_phase("init", String::new)? {
             Some((FromInit::Ready, fds)) => console = fds.into_iter().next(),
             Some((FromInit::Listening, fds)) => calls = fds.into_iter().next(),
             Some((FromInit::Failed(failure), _fds)) => return Err(failure),
             None => {
-                let console = console.ok_or_else(|| Failure {
-                    phase: "init".to_owned(),
-                    errno: 0,
-                    detail: "it ended before it was executed".to_owned(),
-                });
-                return console.map(|console| (console, calls));
+                return match (broken, console) {
+                    (Some(failure), _) => Err(failure),
+                    (None, Some(console)) if is_executed(pid) => Ok((console, calls)),
+                    (None, _) => Err(ended_too_early()),
+                };
             }
         }
     }
 }
 
-/// Returns once init has something to say; fails if the daemon hangs up first. Meanwhile init looks for the files of its
-/// view.
+/// Whether a process is another program than it was born as: the kernel's `PF_FORKNOEXEC` tells, in the ninth field of
+/// proc_pid_stat(5), also of one that has ended.
+fn is_executed(pid: i32) -> bool {
+    const NOT_EXECUTED: u64 = 0x40;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let flags = text
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse().ok());
+    flags.is_some_and(|flags: u64| flags & NOT_EXECUTED == 0)
+}
+
+fn ended_too_early() -> Failure {
+    Failure {
+        phase: "init".to_owned(),
+        errno: 0,
+        detail: "it ended before it was executed; `limits.memory` or `security.syscalls.allow` may leave it too little"
+            .to_owned(),
+    }
+}
+
+/// Returns once init has something to say, or its view has failed; fails if the daemon hangs up first. Meanwhile init looks
+/// for the files of its view.
 fn wait_for_either(
     daemon: BorrowedFd<'_>,
     init: BorrowedFd<'_>,
     view: &mut Option<View>,
-) -> Result<(), Failure> {
+) -> Result<Result<(), Failure>, Failure> {
     loop {
         let mut fds = vec![
             PollFd::new(&init, PollFlags::IN),
@@ -330,10 +381,13 @@ fn wait_for_either(
             return Err(hung_up());
         }
         if ready[0] {
-            return Ok(());
+            return Ok(Ok(()));
         }
         if let Some(files) = view {
-            files.attend().in_phase("view", String::new)?;
+            let attended = files.attend().in_phase("view", String::new);
+            if attended.is_err() {
+                return Ok(attended);
+            }
         }
     }
 }

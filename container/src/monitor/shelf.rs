@@ -149,6 +149,8 @@ fn help(
         ..*request
     };
     let child = clone_child(&sibling, init).in_phase("clone", String::new)?;
+    // To be somebody else for a moment has made the kernel forget it.
+    drop(process::die_with_parent());
     let cloned = Message::Cloned { pid: child.pid };
     protocol::send(socket, &cloned, &[child.pidfd.as_fd()]).in_phase(PHASE, String::new)?;
     let order = protocol::receive::<Message>(socket).in_phase(PHASE, String::new)?;

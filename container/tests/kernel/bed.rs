@@ -49,9 +49,11 @@ impl Drop for Bed {
     /// The last one takes the common group away, once the last monitor is gone.
     fn drop(&mut self) {
         let layout = Layout::detect().unwrap();
-        for _attempt in 0..20 {
+        let top = Path::new(&self.spec.cgroup).parent().unwrap();
+        for _attempt in 0..40 {
             cgroup::remove_empty(&layout, self.spec.cgroup.as_ref());
-            if !self.cgroup().path().exists() {
+            let mut mounts = std::iter::once(&layout.unified).chain(&layout.hierarchies);
+            if !mounts.any(|mount| mount.join(top).exists()) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -80,7 +82,7 @@ impl Bed {
             name: name.to_owned(),
             runtime_dir: dir.path().join("run"),
             console_log: dir.path().join("console.log"),
-            cgroup: format!("rlxc-test/{instance}"),
+            cgroup: format!("rlxc-test-{}/{instance}", std::process::id()),
             instance,
             idmap: Some(IdMap::contiguous(FIRST_ID, IDS_PER_CONTAINER)),
             rootfs: RootSource::Overlay {

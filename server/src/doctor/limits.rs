@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::finding::{Described as _, check, fine, flaw};
 
 /// A sysctl, the least that is comfortable, and what happens below that. See Documentation/admin-guide/sysctl.
-const SYSCTLS: [(&str, u64, Severity, &str); 8] = [
+const SYSCTLS: [(&str, u64, Severity, &str); 9] = [
     (
         "kernel.pid_max",
         131_072,
@@ -17,7 +17,7 @@ const SYSCTLS: [(&str, u64, Severity, &str); 8] = [
         "fs.inotify.max_user_instances",
         512,
         Severity::Notice,
-        "each user of an instance can have only so many: `tail -f`, systemd and file watchers fail with \"too many open files\"",
+        "all users of an instance together can have only so many: `tail -f`, systemd and file watchers fail with \"too many open files\"",
     ),
     (
         "fs.inotify.max_user_watches",
@@ -30,6 +30,12 @@ const SYSCTLS: [(&str, u64, Severity, &str); 8] = [
         2_000,
         Severity::Notice,
         "each user of an instance can have only so many keys: nested containers fail with \"disk quota exceeded\"",
+    ),
+    (
+        "kernel.pty.max",
+        16_384,
+        Severity::Notice,
+        "all instances together can't have more terminals, and each may take a thousand of them",
     ),
     (
         "vm.max_map_count",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rlxc_tests::process::eventually;
+use rlxc_tests::process::{Run, eventually};
 use rlxc_tests::{Cli, Daemon, Uplink, require};
 
 /// Tries a list of attacks; prints a line for each that comes through.
@@ -35,7 +35,7 @@ fn root_of_a_container_reaches_nothing_of_the_host() {
     let before = host();
     assert_eq!(
         perl(cli, ATTACKS),
-        "52 tried\n",
+        "53 tried\n",
         "attacks that came through"
     );
     assert_eq!(perl(cli, INHERITED), "", "what a command inherits");
@@ -108,6 +108,42 @@ fn the_monitor_is_not_overwritten(daemon: &Daemon) {
         "the monitor's program is as it was"
     );
     assert_eq!(cli.exec("c1", &["echo", "fine"]), "fine");
+}
+
+/// Takes what it can get of what the kernel has few of, holds it, and says how many it got of each.
+const TAKES: &str = "$SIG{HUP} = 'IGNORE'; my (@held, $watches); \
+    while (open(my $terminal, '+<', '/dev/ptmx')) { push @held, $terminal; last if @held > 2000 } my $terminals = @held; \
+    while (syscall(294, 0) >= 0) { last if ++$watches > 2000 } \
+    print \"$terminals $watches\"; if (fork == 0) { close STDOUT; close STDERR; sleep 600 }";
+/// The number of the session keyring.
+const KEYRING: &str = "print syscall(250, 0, -3, 0)";
+
+#[test]
+fn what_one_instance_takes_is_not_taken_from_the_others() {
+    require!(root);
+    let daemon = debian(&[]);
+    let cli = daemon.cli();
+    cli.ok(["launch", "debian/12", "c2"]);
+    let taken = cli.exec(
+        "c1",
+        &["sh", "-c", "ulimit -n 5000; exec perl -e \"$0\"", TAKES],
+    );
+    let (terminals, watches) = taken.split_once(' ').unwrap();
+    assert!(
+        (500..=1024).contains(&terminals.parse().unwrap()),
+        "{taken}"
+    );
+    assert!((1..=2000).contains(&watches.parse().unwrap()), "{taken}");
+    let in_c2 = "for my $n (1..20) { open(my $t, '+<', '/dev/ptmx') or die 'terminal'; } syscall(294, 0) >= 0 or die 'watch'";
+    cli.exec("c2", &["perl", "-e", in_c2]);
+    let host = Run::new(["perl", "-e", "exit(syscall(294, 0) < 0)"]);
+    assert_eq!(host.output().unwrap().code, 0, "a watch of the host");
+    let of_host = Run::new(["perl", "-e", KEYRING]);
+    let mut keyrings = vec![of_host.output().unwrap().stdout];
+    keyrings.extend(["c1", "c2"].map(|name| cli.exec(name, &["perl", "-e", KEYRING])));
+    keyrings.sort();
+    keyrings.dedup();
+    assert_eq!(keyrings.len(), 3, "session keyrings: {keyrings:?}");
 }
 
 #[test]

@@ -79,6 +79,19 @@ my @attacks = (
                 syscall(166, $t, 2) }
             require POSIX; POSIX::_exit($through) }
         waitpid $pid, 0; $? != 0 }],
+    # A cgroup namespace shows the groups below those that its first process was in, and no others.
+    ['see or make control groups among those of the host' => sub {
+        my $pid = fork; if (!$pid) {
+            my $through = 0; syscall(272, 0x10000000 | 0x02000000 | 0x00020000); mkdir '/tmp/v1';
+            for my $name (qw(name=systemd rdma memory cpu cpuacct cpuset blkio pids freezer devices hugetlb perf_event net_cls misc)) {
+                my ($s, $t, $k, $d) = ("none\0", "/tmp/v1\0", "cgroup\0", "$name\0");
+                syscall($number{mount}, $s, $t, $k, 0, $d) == 0 or next;
+                my @seen = grep { -d } glob('/tmp/v1/*');
+                print "  $name: @seen\n" if @seen;
+                $through = 1 if @seen || mkdir('/tmp/v1/evil');
+                syscall(166, $t, 2) }
+            require POSIX; POSIX::_exit($through) }
+        waitpid $pid, 0; $? != 0 }],
     ['more than the capabilities of a container' => sub { open(my $status, '<', '/proc/self/status') or return 1;
         my ($bounding) = grep { /^CapBnd/ } <$status>; my $bits = hex((split ' ', $bounding)[1]);
         # sys_module 16, sys_rawio 17, sys_time 25, mac_override 32, mac_admin 33
