@@ -140,13 +140,8 @@ async fn names_near(context: &Context, path: &str, message: &str) -> Vec<String>
     if lacks_name(path) {
         return vec!["a name on the command line is empty".to_owned()];
     }
-    let (collection, wanted) = match split(path) {
-        Some(found) => found,
-        // A request that makes something names others in its body: the daemon's words tell which.
-        None => match quoted(message) {
-            Some((collection, wanted)) => (collection.to_owned(), wanted),
-            None => return Vec::new(),
-        },
+    let Some((collection, wanted)) = missing(path, message) else {
+        return Vec::new();
     };
     let Ok(urls) = context.client.get::<Vec<String>>(&collection).await else {
         return Vec::new();
@@ -163,11 +158,31 @@ async fn names_near(context: &Context, path: &str, message: &str) -> Vec<String>
 
 /// Whether a segment of the path is empty, where a name should stand.
 fn lacks_name(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or(path);
     path.split('/').skip(1).any(str::is_empty)
 }
 
-/// The collection and the name that are missing, where the path says so.
+/// What is not there: the collection that it would be in, and its name.
+fn missing(path: &str, message: &str) -> Option<(String, String)> {
+    let of_path = split(path);
+    let Some((kind, name)) = quoted(message) else {
+        // Daemons of others don't say what.
+        return of_path;
+    };
+    // What the path names may be there, and something in it not; or a request names others in its body.
+    let is_it = |wanted: &str| {
+        name.strip_suffix(wanted)
+            .is_some_and(|above| above.is_empty() || above.ends_with('/'))
+    };
+    if let Some(found) = of_path.filter(|(_, wanted)| kind != "file" && is_it(wanted)) {
+        return Some(found);
+    }
+    Some((collection_of(kind)?.to_owned(), name.to_owned()))
+}
+
+/// The collection and the name of what a path is about.
 fn split(path: &str) -> Option<(String, String)> {
+    let path = path.split('?').next()?;
     let mut segments = path.strip_prefix("/1.0/")?.split('/');
     let kind = segments.next()?;
     let mut name = segments.next()?;
@@ -183,23 +198,24 @@ fn split(path: &str) -> Option<(String, String)> {
     Some((collection, url::decode(name)))
 }
 
-/// "Profile `wep` not found" and the like.
-fn quoted(message: &str) -> Option<(&'static str, String)> {
-    let lower = message.to_lowercase();
-    let collection = [
-        ("profile", "/1.0/profiles"),
-        ("network", "/1.0/networks"),
-        ("pool", "/1.0/storage-pools"),
-        ("project", "/1.0/projects"),
-        ("snapshot", ""),
-        ("instance", "/1.0/instances"),
-    ]
-    .into_iter()
-    .find(|(word, collection)| lower.contains(word) && !collection.is_empty())?
-    .1;
-    let quote = message.find(['`', '"'])?;
-    let rest = &message[quote + 1..];
-    Some((collection, rest[..rest.find(['`', '"'])?].to_owned()))
+/// The kind and the name in "profile `wep` not found" and the like.
+fn quoted(message: &str) -> Option<(&str, &str)> {
+    let (before, rest) = message.split_once(['`', '"'])?;
+    let (name, _) = rest.split_once(['`', '"'])?;
+    Some((before.trim(), name))
+}
+
+/// Where things of a kind are listed.
+fn collection_of(kind: &str) -> Option<&'static str> {
+    let kind = kind.to_lowercase();
+    match kind.rsplit([' ', ':']).next()? {
+        "profile" => Some("/1.0/profiles"),
+        "network" => Some("/1.0/networks"),
+        "pool" => Some("/1.0/storage-pools"),
+        "project" => Some("/1.0/projects"),
+        "instance" => Some("/1.0/instances"),
+        _ => None,
+    }
 }
 
 /// "Did you mean …?", where some of `names` are close to `wanted`.
@@ -264,13 +280,37 @@ mod tests {
         assert!(lacks_name("/1.0/instances/c1/snapshots/"));
         assert!(lacks_name("/1.0/networks//forwards/x"));
         assert!(!lacks_name("/1.0/instances/c1"));
+        assert!(!lacks_name("/1.0/instances/c1/files?path=//x"));
     }
 
     #[test]
-    fn finds_the_name_in_the_daemons_words() {
+    fn finds_what_is_missing() {
+        let found = |path, message| missing(path, message);
+        let some = |collection: &str, name: &str| Some((collection.to_owned(), name.to_owned()));
+        let c1 = "/1.0/instances/c1";
         assert_eq!(
-            quoted("profile `wep` not found"),
-            Some(("/1.0/profiles", "wep".into()))
+            found(c1, "instance `c1` not found"),
+            some("/1.0/instances", "c1")
+        );
+        assert_eq!(found(c1, "Not Found"), some("/1.0/instances", "c1"));
+        assert_eq!(
+            found(
+                "/1.0/instances/c1/snapshots/s0",
+                "snapshot `c1/s0` not found"
+            ),
+            some("/1.0/instances/c1/snapshots", "s0")
+        );
+        for path in ["/1.0/instances", c1] {
+            assert_eq!(
+                found(path, "profile `wep` not found"),
+                some("/1.0/profiles", "wep")
+            );
+        }
+        let files = "/1.0/instances/c1/files?path=/hd/c1";
+        assert_eq!(found(files, "file `/hd/c1` not found"), None);
+        assert_eq!(
+            found(files, "instance `c1` not found"),
+            some("/1.0/instances", "c1")
         );
     }
 }

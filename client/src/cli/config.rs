@@ -48,10 +48,10 @@ pub(crate) struct ConfigGetArgs {
 // `config set`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigSetArgs {
-    /// [INSTANCE] KEY=VALUE…, or [INSTANCE] KEY VALUE.
+    /// [INSTANCE] KEY=VALUE…, or [INSTANCE] KEY VALUE; `--` stands before a VALUE that begins with a dash.
     #[arg(
         required = true,
-        allow_hyphen_values = true,
+        allow_negative_numbers = true,
         value_name = "[INSTANCE] KEY=VALUE"
     )]
     pub(crate) words: Vec<String>,
@@ -151,8 +151,12 @@ pub(crate) struct DeviceSetArgs {
     pub(crate) owner: String,
     /// Device.
     pub(crate) device: String,
-    /// KEY=VALUE…, or KEY VALUE.
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    /// KEY=VALUE…, or KEY VALUE; `--` stands before a VALUE that begins with a dash.
+    #[arg(
+        required = true,
+        allow_negative_numbers = true,
+        value_name = "KEY=VALUE"
+    )]
     pub(crate) words: Vec<String>,
 }
 
@@ -173,8 +177,12 @@ pub(crate) struct DeviceOverrideArgs {
 pub(crate) struct SetArgs {
     /// Of which one.
     pub(crate) name: String,
-    /// KEY=VALUE…, or KEY VALUE.
-    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY=VALUE")]
+    /// KEY=VALUE…, or KEY VALUE; `--` stands before a VALUE that begins with a dash.
+    #[arg(
+        required = true,
+        allow_negative_numbers = true,
+        value_name = "KEY=VALUE"
+    )]
     pub(crate) words: Vec<String>,
 }
 
@@ -201,8 +209,12 @@ pub(crate) struct KeyOf<T: Args> {
 pub(crate) struct SetOf<T: Args> {
     #[command(flatten)]
     pub(crate) of: T,
-    /// KEY=VALUE…, or KEY VALUE.
-    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY=VALUE")]
+    /// KEY=VALUE…, or KEY VALUE; `--` stands before a VALUE that begins with a dash.
+    #[arg(
+        required = true,
+        allow_negative_numbers = true,
+        value_name = "KEY=VALUE"
+    )]
     pub(crate) words: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) enum OperationVerb {
 #[derive(Debug, Args)]
 pub(crate) struct OperationListArgs {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// Those that are over too, also from before the daemon was started.
     #[arg(short = 'a', long)]
@@ -80,7 +80,7 @@ pub(crate) struct WarningDeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct WarningListArgs {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// Acknowledged and resolved ones too.
     #[arg(short = 'a', long)]
@@ -96,7 +96,7 @@ pub(crate) struct WarningListArgs {
 )]
 pub(crate) struct MonitorArgs {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// Kinds of events [default: all].
     #[arg(short = 't', long = "type", value_name = "KIND", value_delimiter = ',', value_parser = ["operation", "lifecycle", "logging"])]
@@ -161,7 +161,7 @@ pub(crate) struct QueryArgs {
 )]
 pub(crate) struct TopArgs {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// Seconds between two looks.
     #[arg(short = 'd', long, value_name = "SECONDS", default_value_t = 2.0)]

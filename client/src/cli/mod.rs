@@ -236,3 +236,11 @@ impl std::str::FromStr for Pair {
         }
     }
 }
+
+/// A remote and nothing of it: a word without its colon would be a name, and a name that nobody reads would mislead.
+fn bare_remote(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.ends_with(':') {
+        return Ok(text.to_owned());
+    }
+    Err("only a remote can stand here, with a colon, as in `box:`".to_owned())
+}

@@ -70,6 +70,6 @@ pub(crate) struct ProjectInfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArg {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
 }

@@ -114,7 +114,7 @@ pub(crate) struct RemoteProxyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListOfArgs {
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// How to print it.
     #[arg(short = 'f', long, value_enum, default_value_t)]
@@ -187,7 +187,7 @@ pub(crate) struct TrustAddCertificateArgs {
     /// The certificate.
     pub(crate) file: PathBuf,
     /// Remote, with a colon.
-    #[arg(value_name = "REMOTE:")]
+    #[arg(value_name = "REMOTE:", value_parser = super::bare_remote)]
     pub(crate) remote: Option<String>,
     /// Name [default: the file's].
     #[arg(long, value_name = "NAME")]

@@ -98,3 +98,52 @@ fn every_verb_takes_a_remote_before_its_names() {
         assert_eq!(remote.unwrap(), "box", "{line}");
     }
 }
+
+#[test]
+fn options_may_follow_keys_and_values() {
+    for line in [
+        "config set c1 user.q=1 --project other",
+        "config set c1 user.q -1 --project other",
+        "config set c1 user.q=-1 user.r=--x --project other",
+        "config device set c1 root size=1GiB --project other",
+        "profile set default user.q=1 --project other",
+        "network set br0 ipv4.nat=true --project other",
+        "network forward set br0 10.0.0.1 user.q=1 --project other",
+        "storage set default rsync.bwlimit=1 --project other",
+        "storage volume set default data size=1GiB --project other",
+        "project set p user.q=1 --project other",
+    ] {
+        let words = std::iter::once("rlxc").chain(line.split(' '));
+        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(cli.project.as_deref(), Some("other"), "{line}");
+    }
+}
+
+#[test]
+fn a_value_with_a_dash_follows_two_dashes() {
+    for line in [
+        "profile set default user.q -- --project",
+        "profile set -- default user.q --project",
+        "profile set default -- user.q --project",
+    ] {
+        let words = std::iter::once("rlxc").chain(line.split(' '));
+        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let Verb::Profile(super::ProfileVerb::Set(args)) = cli.verb else {
+            panic!("{line}")
+        };
+        assert_eq!(args.words, ["user.q", "--project"], "{line}");
+    }
+}
+
+#[test]
+fn what_takes_only_a_remote_takes_no_name() {
+    for verb in ["top", "monitor", "operation list", "profile list"] {
+        let parse = |last: &str| {
+            let line = format!("rlxc {verb} {last}");
+            Cli::try_parse_from(line.split(' ')).map(|_cli| ())
+        };
+        assert!(parse("box:").is_ok(), "{verb}");
+        let wrong = parse("nosuch").unwrap_err().to_string();
+        assert!(wrong.contains("as in `box:`"), "{wrong}");
+    }
+}
