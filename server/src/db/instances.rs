@@ -218,6 +218,32 @@ pub fn id_spans(tx: &Transaction<'_>, but: Option<i64>) -> Result<Vec<Span>, DbE
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The same with who has each: its project and its name.
+pub fn id_owners(tx: &Transaction<'_>, but: i64) -> Result<Vec<(Span, String, String)>, DbError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT i.idmap_base, i.idmap_size, p.name, i.name FROM instances i JOIN projects p ON p.id = i.project_id
+         WHERE i.idmap_base IS NOT NULL AND i.id IS NOT ?1 ORDER BY 1",
+    )?;
+    let rows = statement.query_map([but], |row| {
+        let span = Span {
+            first: row.get(0)?,
+            count: row.get(1)?,
+        };
+        Ok((span, row.get(2)?, row.get(3)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What all instances but `but`, and all profiles, say as `raw.idmap`.
+pub fn raw_idmaps(tx: &Transaction<'_>, but: i64) -> Result<Vec<String>, DbError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT value FROM instance_config WHERE key = 'raw.idmap' AND instance_id IS NOT ?1
+         UNION SELECT value FROM profile_config WHERE key = 'raw.idmap'",
+    )?;
+    let rows = statement.query_map([but], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Gives an instance another range.
 pub fn set_ids(tx: &Transaction<'_>, id: i64, ids: Span) -> Result<(), DbError> {
     tx.prepare_cached("UPDATE instances SET idmap_base = ?2, idmap_size = ?3 WHERE id = ?1")?

@@ -2,7 +2,10 @@
 
 use super::kind::{self, Kind};
 use super::{Group, Key, Scope, nic};
+use std::path::Path;
+
 use crate::model::Config;
+use crate::plan::conflicts;
 
 /// The types of devices, and what each may have besides its type.
 const TYPES: &[(&str, &Scope)] = &[
@@ -74,7 +77,13 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
         "unix-char" | "unix-block" if !has("source") && !has("path") => {
             Err("needs a `source` or a `path`".to_owned())
         }
-        "unix-char" | "unix-block" if leads_back("path") => Err("`path` leads back by `..`".to_owned()),
+        "disk" | "unix-char" | "unix-block" if leads_back("path") => {
+            Err("`path` leads back by `..`: write where it is to be".to_owned())
+        }
+        "disk" | "unix-char" | "unix-block" if covers(keys) => Err(format!(
+            "`path={}` would hide the instance's own, without which nothing in it runs: it can be below that, or elsewhere",
+            keys.get("path").map_or("", String::as_str)
+        )),
         "infiniband" if !has("nictype") => Err("needs `nictype=physical`".to_owned()),
         "infiniband" if !has("parent") => Err("needs `parent`, an interface of an RDMA adapter of the host".to_owned()),
         "tpm" if leads_back("path") || leads_back("pathrm") => Err("its path leads back by `..`".to_owned()),
@@ -89,6 +98,13 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a device would be in place of what the instance is given at its start.
+fn covers(keys: &Config) -> bool {
+    const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
+    let path = keys.get("path").map(|path| conflicts::plain(path));
+    path.is_some_and(|path| OWN.iter().any(|own| path == Path::new(own)))
 }
 
 /// Where a node of a TPM is in its instance: `path`, or `pathrm` for the one whose resources the kernel manages.

@@ -95,7 +95,7 @@ const LIMITS: &[Key] = &[
     Key::new("limits.memory.enforce", Kind::OneOf(&["hard", "soft"]), "Whether it may use more while the host has enough").or("hard").live(),
     Key::new("limits.memory.swap", Kind::Form(is_swap, "true, false or a size such as 512MiB"), "Whether its memory may be swapped out, or how much of it").or("true").live(),
     Key::new("limits.memory.swap.priority", Kind::Int(0, 10), "How readily it is swapped out: the lowest last").or("10").when("control groups are of version 1").live(),
-    Key::new("limits.processes", Kind::Int(1, i64::MAX), "Most processes and threads that it may have").or("no limit").live(),
+    Key::new("limits.processes", Kind::Int(1, PID_MAX_LIMIT), "Most processes and threads that it may have").or("no limit").live(),
 ];
 
 #[rustfmt::skip]
@@ -131,6 +131,9 @@ const SECURITY: &[Key] = &[
     Key::new("security.syscalls.intercept.sysinfo", Kind::Bool, "Whether sysinfo(2) tells what the instance has, as files of `/proc` do").or("false").when(UNPRIVILEGED),
     Key::new("security.syscalls.whitelist", CALLS, "The former name of `security.syscalls.allow`"),
 ];
+
+/// No kernel has more ids of processes, see `/proc/sys/kernel/pid_max` in proc(5).
+const PID_MAX_LIMIT: i64 = 4_194_304;
 
 const UNPRIVILEGED: &str = "it is not privileged";
 const MOUNTS: &str = "`security.syscalls.intercept.mount` is true";

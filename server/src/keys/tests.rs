@@ -100,6 +100,30 @@ fn a_star_stands_for_something_in_between() {
 }
 
 #[test]
+fn paths_of_disks_lead_where_they_say() {
+    let check = |kind: &str, path: &str| {
+        let keys = [("type", kind), ("source", "/srv"), ("path", path)];
+        let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        check_devices(&Devices::from([("d".to_owned(), Config::from(keys))]))
+    };
+    for (path, expected) in [
+        ("/same/../same", "leads back by `..`"),
+        ("/../../x", "leads back by `..`"),
+        ("/proc", "`path=/proc` would hide"),
+        ("//sys/.", "would hide"),
+        ("/dev/", "would hide"),
+    ] {
+        for kind in ["disk", "unix-char"] {
+            let wrong = check(kind, path).unwrap_err();
+            assert!(wrong.contains(expected), "{wrong}");
+        }
+    }
+    for path in ["/dev/shm", "/proc/sys/x", "/sys/fs/bpf", "/device", "/a..b"] {
+        assert_eq!(check("disk", path), Ok(()));
+    }
+}
+
+#[test]
 fn devices_are_checked_by_their_type() {
     let devices = |keys: &[(&str, &str)]| {
         let keys = keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));

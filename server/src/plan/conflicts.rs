@@ -57,7 +57,7 @@ fn places(device: &str, keys: &Config) -> Vec<Place> {
 }
 
 /// Without what means nothing: `//`, `/.`, a slash at the end.
-fn plain(path: &str) -> PathBuf {
+pub fn plain(path: &str) -> PathBuf {
     Path::new("/").join(path).components().collect()
 }
 
@@ -83,6 +83,10 @@ mod tests {
             (
                 "type=disk path=/data source=/a",
                 "type=disk path=/data/ source=/b",
+            ),
+            (
+                "type=disk path=/data source=/a",
+                "type=disk path=//./data/. source=/b",
             ),
             ("type=disk path=/ pool=p", "type=disk path=/. source=/b"),
             (

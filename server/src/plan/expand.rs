@@ -41,6 +41,17 @@ pub fn expand_parts(
     expanded
 }
 
+/// Refuses a list of profiles that names one twice: which of its places would count is not to be guessed.
+pub fn refuse_twice(names: &[String]) -> Result<(), String> {
+    let twice = names
+        .iter()
+        .enumerate()
+        .find(|(place, name)| names[..*place].contains(name));
+    twice.map_or(Ok(()), |(_, name)| {
+        Err(format!("profile `{name}` is given twice: name it once"))
+    })
+}
+
 /// The root disk among devices: `type=disk`, `path=/`.
 pub fn root_disk(devices: &Devices) -> Option<(&String, &Config)> {
     devices.iter().find(|(_, device)| {
@@ -84,6 +95,14 @@ mod tests {
             expanded.config,
             config(&[("k", "b"), ("only", "a"), ("own", "1")])
         );
+    }
+
+    #[test]
+    fn a_profile_counts_once() {
+        let names = |text: &str| -> Vec<String> { text.split(',').map(str::to_owned).collect() };
+        assert_eq!(refuse_twice(&names("a,b,c")), Ok(()));
+        let wrong = refuse_twice(&names("a,b,c,b")).unwrap_err();
+        assert_eq!(wrong, "profile `b` is given twice: name it once");
     }
 
     #[test]

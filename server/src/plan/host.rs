@@ -17,6 +17,8 @@ pub struct HostFacts {
     pub nodes: BTreeMap<u32, BTreeSet<u32>>,
     /// What limits can be honoured.
     pub support: Support,
+    /// Whether hard resource limits can be raised: `CAP_SYS_RESOURCE` on the host, see setrlimit(2).
+    pub may_raise_rlimits: bool,
 }
 
 impl HostFacts {
@@ -30,6 +32,7 @@ impl HostFacts {
             nodes: nodes(&cpus),
             cpus,
             support: Support::probe(layout),
+            may_raise_rlimits: may_raise_rlimits(),
         }
     }
 
@@ -39,6 +42,18 @@ impl HostFacts {
         let list = numbers::format(&self.cpus);
         format!("{} processor{plural} ({list})", self.cpus.len())
     }
+}
+
+/// The kernel asks for the capability on the host: one in a user namespace does not count.
+fn may_raise_rlimits() -> bool {
+    const CAP_SYS_RESOURCE: u64 = 1 << 24;
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let status = read("/proc/self/status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let ids = read("/proc/self/uid_map");
+    let on_host = ids.split_whitespace().eq(["0", "0", "4294967295"]);
+    on_host && effective.is_some_and(|all| all & CAP_SYS_RESOURCE != 0)
 }
 
 /// Those that are on, but for those that are kept free of everything (`isolcpus`).

@@ -22,7 +22,8 @@ impl Span {
         self.first <= other.first && end(other) <= end(self)
     }
 
-    fn overlaps(self, other: Self) -> bool {
+    /// Whether any id of the other is among these.
+    pub fn overlaps(self, other: Self) -> bool {
         let end = |span: Self| u64::from(span.first) + u64::from(span.count);
         u64::from(self.first) < end(other) && u64::from(other.first) < end(self)
     }
@@ -117,6 +118,12 @@ pub fn map(instance: &Instance, config: &Config) -> Result<Option<IdMap>, String
         }
     }
     Ok(Some(map))
+}
+
+/// The ids of the host that a value of `raw.idmap` gives away; those of a value that is none are none.
+pub fn shared(raw: &str) -> Vec<Span> {
+    let lines = parse_raw(raw).unwrap_or_default();
+    lines.into_iter().map(|line| line.host).collect()
 }
 
 /// A line of `raw.idmap`.

@@ -5,7 +5,7 @@ use crate::keys::is_true;
 use crate::model::Config;
 
 /// Tells why an instance can't run as it is configured.
-pub(super) fn check(config: &Config) -> Result<(), String> {
+pub fn check(config: &Config) -> Result<(), String> {
     let says = |name: &str, value: &str| {
         let held = config.get(&format!("image.requirements.{name}"));
         held.is_some_and(|held| held.eq_ignore_ascii_case(value))

@@ -105,7 +105,8 @@ fn guest_api(
         })
 }
 
-fn plan_disks(expanded: &Expanded) -> Result<Vec<MountSpec>, String> {
+/// The disks that are no root; their sources are paths of the host.
+pub fn plan_disks(expanded: &Expanded) -> Result<Vec<MountSpec>, String> {
     let disks = expanded
         .devices
         .iter()

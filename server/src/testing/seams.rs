@@ -51,6 +51,7 @@ pub(super) fn host_facts() -> HostFacts {
             swap: true,
             ..Support::default()
         },
+        may_raise_rlimits: true,
     }
 }
 

@@ -89,6 +89,22 @@ fn limits_change_while_an_instance_runs_and_outlive_a_restart() {
     let init = cli.exec("c1", &["grep", "open files", "/proc/1/limits"]);
     assert!(init.contains("1000") && init.contains(&most), "{init}");
 
+    // All of it or none, also where what is hard can't be raised again.
+    let fewer = format!("limits.kernel.nofile=500:{most}");
+    let more = "limits.kernel.sigpending=unlimited";
+    let raised = cli.run(["config", "set", "c1", &fewer, more]);
+    if raised.code == 0 {
+        cli.ok(["config", "set", "c1", &files]);
+        cli.ok(["config", "unset", "c1", "limits.kernel.sigpending"]);
+    } else {
+        assert!(
+            raised.stderr.contains("limits.kernel.sigpending"),
+            "{raised}"
+        );
+        let limits = cli.exec("c1", &["sh", "-c", "ulimit -n; ulimit -Hn"]);
+        assert_eq!(limits, format!("1000\n{most}"));
+    }
+
     cli.ok(["restart", "-f", "c1"]);
     assert_eq!(
         limit(&daemon, "memory.max", "memory.limit_in_bytes"),

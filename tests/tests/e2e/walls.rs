@@ -341,15 +341,14 @@ fn ids_are_an_instances_own_and_what_it_is_given() {
         "{one} and {two} meet"
     );
 
-    cli.ok([
-        "config",
-        "set",
-        "c2",
-        "security.idmap.base",
-        &one.to_string(),
-    ]);
-    let wrong = cli.fails(["restart", "-f", "c2"]);
-    assert!(wrong.contains("another instance"), "{wrong}");
+    for (key, value) in [
+        ("security.idmap.base", one.to_string()),
+        ("raw.idmap", format!("uid {one} 40")),
+    ] {
+        let wrong = cli.fails(["config", "set", "c2", key, &value]);
+        assert!(wrong.contains("instance `c1`"), "{wrong}");
+    }
+    assert_eq!(words("c2")[0][1], two);
     cli.ok(["delete", "-f", "c1", "c2"]);
     before.assert_none(&daemon);
 }

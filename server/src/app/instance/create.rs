@@ -309,6 +309,7 @@ async fn record(
             volume::check_devices(tx, &instance.project, &expanded.devices)?;
             instance.pool.clone_from(&pool.name);
             ids::settle(tx, &ranges, &mut instance, &expanded.config)?;
+            ids::check(tx, &ranges, &instance, &expanded.config)?;
             add_hwaddrs(&mut instance, &expanded, random);
             conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
             network::check_devices(tx, &instance, &expanded)?;
@@ -349,6 +350,7 @@ fn settle_profiles(
     known: &[Profile],
     explicit: Option<&[String]>,
 ) -> Result<()> {
+    expand::refuse_twice(explicit.unwrap_or_default()).map_err(Error::Invalid)?;
     let is_known = |name: &&String| known.iter().any(|profile| profile.name == **name);
     let mut named = explicit.into_iter().flatten();
     if let Some(missing) = named.find(|name| !is_known(name)) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{devices, tpm};
+use super::{devices, ids, tpm};
 use crate::app::network;
 use crate::app::project::gate;
 use crate::context::App;
@@ -34,8 +34,10 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
     let mut accepted = Vec::new();
     for user in &users {
         network::check_leases(app, &user.instance, &user.after).await?;
+        check_ids(app, user).await?;
         if let Some(running) = user.permit.running() {
             let live = devices::prepare(app, &user.instance, &user.before, &user.after).await?;
+            devices::check(app, &user.instance, running.as_ref(), &live).await?;
             accepted.push((&user.instance, running, live));
         } else {
             let (before, after) = (&user.before.config, &user.after.config);
@@ -117,6 +119,16 @@ fn users(tx: &rusqlite::Transaction<'_>, owner: i64, profile: &str) -> Result<Ve
     }
     all.retain(|instance| instance.profiles.iter().any(|name| name == profile));
     Ok(all)
+}
+
+/// Refuses ids that this user of the profile can't have.
+async fn check_ids(app: &App, user: &User) -> Result<()> {
+    let (before, after) = (user.before.config.clone(), user.after.config.clone());
+    let (instance, ranges) = (user.instance.clone(), app.id_ranges.clone());
+    let check = move |tx: &rusqlite::Transaction<'_>| {
+        ids::check_change(tx, &ranges, &instance, (&before, &after))
+    };
+    app.db.read(check).await
 }
 
 fn replaced(mut known: Vec<Profile>, changed: &Profile) -> Vec<Profile> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use rlxc_api::Requestor;
+use rlxc_container::spec::MountSpec;
 use rlxc_sys::rootfs::RootSource;
 
 use super::{devices, find_by_id, ids, limits, modules, pinning, tpm};
@@ -19,13 +20,15 @@ use crate::guest;
 use crate::instance::{Outcome, Permit};
 use crate::keys::is_true;
 use crate::lxcfs;
-use crate::model::Instance;
+use crate::model::{Config, Instance};
 use crate::plan::attachment::Attachment;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::idmap;
 use crate::plan::interception::plan_interception;
+use crate::plan::limits::{parse_memory, plan_limits};
 use crate::plan::nic::Nic;
-use crate::plan::start::{StartPlan, plan_start};
+use crate::plan::requirements;
+use crate::plan::start::{StartPlan, plan_disks, plan_start};
 use crate::plan::syscalls::plan_syscalls;
 use crate::runtime::{Prepared, Running};
 use crate::saga::instance_volume;
@@ -111,7 +114,33 @@ pub async fn load(app: &App, id: i64) -> Result<(Instance, Expanded)> {
 /// Refuses a restart that would end with its first half.
 pub(super) async fn check(app: &App, id: i64) -> Result<()> {
     let (instance, expanded) = load(app, id).await?;
-    refuse(&instance, &expanded)
+    refuse(&instance, &expanded)?;
+    ids::check_start(app, &instance, &expanded.config).await?;
+    requirements::check(&expanded.config).map_err(|reason| {
+        Error::Invalid(format!("instance `{}` can't run: {reason}", instance.name))
+    })?;
+    plan_limits(&expanded.config, Vec::new(), &app.host).map_err(Error::Invalid)?;
+    let devices = volume::resolve(app, &instance.project, &expanded.devices).await?;
+    let placed = Expanded {
+        devices,
+        ..expanded
+    };
+    let missing = plan_disks(&placed).map_err(Error::Invalid)?;
+    blocking(move || check_sources(&missing)).await
+}
+
+/// Refuses disks whose sources are not there.
+fn check_sources(disks: &[MountSpec]) -> Result<()> {
+    let needed = disks.iter().filter(|disk| !disk.optional);
+    let missing = needed
+        .map(|disk| &disk.source)
+        .find(|source| !source.exists());
+    missing.map_or(Ok(()), |source| {
+        Err(Error::Invalid(format!(
+            "the source `{}` of a disk is not there on the host",
+            source.display()
+        )))
+    })
 }
 
 /// What its keys alone say against a start.
@@ -133,8 +162,9 @@ async fn boot(
     instance: &Instance,
     expanded: &Expanded,
 ) -> Result<Arc<dyn Running>> {
+    let scarce = scarce_memory(&expanded.config, app.host.memory);
     let failed = |error: crate::runtime::RuntimeError| {
-        Error::failed(format!("start instance `{}`", instance.name), error)
+        Error::failed(format!("start instance `{}`{scarce}", instance.name), error)
     };
     let renamed = instance.config.contains_key(template::PENDING);
     for trigger in renamed
@@ -182,6 +212,16 @@ async fn boot(
         limits::tell(app, instance, &unmet).await;
     }
     Ok(running)
+}
+
+/// What is said with an error where a limit may be its reason: init is killed before it can say anything.
+fn scarce_memory(config: &Config, host: u64) -> String {
+    const LITTLE: u64 = 16 << 20;
+    let limit = config.get("limits.memory");
+    let little = limit.filter(|text| parse_memory(text, host).is_some_and(|bytes| bytes < LITTLE));
+    little.map_or_else(String::new, |text| {
+        format!(" (limits.memory={text} may be too little for it)")
+    })
 }
 
 async fn root(app: &App, instance: &Instance) -> Result<RootSource> {

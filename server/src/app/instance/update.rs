@@ -8,6 +8,7 @@ use rlxc_api::{InstancePut, Operation, Requestor};
 use super::devices;
 use super::find;
 use super::handle;
+use super::ids;
 use super::quota;
 use super::snapshot::find_snapshot;
 use super::start::Started;
@@ -26,7 +27,7 @@ use crate::keys;
 use crate::model::{Config, Instance, Snapshot};
 use crate::operation::OperationSpec;
 use crate::plan::conflicts;
-use crate::plan::expand::{Expanded, expand, root_disk};
+use crate::plan::expand::{Expanded, expand, refuse_twice, root_disk};
 use crate::plan::limits::check_host;
 use crate::saga::{JournalEntry, Saga, instance_volume, snapshot_id};
 
@@ -97,7 +98,12 @@ async fn change(
         .db
         .read({
             let (current, changed) = (current.clone(), changed.clone());
-            move |tx| check(tx, project, (&current, &changed))
+            let ranges = app.id_ranges.clone();
+            move |tx| {
+                let (before, after) = check(tx, project, (&current, &changed))?;
+                ids::check_change(tx, &ranges, &changed, (&before.config, &after.config))?;
+                Ok::<_, Error>((before, after))
+            }
         })
         .await?;
     if guest::is_another_machine(&before, &after) {
@@ -136,6 +142,7 @@ async fn carry_out(
     let mut live = None;
     if let Some(running) = permit.running() {
         let change = devices::prepare(app, current, before, after).await?;
+        devices::check(app, current, running.as_ref(), &change).await?;
         if let Err(error) = devices::carry_out(app, &mut saga, running, &change).await {
             saga.unwind().await;
             return Err(error);
@@ -192,6 +199,9 @@ pub(super) fn check(
     (current, changed): (&Instance, &Instance),
 ) -> Result<(Expanded, Expanded)> {
     let known = profiles::list(tx, project)?;
+    if changed.profiles != current.profiles {
+        refuse_twice(&changed.profiles).map_err(Error::Invalid)?;
+    }
     if let Some(missing) = changed
         .profiles
         .iter()

@@ -36,6 +36,7 @@ fn host(legacy: bool) -> HostFacts {
             io_weight: false,
             huge_pages: BTreeSet::from(["2MB".to_owned()]),
         },
+        may_raise_rlimits: true,
     }
 }
 

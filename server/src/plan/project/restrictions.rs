@@ -73,8 +73,12 @@ impl<'a> Restrictions<'a> {
     fn refuse(&self, what: &str, key: &str) -> Result<(), String> {
         let value = self.value(key);
         let shown = if value.is_empty() { "(unset)" } else { value };
+        self.forbid(what, &format!("{key}={shown}"))
+    }
+
+    fn forbid(&self, what: &str, why: &str) -> Result<(), String> {
         Err(format!(
-            "{what} is not allowed in project `{}`: it has restricted=true and {key}={shown}",
+            "{what} is not allowed in project `{}`: it has restricted=true and {why}",
             self.project
         ))
     }
@@ -151,6 +155,11 @@ impl<'a> Restrictions<'a> {
             }
             "security.nesting" if on => self.require("restricted.containers.nesting", &what),
             "raw.idmap" => self.check_idmap(&what, value),
+            "security.syscalls.deny_default" | "security.syscalls.blacklist_default"
+                if parse_bool(value) == Some(false) =>
+            {
+                self.require("restricted.containers.lowlevel", &what)
+            }
             key if LOW_LEVEL.contains(&key) || key.starts_with("raw.") => {
                 self.require("restricted.containers.lowlevel", &what)
             }
@@ -190,7 +199,11 @@ impl<'a> Restrictions<'a> {
                     allowed.iter().any(|(from, to)| from <= first && last <= to)
                 });
                 if wanted.is_empty() || !fits {
-                    return self.refuse(what, key);
+                    let now = match self.value(key) {
+                        "" => format!("{key} is not set"),
+                        value => format!("{key}={value}"),
+                    };
+                    return self.forbid(what, &format!("{now}: a list with {host} would allow it"));
                 }
             }
         }
@@ -217,7 +230,10 @@ impl<'a> Restrictions<'a> {
             "infiniband" => self.require("restricted.devices.infiniband", what),
             "pci" => self.require("restricted.devices.pci", what),
             "proxy" => self.require("restricted.devices.proxy", what),
-            _ => self.refuse(what, "restricted"),
+            kind => self.forbid(
+                what,
+                &format!("no key that allows devices of type `{kind}`"),
+            ),
         }
     }
 
@@ -261,10 +277,17 @@ impl<'a> Restrictions<'a> {
     fn check_disk(&self, what: &str, device: &Config) -> Result<(), String> {
         const KEY: &str = "restricted.devices.disk";
         const OPTIONS: &str = "raw.mount.options";
+        // No mount gets from the host to the instance, nor back; see mount_namespaces(7).
+        const ALONE: &[&str] = &["", "private", "rprivate", "unbindable", "runbindable"];
         let source = device.get("source").map_or("", String::as_str);
         let managed = device.get("pool").is_some_and(|pool| !pool.is_empty());
         if device.get(OPTIONS).is_some_and(|value| !value.is_empty()) {
             let what = format!("`{OPTIONS}` of {what}");
+            self.require("restricted.containers.lowlevel", &what)?;
+        }
+        let propagation = device.get("propagation").map_or("", String::as_str);
+        if !ALONE.contains(&propagation) {
+            let what = format!("`propagation={propagation}` of {what}");
             self.require("restricted.containers.lowlevel", &what)?;
         }
         match self.value(KEY) {

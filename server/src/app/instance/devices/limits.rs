@@ -1,15 +1,21 @@
 //! Limits of a running instance, which change with its devices: all of it or nothing.
 
+use rlxc_api::size::ByteSize;
+use rlxc_container::cgroup::{CgroupError, MemoryFigures};
 use rlxc_container::spec::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::Target;
 use crate::app::instance::limits;
-use crate::context::App;
+use crate::context::{App, blocking};
 use crate::error::{Error, Result};
 use crate::model::Instance;
 use crate::plan::expand::Expanded;
 use crate::plan::limits::{LimitPlan, Rlimit, check_host};
+use crate::plan::rlimits;
+use crate::runtime::{Running, RuntimeError};
+
+const KEY: &str = "limits.memory";
 
 /// What an instance may use, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,13 +95,41 @@ fn concerns_limits(before: &Expanded, after: &Expanded) -> bool {
     keys(before) != keys(after)
 }
 
+/// Refuses resource limits that the kernel would refuse. To lower a hard one can't be undone, so this is asked before
+/// anything is done.
+pub(super) async fn check(
+    app: &App,
+    instance: &str,
+    running: &dyn Running,
+    change: &LimitChange,
+) -> Result<()> {
+    if app.host.may_raise_rlimits || change.rlimits_before == change.rlimits_after {
+        return Ok(());
+    }
+    let init = running.init_pid();
+    let (now, own) = blocking(move || (hard_limits(init), hard_limits("self"))).await;
+    let (before, after) = (&change.rlimits_before, &change.rlimits_after);
+    rlimits::check(instance, (&now, &own), (before, after)).map_err(Error::Invalid)
+}
+
+/// Of a process; none of one that has ended.
+fn hard_limits(pid: impl std::fmt::Display) -> rlimits::Hard {
+    rlimits::parse(&std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default())
+}
+
 /// Carries out a change.
 pub(super) async fn apply(target: &Target<'_>, change: &LimitChange) -> Result<()> {
     let failed = |error| Error::failed(format!("limit instance `{}`", target.name), error);
     let (app, cgroup) = (target.app, target.app.cgroup(target.id));
     if change.before != change.after {
-        let limited = app.runtime.limit(cgroup, change.after.clone()).await;
-        limited.map_err(failed)?;
+        let limited = app
+            .runtime
+            .limit(cgroup.clone(), change.after.clone())
+            .await;
+        limited.map_err(|error| {
+            in_use(target.name, &error, &change.after, cgroup.memory())
+                .unwrap_or_else(|| failed(error))
+        })?;
     }
     if change.rlimits_before != change.rlimits_after {
         let given = target.running.set_rlimits(change.rlimits_after.clone());
@@ -104,7 +138,71 @@ pub(super) async fn apply(target: &Target<'_>, change: &LimitChange) -> Result<(
     Ok(())
 }
 
+/// What the kernel means by EBUSY where it was to take memory back: see `memory.limit_in_bytes` in the kernel's
+/// Documentation/admin-guide/cgroup-v1/memory.rst.
+fn in_use(
+    name: &str,
+    error: &RuntimeError,
+    limits: &Limits,
+    memory: Option<MemoryFigures>,
+) -> Option<Error> {
+    let RuntimeError::Limit(CgroupError::Limit { what: KEY, source }) = error else {
+        return None;
+    };
+    let CgroupError::Write { source, .. } = &**source else {
+        return None;
+    };
+    let is_busy = source.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error());
+    let (wanted, used) = limits.memory.filter(|_| is_busy).zip(memory)?;
+    let human = |bytes| ByteSize(bytes).human();
+    Some(Error::Invalid(format!(
+        "`{KEY}`: instance `{name}` uses {} now, and the kernel can't take back as much as {} would need: end something in \
+         it, or allow more",
+        human(used.usage),
+        human(wanted)
+    )))
+}
+
 /// Undoes a change, whether or not it happened.
 pub(super) async fn undo(target: &Target<'_>, change: &LimitChange) -> Result<()> {
     apply(target, &change.inverse()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_in_use_is_told_of() {
+        let refused = |errno: rustix::io::Errno, what| {
+            RuntimeError::Limit(CgroupError::Limit {
+                what,
+                source: Box::new(CgroupError::Write {
+                    path: "/x/memory.limit_in_bytes".into(),
+                    value: "1024".to_owned(),
+                    source: errno.into(),
+                }),
+            })
+        };
+        let limits = Limits {
+            memory: Some(1024),
+            ..Limits::default()
+        };
+        let told = |error| {
+            let memory = MemoryFigures {
+                usage: 5 << 20,
+                ..MemoryFigures::default()
+            };
+            in_use("c1", &error, &limits, Some(memory)).map(|error| error.to_string())
+        };
+        let told_of = told(refused(rustix::io::Errno::BUSY, KEY)).unwrap();
+        assert!(
+            told_of.contains("`limits.memory`: instance `c1` uses 5.00MiB now")
+                && told_of.contains("1.00KiB"),
+            "{told_of}"
+        );
+        assert_eq!(told(refused(rustix::io::Errno::INVAL, KEY)), None);
+        let other = refused(rustix::io::Errno::BUSY, "limits.hugepages");
+        assert_eq!(told(other), None);
+    }
 }

@@ -93,6 +93,19 @@ pub(super) async fn prepare(
     })
 }
 
+/// Refuses what the kernel would refuse of accepted changes. Of several instances all are asked before the first changes.
+pub(super) async fn check(
+    app: &App,
+    instance: &Instance,
+    running: &dyn Running,
+    live: &LiveChange,
+) -> Result<()> {
+    match &live.limits {
+        Some(change) => limits::check(app, &instance.name, running, change).await,
+        None => Ok(()),
+    }
+}
+
 /// A change that a running instance can't take.
 fn refused(instance: &Instance, change: &Change) -> Error {
     let device = change.device();

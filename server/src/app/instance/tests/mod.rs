@@ -2,6 +2,7 @@
 
 mod devices;
 mod ends;
+mod ids;
 mod lifecycle;
 mod names;
 mod rows;

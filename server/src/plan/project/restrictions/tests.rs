@@ -43,6 +43,14 @@ fn keys_pass_only_where_they_may() {
             "restricted.containers.privilege=allow",
         ),
         ("raw.lxc=x", "restricted.containers.lowlevel=allow"),
+        (
+            "security.syscalls.deny_default=false",
+            "restricted.containers.lowlevel=allow",
+        ),
+        (
+            "security.syscalls.blacklist_default=no",
+            "restricted.containers.lowlevel=allow",
+        ),
         ("raw.seccomp=x", "restricted.containers.lowlevel=allow"),
         (
             "limits.memory.swap=false",
@@ -81,6 +89,7 @@ fn keys_pass_only_where_they_may() {
     }
     for harmless in [
         "limits.memory=1GiB security.nesting=false security.privileged=false user.a=b",
+        "security.syscalls.deny_default=true security.syscalls.deny=mkdir",
         "volatile.eth0.hwaddr=x environment.A=b security.syscalls.intercept.mknod=false",
     ] {
         assert_eq!(check("", harmless, ""), Ok(()));
@@ -108,6 +117,20 @@ fn narrower_permissions_do_not_let_more_through() {
     ] {
         assert!(check(project, keys, "").is_err(), "{keys} {project}");
     }
+}
+
+#[test]
+fn a_refusal_says_once_what_would_allow_it() {
+    let ids = check("", "raw.idmap=uid+1000-1001+0-1", "").unwrap_err();
+    assert!(
+        ids.ends_with("restricted.idmap.uid is not set: a list with 1000-1001 would allow it"),
+        "{ids}"
+    );
+    let tpm = check("", "", "type=tpm").unwrap_err();
+    assert!(
+        tpm.ends_with("it has restricted=true and no key that allows devices of type `tpm`"),
+        "{tpm}"
+    );
 }
 
 #[test]
@@ -177,6 +200,14 @@ fn what_is_narrowed_stays_narrow() {
             "restricted.devices.disk=allow restricted.devices.disk.paths=/home/u",
         ),
         (
+            "type=disk source=/home/u path=/x propagation=rshared",
+            "restricted.devices.disk=allow",
+        ),
+        (
+            "type=disk pool=default source=v path=/x propagation=slave",
+            "",
+        ),
+        (
             "type=disk source=/home/u/../v path=/x",
             "restricted.devices.disk=allow restricted.devices.disk.paths=/home/u",
         ),
@@ -191,6 +222,22 @@ fn what_is_narrowed_stays_narrow() {
     ] {
         assert!(check(project, "", device).is_err(), "{device} {project}");
     }
+    assert_eq!(
+        check(
+            "restricted.devices.disk=allow restricted.containers.lowlevel=allow",
+            "",
+            "type=disk source=/home/u path=/x propagation=rshared"
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        check(
+            "",
+            "",
+            "type=disk pool=default source=v path=/x propagation=private"
+        ),
+        Ok(())
+    );
     assert_eq!(
         check("restricted.networks.access=b,a", "", "type=nic network=a"),
         Ok(())
