@@ -86,24 +86,7 @@ fn limits_change_while_an_instance_runs_and_outlive_a_restart() {
         cli.exec("c1", &["sh", "-c", "ulimit -n; ulimit -Hn"]),
         format!("1000\n{most}")
     );
-    let init = cli.exec("c1", &["grep", "open files", "/proc/1/limits"]);
-    assert!(init.contains("1000") && init.contains(&most), "{init}");
-
-    // All of it or none, also where what is hard can't be raised again.
-    let fewer = format!("limits.kernel.nofile=500:{most}");
-    let more = "limits.kernel.sigpending=unlimited";
-    let raised = cli.run(["config", "set", "c1", &fewer, more]);
-    if raised.code == 0 {
-        cli.ok(["config", "set", "c1", &files]);
-        cli.ok(["config", "unset", "c1", "limits.kernel.sigpending"]);
-    } else {
-        assert!(
-            raised.stderr.contains("limits.kernel.sigpending"),
-            "{raised}"
-        );
-        let limits = cli.exec("c1", &["sh", "-c", "ulimit -n; ulimit -Hn"]);
-        assert_eq!(limits, format!("1000\n{most}"));
-    }
+    rlimits_are_all_or_none(&daemon, &files, &most);
 
     cli.ok(["restart", "-f", "c1"]);
     assert_eq!(
@@ -132,6 +115,28 @@ fn limits_change_while_an_instance_runs_and_outlive_a_restart() {
     assert_ne!(cli.exec("c1", &["sh", "-c", "ulimit -n"]), "1000");
     cli.ok(["delete", "-f", "c1"]);
     before.assert_none(&daemon);
+}
+
+/// Init has them too; all or none of a change, also where what is hard can't be raised again. `files` is what it has, `most` the hard part of that.
+#[track_caller]
+fn rlimits_are_all_or_none(daemon: &Daemon, files: &str, most: &str) {
+    let cli = daemon.cli();
+    let init = cli.exec("c1", &["grep", "open files", "/proc/1/limits"]);
+    assert!(init.contains("1000") && init.contains(most), "{init}");
+    let fewer = format!("limits.kernel.nofile=500:{most}");
+    let more = "limits.kernel.sigpending=unlimited";
+    let raised = cli.run(["config", "set", "c1", &fewer, more]);
+    if raised.code == 0 {
+        cli.ok(["config", "set", "c1", files]);
+        cli.ok(["config", "unset", "c1", "limits.kernel.sigpending"]);
+    } else {
+        assert!(
+            raised.stderr.contains("limits.kernel.sigpending"),
+            "{raised}"
+        );
+        let limits = cli.exec("c1", &["sh", "-c", "ulimit -n; ulimit -Hn"]);
+        assert_eq!(limits, format!("1000\n{most}"));
+    }
 }
 
 #[test]

@@ -43,14 +43,6 @@ fn keys_pass_only_where_they_may() {
             "restricted.containers.privilege=allow",
         ),
         ("raw.lxc=x", "restricted.containers.lowlevel=allow"),
-        (
-            "security.syscalls.deny_default=false",
-            "restricted.containers.lowlevel=allow",
-        ),
-        (
-            "security.syscalls.blacklist_default=no",
-            "restricted.containers.lowlevel=allow",
-        ),
         ("raw.seccomp=x", "restricted.containers.lowlevel=allow"),
         (
             "limits.memory.swap=false",
@@ -89,7 +81,6 @@ fn keys_pass_only_where_they_may() {
     }
     for harmless in [
         "limits.memory=1GiB security.nesting=false security.privileged=false user.a=b",
-        "security.syscalls.deny_default=true security.syscalls.deny=mkdir",
         "volatile.eth0.hwaddr=x environment.A=b security.syscalls.intercept.mknod=false",
     ] {
         assert_eq!(check("", harmless, ""), Ok(()));
@@ -116,6 +107,37 @@ fn narrower_permissions_do_not_let_more_through() {
         ),
     ] {
         assert!(check(project, keys, "").is_err(), "{keys} {project}");
+    }
+}
+
+#[test]
+fn what_opens_walls_is_low_level() {
+    const DISKS: &str = "restricted.devices.disk=allow";
+    let low_level = format!("{DISKS} restricted.containers.lowlevel=allow");
+    for (keys, device) in [
+        ("security.syscalls.deny_default=false", ""),
+        ("security.syscalls.blacklist_default=no", ""),
+        ("", "type=disk source=/home/u path=/x propagation=rshared"),
+        (
+            "",
+            "type=disk pool=default source=v path=/x propagation=slave",
+        ),
+    ] {
+        let wrong = check(DISKS, keys, device).unwrap_err();
+        assert!(
+            wrong.ends_with("restricted.containers.lowlevel=block"),
+            "{wrong}"
+        );
+        assert_eq!(check(&low_level, keys, device), Ok(()));
+    }
+    for (keys, device) in [
+        (
+            "security.syscalls.deny_default=true security.syscalls.deny=mkdir",
+            "",
+        ),
+        ("", "type=disk source=/home/u path=/x propagation=private"),
+    ] {
+        assert_eq!(check(DISKS, keys, device), Ok(()));
     }
 }
 
@@ -200,14 +222,6 @@ fn what_is_narrowed_stays_narrow() {
             "restricted.devices.disk=allow restricted.devices.disk.paths=/home/u",
         ),
         (
-            "type=disk source=/home/u path=/x propagation=rshared",
-            "restricted.devices.disk=allow",
-        ),
-        (
-            "type=disk pool=default source=v path=/x propagation=slave",
-            "",
-        ),
-        (
             "type=disk source=/home/u/../v path=/x",
             "restricted.devices.disk=allow restricted.devices.disk.paths=/home/u",
         ),
@@ -222,22 +236,6 @@ fn what_is_narrowed_stays_narrow() {
     ] {
         assert!(check(project, "", device).is_err(), "{device} {project}");
     }
-    assert_eq!(
-        check(
-            "restricted.devices.disk=allow restricted.containers.lowlevel=allow",
-            "",
-            "type=disk source=/home/u path=/x propagation=rshared"
-        ),
-        Ok(())
-    );
-    assert_eq!(
-        check(
-            "",
-            "",
-            "type=disk pool=default source=v path=/x propagation=private"
-        ),
-        Ok(())
-    );
     assert_eq!(
         check("restricted.networks.access=b,a", "", "type=nic network=a"),
         Ok(())
