@@ -1,7 +1,9 @@
 //! Ethernet addresses.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,21 @@ impl Mac {
     pub fn from_seed(seed: u64) -> Self {
         let [a, b, c, ..] = mix(seed).to_be_bytes();
         Self([0x00, 0x16, 0x3e, a, b, c])
+    }
+
+    /// The address of a bridge that is given none: the same at each boot of this host and on no other, by its machine-id(5), as
+    /// `MACAddressPolicy=persistent` of systemd.link(5) has it. Neighbours know their gateway by it.
+    pub fn of_bridge(name: &str) -> Option<Self> {
+        static MACHINE: LazyLock<Option<String>> =
+            LazyLock::new(|| std::fs::read_to_string("/etc/machine-id").ok());
+        let machine = MACHINE.as_deref().map(str::trim).unwrap_or_default();
+        if machine.is_empty() {
+            return None;
+        }
+        // That of new() has no random keys.
+        let mut hasher = DefaultHasher::new();
+        (machine, name).hash(&mut hasher);
+        Some(Self::from_seed(hasher.finish()))
     }
 
     /// Group addresses can't be given to an interface.

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::{LinkAddress, Mac};
+use crate::{LinkAddress, Mac, ipam};
+
+/// The largest payload of an Ethernet frame, in bytes (IEEE 802.3).
+pub const ETHERNET_MTU: u32 = 1500;
 
 /// Who gives names to leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,13 +57,13 @@ pub struct BridgeSpec {
     pub ipv4_dhcp_ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
     /// How long a lease lives, as dnsmasq writes it (`1h`, `45m`, `infinite`); one hour unless set.
     pub dhcp_expiry: Option<String>,
-    /// In bytes; the kernel's choice unless set.
+    /// In bytes; [`ETHERNET_MTU`] unless set.
     pub mtu: Option<u32>,
     /// Interfaces of the host that are plugged into the bridge.
     pub external_interfaces: Vec<String>,
     /// More subnets that are reached over the bridge.
     pub routes: Vec<IpNet>,
-    /// The bridge's Ethernet address; a random one, kept while the bridge exists, unless set.
+    /// The bridge's Ethernet address; [`Mac::of_bridge`] unless set.
     pub hwaddr: Option<Mac>,
     /// Domain of the instances' names; `rlxc` unless set.
     pub dns_domain: Option<String>,
@@ -74,6 +77,16 @@ impl BridgeSpec {
     /// The domain of the instances' names.
     pub fn domain(&self) -> &str {
         self.dns_domain.as_deref().unwrap_or("rlxc")
+    }
+
+    /// The Ethernet address that a new bridge gets; none where nothing tells this host from others.
+    pub fn mac(&self) -> Option<Mac> {
+        self.hwaddr.or_else(|| Mac::of_bridge(&self.name))
+    }
+
+    /// The address from which routers advertise themselves, where there is IPv6.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.ipv6.and(self.mac()).map(ipam::link_local)
     }
 
     /// Whether dnsmasq has anything to do here: names, leases or router advertisements.

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-/// Sets `IFF_UP` on an interface.
+/// Sets `IFF_UP` on an interface, beside the flags that it has.
 pub fn set_up(name: &str) -> io::Result<()> {
     let socket = rustix::net::socket_with(
         AddressFamily::INET,
@@ -22,19 +22,23 @@ pub fn set_up(name: &str) -> io::Result<()> {
     for (to, from) in ifr_name.iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    let flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING)
-        .map_err(|_overflow| io::ErrorKind::InvalidInput)?;
-    let request = libc::ifreq {
+    let mut request = libc::ifreq {
         ifr_name,
-        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags },
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: 0 },
     };
-    // SAFETY: SIOCSIFFLAGS reads an ifreq with a name that ends in 0 and the flags set (netdevice(7)); it is live.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let checked = |result: libc::c_int| match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    // SAFETY: SIOCGIFFLAGS reads a name that ends in 0 from the ifreq and writes the flags to it (netdevice(7)); it is live.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) })?;
+    // SAFETY: the call before has set the flags.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    let up =
+        libc::c_short::try_from(libc::IFF_UP).map_err(|_overflow| io::ErrorKind::InvalidInput)?;
+    request.ifr_ifru.ifru_flags = flags | up;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq with a name that ends in 0 and the flags set; it is live.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
 }
 
 /// Sends an Ethernet frame, header included, out of an interface; see packet(7).

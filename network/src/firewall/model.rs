@@ -27,6 +27,8 @@ pub struct Ruleset {
     pub pass_ipv4: bool,
     /// The same for IPv6.
     pub pass_ipv6: bool,
+    /// The bridge's own addresses: there are DHCP and DNS.
+    pub services: Vec<IpAddr>,
     /// The network's subnets: between hosts of them forwards need an answer that comes back the same way.
     pub subnets: Vec<IpNet>,
     /// What is passed on to an instance, the first that fits.
@@ -66,8 +68,14 @@ pub fn plan_ruleset(spec: &BridgeSpec) -> Ruleset {
     let subnets = subnets
         .into_iter()
         .chain(spec.ipv6.map(|net| IpNet::V6(net.trunc())));
+    let own = spec.ipv4.map(|net| net.addr().into());
+    let own = own
+        .into_iter()
+        .chain(spec.ipv6.map(|net| net.addr().into()))
+        .chain(spec.link_local().map(IpAddr::V6));
     Ruleset {
         bridge: spec.name.clone(),
+        services: own.collect(),
         masquerade_ipv4: spec.ipv4.filter(|_| spec.ipv4_nat).map(|net| net.trunc()),
         masquerade_ipv6: spec.ipv6.filter(|_| spec.ipv6_nat).map(|net| net.trunc()),
         nat_ipv4: spec.ipv4_nat_address,

@@ -1,23 +1,28 @@
 //! What one NIC may send and receive: nobody else's addresses, and what its ACLs say. Pure.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::acl::{self, Memory};
 use super::model::{AclRule, NicRules, Policy};
 use super::render::chain;
 use crate::ipam;
 
-/// What hosts of one Ethernet need of each other, and of DHCP, whatever an ACL says.
+/// What hosts of one Ethernet need of each other, whatever an ACL says.
 const ALWAYS: &[&str] = &[
     "ether type arp accept",
     "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept",
-    "udp dport { 67, 68, 546, 547 } accept",
 ];
-const NAMES_OUT: &[&str] = &["udp dport 53 accept", "tcp dport 53 accept"];
-const NAMES_BACK: &[&str] = &["udp sport 53 accept", "tcp sport 53 accept"];
 
 /// The chains of a NIC.
-pub(super) fn render(number: usize, rules: &NicRules, memory: Memory) -> String {
+///
+/// `services` are the bridge's own addresses, where instances find DHCP and DNS whatever an ACL says; those ports of anybody
+/// else are not excepted.
+pub(super) fn render(
+    number: usize,
+    rules: &NicRules,
+    memory: Memory,
+    services: &[IpAddr],
+) -> String {
     let mut from = spoofing(rules);
     from.extend(rules.rate_from.map(limit));
     from.extend(
@@ -27,8 +32,8 @@ pub(super) fn render(number: usize, rules: &NicRules, memory: Memory) -> String 
     );
     let mut to: Vec<String> = rules.rate_to.map(limit).into_iter().collect();
     if let Some(policy) = &rules.policy {
-        from.extend(sent(policy, memory));
-        to.extend(received(policy, memory));
+        from.extend(sent(policy, memory, services));
+        to.extend(received(policy, memory, services));
     }
     both(number, from, &to)
 }
@@ -57,16 +62,64 @@ fn own(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-fn sent(policy: &Policy, memory: Memory) -> Vec<String> {
+fn sent(policy: &Policy, memory: Memory, services: &[IpAddr]) -> Vec<String> {
     let rules = acl::render(&policy.egress, &policy.default_egress, memory);
     let known = known(&policy.ingress, memory);
-    [own(ALWAYS), own(NAMES_OUT), known, rules].concat()
+    [own(ALWAYS), asked(services), known, rules].concat()
 }
 
-fn received(policy: &Policy, memory: Memory) -> Vec<String> {
+fn received(policy: &Policy, memory: Memory, services: &[IpAddr]) -> Vec<String> {
     let rules = acl::render(&policy.ingress, &policy.default_ingress, memory);
     let known = known(&policy.egress, memory);
-    [own(ALWAYS), own(NAMES_BACK), known, rules].concat()
+    [own(ALWAYS), answered(services), known, rules].concat()
+}
+
+/// What is asked of the bridge: for addresses, to all that may give some, and for names.
+fn asked(services: &[IpAddr]) -> Vec<String> {
+    let with = |first: &str, ipv4: bool| {
+        let all = services.iter().filter(|address| address.is_ipv4() == ipv4);
+        let all = std::iter::once(first.to_owned()).chain(all.map(ToString::to_string));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = vec![
+        format!(
+            "ip daddr {{ {} }} udp sport 68 udp dport 67 accept",
+            with("255.255.255.255", true)
+        ),
+        format!(
+            "ip6 daddr {{ {} }} udp sport 546 udp dport 547 accept",
+            with("ff02::1:2", false)
+        ),
+    ];
+    for address in services {
+        let family = family(address);
+        lines.push(format!("{family} daddr {address} udp dport 53 accept"));
+        lines.push(format!("{family} daddr {address} tcp dport 53 accept"));
+    }
+    lines
+}
+
+/// What comes back, and nothing that begins.
+fn answered(services: &[IpAddr]) -> Vec<String> {
+    let mut lines = vec![
+        "udp sport 67 udp dport 68 accept".to_owned(),
+        "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept".to_owned(),
+    ];
+    for address in services {
+        let family = family(address);
+        lines.push(format!("{family} saddr {address} udp sport 53 accept"));
+        lines.push(format!(
+            "{family} saddr {address} tcp sport 53 tcp flags & (syn | ack) != syn accept"
+        ));
+    }
+    lines
+}
+
+fn family(address: &IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "ip",
+        IpAddr::V6(_) => "ip6",
+    }
 }
 
 /// Lets through what belongs to a connection that the rules of the other direction let begin.

@@ -60,6 +60,12 @@ pub(super) fn chain(name: &str, place: Option<&str>, rules: &[String]) -> String
 
 fn inet(table: &str, ruleset: &Ruleset) -> String {
     let dnat: Vec<String> = ruleset.forwards.iter().map(dnat).collect();
+    let mut sent = dnat.clone();
+    if !sent.is_empty() {
+        // The loopback's addresses lead nowhere but to the host itself.
+        sent.insert(0, "oifname \"lo\" ip daddr 127.0.0.0/8 accept".to_owned());
+        sent.insert(1, "oifname \"lo\" ip6 daddr ::1 accept".to_owned());
+    }
     let mut parts = vec![format!("table inet {table} {{\n")];
     parts.push(chain(
         "prerouting",
@@ -70,7 +76,7 @@ fn inet(table: &str, ruleset: &Ruleset) -> String {
     parts.push(chain(
         "output",
         Some("nat hook output priority -100"),
-        &dnat,
+        &sent,
     ));
     parts.push(chain(
         "postrouting",
@@ -239,7 +245,7 @@ fn bridge(table: &str, ruleset: &Ruleset, memory: Memory) -> String {
     let (mut from, mut to) = (Vec::new(), Vec::new());
     for (number, rules) in ruleset.nics.iter().enumerate() {
         let NicRules { host_name, .. } = rules;
-        parts.push(nic::render(number, rules, memory));
+        parts.push(nic::render(number, rules, memory, &ruleset.services));
         from.push(format!("iifname \"{host_name}\" jump nic{number}_from"));
         if rules.policy.is_some() || rules.rate_to.is_some() {
             to.push(format!("oifname \"{host_name}\" jump nic{number}_to"));

@@ -15,8 +15,44 @@ fn full() -> BridgeSpec {
         ipv6_nat: true,
         ipv4_firewall: true,
         ipv6_firewall: true,
+        hwaddr: Some("00:16:3e:00:00:01".parse().unwrap()),
         ..BridgeSpec::default()
     }
+}
+
+/// A NIC whose ACLs let nothing pass but what all need.
+fn closed() -> NicRules {
+    let drop = DefaultAction {
+        action: Action::Drop,
+        log: None,
+    };
+    NicRules {
+        host_name: "veth1".to_owned(),
+        hwaddr: "00:16:3e:00:00:02".parse().unwrap(),
+        mac: false,
+        ipv4: None,
+        ipv6: None,
+        policy: Some(Policy {
+            ingress: Vec::new(),
+            egress: Vec::new(),
+            default_ingress: drop.clone(),
+            default_egress: drop,
+        }),
+        rate_from: None,
+        rate_to: None,
+        priority: None,
+    }
+}
+
+#[test]
+fn an_acl_leaves_the_services_of_the_bridge_open_and_those_of_others_not() {
+    let rules = Ruleset {
+        nics: vec![closed()],
+        ..plan_ruleset(&full())
+    };
+    let text = render::render("rlxc_br0", &rules, false, Memory::None);
+    let nics = text.split_once("table bridge").unwrap().1;
+    insta::assert_snapshot!(nics);
 }
 
 #[test]

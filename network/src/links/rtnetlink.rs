@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::{LinkView, Links, check_name, listeners, loan, macvlan, request, routed, vlan};
 use crate::error::blocking;
 use crate::netlink::RouteSocket;
+use crate::spec::ETHERNET_MTU;
 use crate::view::{self, HostNetwork};
 use crate::{
     BridgeSpec, Error, Lent, LoanSpec, Mac, MacvlanSpec, NicSpec, RoutedSpec, ipam, sysctl,
@@ -186,7 +187,7 @@ fn ensure_bridge(spec: &BridgeSpec) -> Result<(), Error> {
 }
 
 fn create_bridge(socket: &RouteSocket, spec: &BridgeSpec) -> Result<LinkView, Error> {
-    let hwaddr = spec.hwaddr.unwrap_or_else(random_mac);
+    let hwaddr = spec.mac().unwrap_or_else(random_mac);
     socket
         .change(
             request::new_bridge(&spec.name, hwaddr),
@@ -206,7 +207,7 @@ fn configure_bridge(
     spec: &BridgeSpec,
     bridge: &LinkView,
 ) -> Result<(), Error> {
-    let mtu = spec.mtu.filter(|mtu| *mtu != bridge.mtu);
+    let mtu = Some(spec.mtu.unwrap_or(ETHERNET_MTU)).filter(|mtu| *mtu != bridge.mtu);
     let hwaddr = spec.hwaddr.filter(|hwaddr| Some(*hwaddr) != bridge.mac());
     if mtu.is_some() || hwaddr.is_some() || !bridge.up {
         socket
