@@ -17,6 +17,7 @@
 
 mod description;
 mod index;
+mod owners;
 mod read;
 mod restore;
 mod streams;

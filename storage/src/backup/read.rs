@@ -1,14 +1,16 @@
 //! Reads a backup as it comes. Nothing in it is trusted: see [`crate::image::writer`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rlxc_sys::file;
+use rlxc_sys::idmap::IdMap;
 use rlxc_sys::path;
 
 use super::index::{BackupIndex, Layout};
+use super::owners;
 use crate::image::archive::{Archive, Entry, Kind};
 use crate::image::compression::Decompressed;
 use crate::image::unpack::refused;
@@ -53,6 +55,7 @@ pub trait Trees {
 pub struct BackupReader {
     archive: Archive<Decompressed>,
     index: BackupIndex,
+    shifted: BTreeMap<Tree, IdMap>,
 }
 
 impl BackupReader {
@@ -64,7 +67,11 @@ impl BackupReader {
             let path = checked_path(&entry.path)?;
             if path == Path::new("backup/index.yaml") && entry.kind == Kind::File(None) {
                 let index = BackupIndex::parse(&archive.read_all()?)?;
-                return Ok(Self { archive, index });
+                return Ok(Self {
+                    archive,
+                    index,
+                    shifted: BTreeMap::new(),
+                });
             }
             if entry.kind != Kind::Directory {
                 return Err(refused(&entry, "`backup/index.yaml` must come before it"));
@@ -80,6 +87,12 @@ impl BackupReader {
         &self.index
     }
 
+    /// Says whose ids the files of a part have, so that they are unpacked as the instance sees them. Parts of which nothing
+    /// is said have them so.
+    pub fn unshift(&mut self, tree: Tree, map: IdMap) {
+        self.shifted.insert(tree, map);
+    }
+
     /// Puts the parts where `trees` says. All that the index names must be there, and nothing else.
     pub fn unpack(
         self,
@@ -92,6 +105,7 @@ impl BackupReader {
             layout: self.index.layout(),
             optimized: self.index.optimized,
             archive: self.archive,
+            shifted: self.shifted,
             missing: names.chain([Tree::Main]).collect(),
             current: None,
             trees,
@@ -124,6 +138,7 @@ impl BackupReader {
 
 struct Current {
     layout: Layout,
+    shifted: Option<IdMap>,
     tree: Tree,
     dir: PathBuf,
     prefix: PathBuf,
@@ -136,6 +151,7 @@ struct Unpacking<'a> {
     layout: Layout,
     optimized: bool,
     archive: Archive<Decompressed>,
+    shifted: BTreeMap<Tree, IdMap>,
     missing: BTreeSet<Tree>,
     current: Option<Current>,
     trees: &'a mut dyn Trees,
@@ -192,6 +208,7 @@ impl Unpacking<'_> {
         let place = self.trees.begin(&tree)?;
         self.current = Some(Current {
             layout: self.layout,
+            shifted: self.shifted.remove(&tree),
             tree,
             dir: place.dir,
             prefix,
@@ -227,6 +244,9 @@ impl Current {
         let root = self.layout.root(Path::new(""));
         if let Ok(inner) = path.strip_prefix(&root) {
             self.has_rootfs = true;
+            if let Some(map) = &self.shifted {
+                owners::as_seen(&mut entry.attributes, map);
+            }
             let link = match &entry.kind {
                 Kind::HardLink(target) => Some(self.link(target, &entry)?),
                 _ => None,

@@ -19,6 +19,8 @@ const VOLUME: VolumeRef = VolumeRef {
 };
 const FIRST: SnapshotId = SnapshotId(5);
 
+mod shifted;
+
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/../target").unwrap()
 }

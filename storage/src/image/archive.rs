@@ -376,6 +376,8 @@ impl<R: Read> Archive<R> {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                         let name = OsString::from_vec(name.to_owned());
                         into.xattrs.push((name, value.to_owned()));
+                    } else if let Some(name) = acl_in_binary(key, value) {
+                        into.xattrs.push((name.into(), value.to_owned()));
                     } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                         into.sparse
                             .set(key, value)
@@ -385,6 +387,17 @@ impl<R: Read> Archive<R> {
             }
         }
         Ok(())
+    }
+}
+
+/// The attribute that LXD means by a record in which others, star(1) first of all, have an ACL as text.
+fn acl_in_binary(key: &[u8], value: &[u8]) -> Option<&'static str> {
+    // POSIX_ACL_XATTR_VERSION of include/uapi/linux/posix_acl_xattr.h.
+    let is_binary = value.starts_with(&2_u32.to_le_bytes());
+    match key {
+        b"SCHILY.acl.access" if is_binary => Some("system.posix_acl_access"),
+        b"SCHILY.acl.default" if is_binary => Some("system.posix_acl_default"),
+        _ => None,
     }
 }
 
@@ -441,6 +454,15 @@ mod tests {
         assert_eq!(parse_time(b"17.25"), Some((17, 250_000_000)));
         assert_eq!(parse_time(b"-1.5"), Some((-2, 500_000_000)));
         assert_eq!(parse_time(b"x"), None);
+    }
+
+    #[test]
+    fn an_acl_of_lxd_is_told_from_text() {
+        let binary = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff";
+        let name = acl_in_binary(b"SCHILY.acl.access", binary);
+        assert_eq!(name, Some("system.posix_acl_access"));
+        assert_eq!(acl_in_binary(b"SCHILY.acl.access", b"user::rwx"), None);
+        assert_eq!(acl_in_binary(b"SCHILY.dev", binary), None);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub async fn import(
     order: ImportOrder,
     upload: Upload,
 ) -> Result<Operation> {
-    let reader = blocking(move || BackupReader::open(upload, MOST))
+    let mut reader = blocking(move || BackupReader::open(upload, MOST))
         .await
         .map_err(|error| Error::failed("read the index of the backup", error))?;
     let index = reader.index().clone();
@@ -60,12 +60,7 @@ pub async fn import(
             index.kind
         )));
     }
-    if index.optimized && has_host_ids(&index) {
-        return Err(Error::Invalid(
-            "in this backup files belong to ids of another host: export it without `--optimized-storage`"
-                .to_owned(),
-        ));
-    }
+    super::owners::unshift(&mut reader)?;
     let name = if order.name.is_empty() {
         &index.name
     } else {
@@ -85,16 +80,6 @@ pub async fn import(
         draft,
     }));
     Ok(begin(app, who, new, "Restoring backup", Some(origin)))
-}
-
-/// Whether owners are not those that the instance sees: where there are no idmapped mounts, they are shifted on disk.
-fn has_host_ids(index: &BackupIndex) -> bool {
-    let view = index
-        .config
-        .as_ref()
-        .and_then(|config| config.container.as_ref());
-    let on_disk = view.and_then(|view| view.put.config.get("volatile.last_state.idmap"));
-    on_disk.is_some_and(|map| !matches!(map.as_str(), "" | "[]"))
 }
 
 /// The row that the backup describes. What has no meaning here is left out, and told in the log.

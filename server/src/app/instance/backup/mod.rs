@@ -3,6 +3,7 @@
 mod describe;
 mod export;
 mod import;
+mod owners;
 mod stored;
 #[cfg(test)]
 mod tests;

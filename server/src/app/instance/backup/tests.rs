@@ -105,6 +105,66 @@ async fn one_is_removed_whole() {
     assert!(!every_step(with_backup, remove).await.is_empty());
 }
 
+/// A backup as LXD makes it on a host that shifts the owners of files: those of the instance begin at 100000.
+fn shifted(backup: &[u8]) -> Vec<u8> {
+    use std::io::Read as _;
+    let mut before = tar::Archive::new(backup);
+    let mut after = tar::Builder::new(Vec::new());
+    for entry in before.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (mut header, path) = (entry.header().clone(), entry.path().unwrap().into_owned());
+        let mut data = Vec::new();
+        entry.read_to_end(&mut data).unwrap();
+        if path.ends_with("index.yaml") {
+            let mut index: Value = serde_norway::from_slice(&data).unwrap();
+            let map = r#"[{"Isuid":true,"Isgid":true,"Hostid":100000,"Nsid":0,"Maprange":65536}]"#;
+            let config = &mut index["config"]["container"]["config"];
+            config["volatile.last_state.idmap"] = map.into();
+            data = serde_norway::to_string(&index).unwrap().into_bytes();
+            header.set_size(data.len() as u64);
+        }
+        if path.components().any(|part| part.as_os_str() == "rootfs") {
+            header.set_uid(header.uid().unwrap() + 100_000);
+            header.set_gid(header.gid().unwrap() + 100_000);
+        }
+        header.set_cksum();
+        after.append(&header, &data[..]).unwrap();
+    }
+    after.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn owners_that_another_host_has_shifted_are_the_instances_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let daemon = with_c1().await;
+    let root = |id: u8| {
+        let dir = format!("storage-pools/default/containers/{id}/rootfs");
+        daemon.path().join(dir)
+    };
+    std::fs::write(root(1).join("file"), "").unwrap();
+    std::os::unix::fs::chown(root(1).join("file"), Some(1000), Some(33)).unwrap();
+    let post = json!({"name": "b1", "compression_algorithm": "none"});
+    daemon.ok(Method::POST, BACKUPS, post).await;
+    let backup = shifted(&std::fs::read(daemon.path().join("backups/1/1")).unwrap());
+    daemon
+        .ok(Method::DELETE, "/1.0/instances/c1", Value::Null)
+        .await;
+    let import = Call::upload("/1.0/instances", backup);
+    import.send(&daemon).await.unwrap();
+    let view = daemon
+        .ok(Method::GET, "/1.0/instances/c1", Value::Null)
+        .await;
+    assert_eq!(view["config"]["volatile.last_state.idmap"], Value::Null);
+    let made = daemon.list("storage-pools/default/containers").remove(0);
+    let root = root(made.parse().unwrap());
+    let owner = |path: &std::path::Path| {
+        let stat = std::fs::metadata(path).unwrap();
+        (stat.uid(), stat.gid())
+    };
+    assert_eq!(owner(&root), (0, 0));
+    assert_eq!(owner(&root.join("file")), (1000, 33));
+}
+
 #[tokio::test]
 async fn importing_one_leaves_an_instance_or_nothing() {
     let daemon = with_backup().await;
