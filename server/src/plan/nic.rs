@@ -76,6 +76,19 @@ impl Nic {
         self.attachment.has_host_end() && (asked_for || is_routed)
     }
 
+    /// Whether its bridge may turn out to be a managed one, though its keys don't say so.
+    pub fn may_be_managed(&self) -> bool {
+        self.managed || matches!(self.attachment, Attachment::Bridged(_))
+    }
+
+    /// The NIC, on a managed network if its bridge is one of these.
+    #[must_use]
+    pub fn found_among<'a>(mut self, mut networks: impl Iterator<Item = &'a Network>) -> Self {
+        let is_bridge = |network: &Network| network.is_bridge() && network.name == self.bridge;
+        self.managed |= self.may_be_managed() && networks.any(is_bridge);
+        self
+    }
+
     /// The NIC as it is on a managed network, which may be no bridge. An error tells of a key that makes no sense there.
     pub fn on(self, network: &Network) -> Result<Self, String> {
         let attachment = Attachment::on(network, self.attachment.clone())
@@ -99,6 +112,19 @@ impl Nic {
             ..self
         })
     }
+}
+
+/// The network that the keys of a NIC name; it may be no managed one where they name a bridge as `parent`.
+pub fn network_name(keys: &Config) -> Option<&String> {
+    let is_bridged = keys.get("nictype").is_some_and(|kind| kind == "bridged");
+    let parent = || keys.get("parent").filter(|_| is_bridged);
+    keys.get("network").or_else(parent)
+}
+
+/// Whether the keys of a NIC put it on a network. On a managed bridge it is by either name, as in LXD.
+pub fn is_on(keys: &Config, network: &Network) -> bool {
+    let by_name = keys.contains_key("network") || network.is_bridge();
+    by_name && network_name(keys) == Some(&network.name)
 }
 
 /// The NICs among devices, in the order of their names. Says what is wrong with one that can't be.
@@ -266,6 +292,40 @@ mod tests {
         for bad in ["", "fast", "0", "1Mb", "-1kbit", "99999999999Tbit"] {
             assert_eq!(parse_rate(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_managed_bridge_has_its_nics_by_either_name() {
+        let keys = |text: &str| -> Config {
+            let pairs = text.split(' ').filter_map(|pair| pair.split_once('='));
+            pairs
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect()
+        };
+        let network = |kind: &str| Network {
+            id: 1,
+            project: "default".to_owned(),
+            name: "lab".to_owned(),
+            kind: kind.to_owned(),
+            description: String::new(),
+            config: Config::new(),
+        };
+        let (bridge, macvlan) = (network("bridge"), network("macvlan"));
+        let by_parent = keys("type=nic nictype=bridged parent=lab");
+        assert!(is_on(&by_parent, &bridge) && !is_on(&by_parent, &macvlan));
+        let by_name = keys("type=nic network=lab");
+        assert!(is_on(&by_name, &bridge) && is_on(&by_name, &macvlan));
+        for other in [
+            "type=nic nictype=macvlan parent=lab",
+            "type=nic nictype=bridged parent=br0",
+            "type=nic network=net nictype=bridged parent=lab",
+            "type=disk",
+        ] {
+            assert!(!is_on(&keys(other), &bridge), "{other}");
+        }
+        let nic = plan_nic(1, "c1", &Config::new(), "eth0", &by_parent).unwrap();
+        assert!(!nic.managed && nic.clone().found_among([&bridge].into_iter()).managed);
+        assert!(!nic.found_among([&macvlan].into_iter()).managed);
     }
 
     #[test]

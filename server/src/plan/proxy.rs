@@ -7,6 +7,7 @@ use rlxc_container::proxy::{Endpoint, ProxySpec, SocketOwner};
 use rlxc_network::firewall::{Dnat, Ports, Transport};
 
 use super::acl::parse_ports;
+use super::nic::network_name;
 use crate::keys::is_true;
 use crate::model::{Config, Devices};
 
@@ -188,7 +189,7 @@ fn find_target(wanted: IpAddr, devices: &Devices) -> Result<(String, IpAddr), St
     };
     let fixed = devices.values().filter_map(|keys| {
         let address: IpAddr = keys.get(key)?.parse().ok()?;
-        Some((keys.get("network")?.clone(), address))
+        Some((network_name(keys)?.clone(), address))
     });
     let mut fixed = fixed.filter(|(_, address)| wanted.is_unspecified() || *address == wanted);
     fixed.next().ok_or_else(|| {

@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::model::{Config, Devices, Instance, Network};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::expand::{Expanded, expand};
-use crate::plan::nic::{Nic, plan_nics};
+use crate::plan::nic::{Nic, network_name, plan_nics};
 use crate::plan::project::Feature;
+use crate::plan::proxy::ProxyPlan;
 
-/// A fixed address of a NIC on a managed network.
+/// A fixed address of a NIC on a network, or on a bridge that is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
     /// The device.
@@ -29,7 +30,7 @@ pub struct Fixed {
 /// The fixed addresses among devices; texts that are no addresses are passed over.
 pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
     let of = |device: &String, keys: &Config| -> Vec<Fixed> {
-        let Some(network) = keys.get("network") else {
+        let Some(network) = network_name(keys) else {
             return Vec::new();
         };
         ["ipv4.address", "ipv6.address"]
@@ -47,6 +48,17 @@ pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
         .filter(|(_, keys)| keys.get("type").is_some_and(|kind| kind == "nic"))
         .flat_map(|(device, keys)| of(device, keys))
         .collect()
+}
+
+/// Those of them that are on a managed network: nobody else's are ours to give.
+fn on_managed(tx: &rusqlite::Transaction<'_>, all: Vec<Fixed>) -> Result<Vec<Fixed>> {
+    let mut kept = Vec::new();
+    for fixed in all {
+        if networks::find(tx, &fixed.network)?.is_some() {
+            kept.push(fixed);
+        }
+    }
+    Ok(kept)
 }
 
 /// Every instance with its profiles applied.
@@ -77,9 +89,16 @@ pub fn check_devices(
         nic.on(&network).map_err(Error::Invalid)?;
     }
     for device in super::proxy::proxies(devices) {
-        super::proxy::check(instance, devices, device)?;
+        let plan = super::proxy::check(instance, devices, device)?;
+        if let ProxyPlan::Rules { network, .. } = plan
+            && networks::find(tx, &network)?.is_none()
+        {
+            return Err(Error::Invalid(format!(
+                "device `{device}`: `nat` makes no sense on `{network}`, which is no managed network"
+            )));
+        }
     }
-    let wanted = fixed_addresses(devices);
+    let wanted = on_managed(tx, fixed_addresses(devices))?;
     for (position, fixed) in wanted.iter().enumerate() {
         let network = networks::find(tx, &fixed.network)?;
         if let Some(network) = network.filter(Network::is_bridge) {
@@ -191,7 +210,11 @@ fn no_subnet(device: &str, network: &str, family: &str) -> String {
 
 /// A fixed address for a NIC that may send from its own only, and has none: the one that it has leased, or a free one.
 pub async fn choose_address(app: &App, nic: &Nic) -> Result<Option<String>> {
-    if !nic.managed || !nic.ipv4_filtering || nic.ipv4.is_some() {
+    if !nic.may_be_managed() || !nic.ipv4_filtering || nic.ipv4.is_some() {
+        return Ok(None);
+    }
+    let nic = &super::nics::settle(app, nic).await?;
+    if !nic.managed {
         return Ok(None);
     }
     let network = super::find(app, &nic.bridge).await?;

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::keys::is_true;
 use crate::model::{Instance, Network};
 use crate::plan::expand::Expanded;
+use crate::plan::nic::is_on;
 
 /// Networks' own addresses, those of instances (fixed or leased), and forwards.
 pub async fn allocations(app: &App) -> Result<Vec<NetworkAllocation>> {
@@ -93,7 +94,7 @@ fn of_instance(
     let url = instance_url(&instance.project, &instance.name);
     let fixed = fixed_addresses(&expanded.devices);
     let plugged = expanded.devices.iter();
-    let plugged = plugged.filter(|(_, keys)| keys.get("network") == Some(&network.name));
+    let plugged = plugged.filter(|(_, keys)| is_on(keys, network));
     plugged
         .flat_map(|(device, keys)| {
             let key = format!("volatile.{device}.hwaddr");

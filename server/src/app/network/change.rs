@@ -242,7 +242,7 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
     let network = find(app, name).await?;
     let project = network.project.clone();
-    let users = used_by(app, name).await?;
+    let users = used_by(app, &network).await?;
     if !users.is_empty() {
         return Err(Error::Conflict(format!(
             "network `{name}` is in use by {}",

@@ -10,7 +10,7 @@ use super::{addresses, placed, rules};
 use crate::context::App;
 use crate::db::{self, instances, networks};
 use crate::error::{Error, Result};
-use crate::model::Instance;
+use crate::model::{Instance, Network};
 use crate::plan::attachment::Attachment;
 use crate::plan::expand::{Expanded, expand};
 use crate::plan::nic::{Nic, plan_nics};
@@ -22,17 +22,17 @@ const LONGEST_LABEL: usize = 63;
 /// The NICs as they are on their networks, some of which are no bridges. Refuses networks that do not exist, before
 /// anything is made.
 pub async fn settle_nics(app: &App, project: &str, nics: Vec<Nic>) -> Result<Vec<Nic>> {
-    if nics.iter().all(|nic| !nic.managed) {
+    if !nics.iter().any(Nic::may_be_managed) {
         return Ok(nics);
     }
     let owner = app.owner(project, Feature::Networks).await?;
-    let mut known = app.db.read(networks::list).await?;
-    known.retain(|network| network.project == owner);
+    let known = app.db.read(networks::list).await?;
     let settle = |nic: Nic| {
         if !nic.managed {
-            return Ok(nic);
+            return Ok(nic.found_among(known.iter()));
         }
-        match known.iter().find(|network| network.name == nic.bridge) {
+        let is_its = |network: &&Network| network.project == owner && network.name == nic.bridge;
+        match known.iter().find(is_its) {
             Some(network) => nic.on(network).map_err(Error::Invalid),
             None => Err(Error::not_found("network", &nic.bridge)),
         }
@@ -41,15 +41,15 @@ pub async fn settle_nics(app: &App, project: &str, nics: Vec<Nic>) -> Result<Vec
 }
 
 /// A NIC of an instance that is there: its network was found before.
-async fn settle(app: &App, nic: &Nic) -> Result<Nic> {
-    if !nic.managed {
+pub(super) async fn settle(app: &App, nic: &Nic) -> Result<Nic> {
+    if !nic.may_be_managed() {
         return Ok(nic.clone());
     }
     let name = nic.bridge.clone();
     let network = app.db.read(move |tx| networks::find(tx, &name)).await?;
     match network {
-        Some(network) => nic.clone().on(&network).map_err(Error::Invalid),
-        None => Ok(nic.clone()),
+        Some(network) if nic.managed => nic.clone().on(&network).map_err(Error::Invalid),
+        network => Ok(nic.clone().found_among(network.iter())),
     }
 }
 

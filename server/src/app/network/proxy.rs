@@ -37,8 +37,8 @@ pub fn plan_keys(
     plan_proxy(keys, &around).map_err(|wrong| Error::Invalid(format!("device `{device}`: {wrong}")))
 }
 
-/// Refuses a proxy that makes no sense.
-pub fn check(instance: &Instance, devices: &Devices, device: &str) -> Result<()> {
+/// Refuses a proxy that makes no sense; what it comes to otherwise is good for looking at only.
+pub fn check(instance: &Instance, devices: &Devices, device: &str) -> Result<ProxyPlan> {
     let keys = devices.get(device).cloned().unwrap_or_default();
     let around = Surroundings {
         lock: PathBuf::new(),
@@ -47,8 +47,7 @@ pub fn check(instance: &Instance, devices: &Devices, device: &str) -> Result<()>
         devices,
     };
     let planned = plan_proxy(&keys, &around);
-    planned.map_err(|wrong| Error::Invalid(format!("device `{device}`: {wrong}")))?;
-    Ok(())
+    planned.map_err(|wrong| Error::Invalid(format!("device `{device}`: {wrong}")))
 }
 
 fn lock(app: &App, instance: i64, device: &str) -> PathBuf {

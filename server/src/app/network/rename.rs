@@ -17,7 +17,7 @@ pub async fn rename(app: &App, who: &Requestor, name: &str, new: &str) -> Result
     let new: NetworkName = new.parse()?;
     let _turn = app.networking.turn.lock().await;
     let network = find(app, name).await?;
-    let users = used_by(app, name).await?;
+    let users = used_by(app, &network).await?;
     if !users.is_empty() {
         return Err(Error::Conflict(format!(
             "network `{name}` can't be renamed: it is in use by {}",

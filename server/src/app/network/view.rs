@@ -15,6 +15,7 @@ use crate::db::{self, networks};
 use crate::error::{Error, Result};
 use crate::model::{Instance, Network};
 use crate::plan::expand::expand;
+use crate::plan::nic::is_on;
 
 /// The networks of a project; of `default`, the host's own interfaces too.
 pub async fn list(app: &App, project: &str) -> Result<Vec<NetworkView>> {
@@ -84,7 +85,7 @@ pub async fn get(app: &App, project: &str, name: &str) -> Result<NetworkView> {
 }
 
 async fn render(app: &App, network: Network) -> Result<NetworkView> {
-    let used_by = used_by(app, &network.name).await?;
+    let used_by = used_by(app, &network).await?;
     Ok(NetworkView {
         put: NetworkPut {
             config: network.config,
@@ -100,15 +101,13 @@ async fn render(app: &App, network: Network) -> Result<NetworkView> {
     })
 }
 
-pub(super) async fn used_by(app: &App, name: &str) -> Result<Vec<String>> {
-    let name = name.to_owned();
+pub(super) async fn used_by(app: &App, network: &Network) -> Result<Vec<String>> {
+    let network = network.clone();
     app.db
         .read(move |tx| {
             let known = db::profiles::known(tx)?;
             let uses = |devices: &crate::model::Devices| {
-                devices
-                    .values()
-                    .any(|keys| keys.get("network") == Some(&name))
+                devices.values().any(|keys| is_on(keys, &network))
             };
             let mut urls: Vec<String> = db::profiles::list_all(tx)?
                 .iter()

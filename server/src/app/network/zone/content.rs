@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::keys::{is_true, network::is_domain, parse_bool, zone::parse_secret};
 use crate::model::{Config, Network, NetworkZone};
 use crate::plan::bridge::bridge_spec;
+use crate::plan::nic::is_on;
 use crate::plan::project::Feature;
 
 const TTL: u32 = 300;
@@ -212,7 +213,7 @@ async fn hosts(app: &App, network: &Network) -> Result<Vec<Host>> {
             let key = format!("volatile.{device}.hwaddr");
             let hwaddr = keys.get("hwaddr").or_else(|| expanded.config.get(&key));
             let hwaddr = hwaddr.and_then(|text| text.parse::<Mac>().ok());
-            let (true, Some(mac)) = (keys.get("network") == Some(&network.name), hwaddr) else {
+            let (true, Some(mac)) = (is_on(keys, network), hwaddr) else {
                 continue;
             };
             nics.insert(mac.to_string(), (instance.name.clone(), project.clone()));
