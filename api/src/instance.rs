@@ -187,6 +187,10 @@ pub struct InstanceSource {
     /// `copy`: project of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub project: String,
+    /// `migration`: the keys, and the names of the devices, that the user has chosen: these are refused if they make no sense
+    /// here, while what merely comes along is left out then. Only servers of our kind ask for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<String>,
     /// `copy`: go on when files change while they are read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_inconsistent: bool,

@@ -14,23 +14,14 @@ use crate::cli::{CopyArgs, MoveArgs, TravelMode};
 use crate::context::Context;
 
 pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
-    let mut put = put_of(context, &args.source).await?;
-    strip(&mut put);
-    put.config.extend(keys::map(args.config));
-    put.ephemeral = args.ephemeral;
-    if !args.profiles.is_empty() {
-        put.profiles = Some(args.profiles);
-    }
-    if let Some(pool) = &args.storage {
-        set_pool(&mut put, pool);
-    }
-    apply_devices(context, &mut put, &args.devices).await?;
+    let (put, chosen) = wanted(context, &args).await?;
     if let Some(remote) = args.to {
         let to = context.elsewhere(&remote, args.target_project)?;
         let order = Order {
             name: args.target.unwrap_or_else(|| own_name(&args.source)),
             source: args.source,
             put,
+            chosen,
             instance_only: args.instance_only,
             refresh: args.refresh,
             mode: args.mode,
@@ -72,6 +63,28 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> Result<()> {
     Ok(())
 }
 
+/// What the copy shall be, and what of that the user has typed: keys, and names of devices.
+async fn wanted(context: &Context, args: &CopyArgs) -> Result<(InstancePut, Vec<String>)> {
+    let mut put = put_of(context, &args.source).await?;
+    strip(&mut put);
+    let typed = keys::map(args.config.clone());
+    let mut chosen: Vec<String> = typed.keys().cloned().collect();
+    put.config.extend(typed);
+    put.ephemeral = args.ephemeral;
+    if !args.profiles.is_empty() {
+        put.profiles = Some(args.profiles.clone());
+    }
+    if let Some(pool) = &args.storage {
+        set_pool(&mut put, pool);
+        chosen.push(ROOT.to_owned());
+    }
+    let devices = args.devices.iter();
+    let named = devices.filter_map(|device| Some(device.split_once(',')?.0.to_owned()));
+    chosen.extend(named);
+    apply_devices(context, &mut put, &args.devices).await?;
+    Ok((put, chosen))
+}
+
 /// What goes to another server.
 struct Order {
     /// `INSTANCE` or `INSTANCE/SNAPSHOT`.
@@ -79,6 +92,8 @@ struct Order {
     /// What it is called there.
     name: String,
     put: InstancePut,
+    /// As [`wanted`] has it.
+    chosen: Vec<String>,
     instance_only: bool,
     refresh: bool,
     mode: Option<TravelMode>,
@@ -109,6 +124,7 @@ impl Order {
                 instance_only: self.instance_only,
                 container_only: self.instance_only,
                 refresh: self.refresh,
+                chosen: self.chosen.clone(),
                 ..InstanceSource::default()
             },
             ..InstancesPost::default()
@@ -199,13 +215,16 @@ async fn emigrate(context: &Context, args: MoveArgs, remote: &str) -> Result<()>
     }
     let mut put = instance.put;
     strip(&mut put);
+    let mut chosen = Vec::new();
     if let Some(pool) = &args.storage {
         set_pool(&mut put, pool);
+        chosen.push(ROOT.to_owned());
     }
     let order = Order {
         name: args.target.unwrap_or_else(|| args.source.clone()),
         source: args.source,
         put,
+        chosen,
         instance_only: args.instance_only,
         refresh: false,
         mode: args.mode,
@@ -222,8 +241,11 @@ fn strip(put: &mut InstancePut) {
         .retain(|key, _| !key.starts_with("volatile.") || key == "volatile.base_image");
 }
 
+/// The device that the root disk is.
+const ROOT: &str = "root";
+
 fn set_pool(put: &mut InstancePut, pool: &str) {
-    let root = put.devices.entry("root".to_owned()).or_default();
+    let root = put.devices.entry(ROOT.to_owned()).or_default();
     root.extend(
         [("type", "disk"), ("path", "/"), ("pool", pool)]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),

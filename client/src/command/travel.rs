@@ -63,22 +63,26 @@ async fn pull(from: &Context, to: &Context, order: &Journey, here: &Server) -> R
             "certificate": here.environment.certificate,
             "secrets": secrets(&source)?,
         });
-        let reply = to.client.post(&order.target.0, &body(order, &place)).await;
-        let done = match reply {
-            Ok(reply) => to.finish(reply, &order.label).await,
-            Err(error) => Err(error),
+        let begun = to.client.post(&order.target.0, &body(order, &place)).await;
+        let reply = match begun {
+            Ok(reply) => reply,
+            Err(refused) => {
+                failure = Some(refused.into());
+                break;
+            }
         };
-        match done {
+        let error = match to.finish(reply, &order.label).await {
             Ok(_) => return end(from, source, order).await,
-            Err(error) => failure = Some(error),
-        }
-        let state: Operation = from.client.get(&source.url()).await?;
-        if state.is_final() {
+            Err(error) => anyhow::Error::from(error),
+        };
+        let met = have_met(from, &source, (&error, address)).await;
+        failure = Some(error);
+        if met {
             break;
         }
     }
     give_up(from, &source).await;
-    Err(failure.map_or_else(|| anyhow::anyhow!("the source has no address"), Into::into))
+    Err(failure.unwrap_or_else(|| anyhow::anyhow!("the source has no address")))
 }
 
 /// The source dials the target.
@@ -91,21 +95,43 @@ async fn push(from: &Context, to: &Context, order: &Journey, there: &Server) -> 
             "certificate": there.environment.certificate,
             "secrets": secrets(&target)?,
         });
-        let done = match begin_source(from, order, Some(place)).await {
-            Ok(source) => end(from, source, order).await,
-            Err(error) => Err(error),
+        let source = match begin_source(from, order, Some(place)).await {
+            Ok(source) => source,
+            Err(refused) => {
+                failure = Some(refused);
+                break;
+            }
         };
-        match done {
+        let error = match end(from, source, order).await {
             Ok(()) => return end(to, target, order).await,
-            Err(error) => failure = Some(error),
-        }
-        let state: Operation = to.client.get(&target.url()).await?;
-        if state.is_final() {
+            Err(error) => error,
+        };
+        let met = have_met(to, &target, (&error, address)).await;
+        failure = Some(error);
+        if met {
             break;
         }
     }
     give_up(to, &target).await;
     Err(failure.unwrap_or_else(|| anyhow::anyhow!("the target has no address")))
+}
+
+/// Whether the side that was dialled has heard of the other one, which has failed at `address`: then what failed was no matter
+/// of addresses, the secrets are used up, and there is nothing to try again.
+async fn have_met(
+    dialled: &Context,
+    operation: &Operation,
+    (error, address): (&anyhow::Error, &str),
+) -> bool {
+    let mut path = operation.url();
+    if !format!("{error:#}").contains(address) {
+        // It ends as the other one has, and may be a moment behind.
+        path = rlxc_client::url::with_query(&format!("{path}/wait"), "timeout", "1");
+    }
+    match dialled.client.get::<Operation>(&path).await {
+        Ok(state) => state.is_final(),
+        Err(error) => error.is_not_found(),
+    }
 }
 
 /// We dial both, and carry between them.

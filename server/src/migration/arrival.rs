@@ -7,8 +7,8 @@ use rlxc_storage::{Driver, Piece, SnapshotId, Source, State, VolumeKind, VolumeR
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Control, Door, Features, Header, MigrationError, Peer, Scratch, SnapshotRow, hear, rsync,
-    streams, tell,
+    Control, Door, Features, Header, MigrationError, Peer, Scratch, SnapshotRow, hear_header,
+    rsync, streams, tell,
 };
 use crate::context::blocking;
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ impl Arrival {
     pub async fn meet(door: Door) -> Result<Self> {
         let mut peer = door.open().await?;
         let failed = |error| Error::failed("receive what another server sends", error);
-        let offer: Header = hear(&mut peer.control).await.map_err(failed)?;
+        let offer = hear_header(&mut peer.control).await.map_err(failed)?;
         let ours = Header {
             rsync_features: Some(Features::all()),
             ..Header::default()

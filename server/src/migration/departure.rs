@@ -8,8 +8,8 @@ use rlxc_sys::rootfs::RootSource;
 
 use super::wire::RSYNC;
 use super::{
-    Control, Features, Header, MigrationError, Peer, Scratch, SnapshotRow, hear, rsync, streams,
-    tell, verdict,
+    Control, Features, Header, MigrationError, Peer, Scratch, SnapshotRow, hear_header, rsync,
+    streams, tell, verdict,
 };
 use crate::context::blocking;
 use crate::error::Cause;
@@ -61,7 +61,7 @@ impl Departure {
             ..Header::default()
         };
         tell(&mut peer.control, &offer).await?;
-        let answer: Header = hear(&mut peer.control).await?;
+        let answer = hear_header(&mut peer.control).await?;
         if answer.fs != RSYNC {
             return Err(MigrationError::NoRsync);
         }

@@ -28,6 +28,7 @@ pub use dial::Target;
 pub use door::{Connection, Door};
 pub use wire::{Features, SnapshotRow};
 
+use prost::Message as _;
 use rsync::Scratch;
 use wire::{Control, Header};
 
@@ -85,6 +86,18 @@ async fn tell(channel: &mut Channel, message: &impl prost::Message) -> Result<()
 /// The next message of the control connection.
 async fn hear<M: prost::Message + Default>(channel: &mut Channel) -> Result<M, MigrationError> {
     Ok(M::decode(channel.receive().await?)?)
+}
+
+/// The other side's header; it may have found instead that it can't go on, and say why.
+async fn hear_header(channel: &mut Channel) -> Result<Header, MigrationError> {
+    let message = channel.receive().await?;
+    let header = Header::decode(message.clone());
+    match (header, Control::decode(message)) {
+        (Err(_), Ok(refusal)) if !refusal.success => {
+            Err(MigrationError::Told(refusal.message.unwrap_or_default()))
+        }
+        (header, _) => Ok(header?),
+    }
 }
 
 /// Waits for the sink's last word.

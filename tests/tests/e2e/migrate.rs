@@ -103,6 +103,7 @@ fn a_move_leaves_nothing_behind_and_a_failed_one_everything() {
     there.cli().ok(["create", "busybox", "taken"]);
     let text = cli.fails(["move", "c1", "box:taken"]);
     assert!(text.contains("already exists"), "{text}");
+    refuse_with_reasons(cli, there.cli());
     there.cli().ok(["delete", "taken"]);
     theirs.assert_none(&there);
     cli.ok(["move", "c1", "box:"]);
@@ -111,6 +112,30 @@ fn a_move_leaves_nothing_behind_and_a_failed_one_everything() {
     assert_eq!(there.cli().status("c1"), None);
     theirs.assert_none(&there);
     check(cli, "c9");
+}
+
+/// What the other server does not take is told as it tells it, whoever dials.
+#[track_caller]
+fn refuse_with_reasons(cli: Cli<'_>, other: Cli<'_>) {
+    let limit = |value: &str| other.ok(["project", "set", "default", "limits.instances", value]);
+    limit("1");
+    for mode in [&[][..], &["--mode", "push"], &["--mode", "relay"]] {
+        let text = cli.fails([&["copy", "c1", "box:c2"][..], mode].concat());
+        assert!(text.contains("limits.instances"), "{mode:?}: {text}");
+    }
+    limit("");
+    for (typed, named) in [
+        (["-p", "nosuchprof"], "`nosuchprof`"),
+        (["-c", "bad.key=1"], "`bad.key`"),
+        (["-d", "eth0,bad=1"], "`bad`"),
+        (["--storage", "nosuch"], "`nosuch`"),
+    ] {
+        for mode in ["pull", "push"] {
+            let copy = ["copy", "c1", "box:c2", "--mode", mode];
+            let text = cli.fails([&copy[..], &typed].concat());
+            assert!(text.contains(named), "{typed:?} {mode}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub async fn create(
         }
     }
     let new = parse(app, project, post).await?;
+    check_kind(&new.post.source)?;
     Ok(begin(app, who, new, "Creating instance", None))
 }
 
@@ -120,12 +121,40 @@ pub(super) async fn parse_foreign(
     };
     let name: InstanceName = name.parse()?;
     check_free(app, project, &name).await?;
+    check_profiles(app, project, post.put.profiles.as_deref()).await?;
     post.name.clear();
     Ok(NewInstance {
         project: project.to_owned(),
         name: name.to_string(),
         post,
     })
+}
+
+fn check_kind(source: &InstanceSource) -> Result<()> {
+    match source.kind.as_str() {
+        "image" | "none" | "copy" => Ok(()),
+        other => Err(Error::Invalid(format!(
+            "source type `{other}` is not known here: there are image, copy, migration and none"
+        ))),
+    }
+}
+
+/// Refuses profiles that are not there before anything is done; the row's own transaction makes sure of it.
+async fn check_profiles(app: &App, project: &str, named: Option<&[String]>) -> Result<()> {
+    let Some(named) = named.filter(|named| !named.is_empty()) else {
+        return Ok(());
+    };
+    let project = app.project(project).await?;
+    let known = app.db.read(move |tx| profiles::list(tx, project)).await?;
+    refuse_missing(named, &known)
+}
+
+fn refuse_missing(named: &[String], known: &[Profile]) -> Result<()> {
+    let is_known = |name: &&String| known.iter().any(|profile| profile.name == **name);
+    match named.iter().find(|name| !is_known(name)) {
+        Some(missing) => Err(Error::not_found("profile", missing)),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a name that is taken.
@@ -222,12 +251,9 @@ async fn resolve(
             image::resolve(app, who, &new.project, source, operation).await?,
         ))),
         "none" => Ok(Origin::Empty),
-        "copy" => super::copy::resolve(app, &new.project, source, operation.id())
+        _ => super::copy::resolve(app, &new.project, source, operation.id())
             .await
             .map(|copy| Origin::Copy(Box::new(copy))),
-        other => Err(Error::Invalid(format!(
-            "source type `{other}` is not known here: there are image, copy, migration and none"
-        ))),
     }
 }
 
@@ -351,12 +377,10 @@ fn settle_profiles(
     explicit: Option<&[String]>,
 ) -> Result<()> {
     expand::refuse_twice(explicit.unwrap_or_default()).map_err(Error::Invalid)?;
-    let is_known = |name: &&String| known.iter().any(|profile| profile.name == **name);
-    let mut named = explicit.into_iter().flatten();
-    if let Some(missing) = named.find(|name| !is_known(name)) {
-        return Err(Error::not_found("profile", missing));
+    if let Some(named) = explicit {
+        return refuse_missing(named, known);
     }
-    if explicit.is_none() && !instance.profiles.iter().all(|name| is_known(&name)) {
+    if refuse_missing(&instance.profiles, known).is_err() {
         instance.profiles = vec!["default".to_owned()];
     }
     Ok(())

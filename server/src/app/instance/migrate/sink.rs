@@ -12,9 +12,11 @@ use crate::app::instance::create::{self, NewInstance, Origin, execute};
 use crate::app::instance::{find, refresh};
 use crate::context::{App, instance_url};
 use crate::error::{Error, Result};
+use crate::keys;
 use crate::migration::{self, Connection, Destination, Door, Target};
-use crate::model::{Instance, Snapshot};
+use crate::model::{Config, Devices, Instance, Snapshot};
 use crate::operation::{Handle, OperationSpec};
+use crate::plan::expand::root_disk;
 use crate::saga::{Saga, instance_volume, snapshot_id};
 
 /// An instance on its way to us: the other server has told what it is, and waits for the answer.
@@ -37,6 +39,7 @@ pub async fn receive(
                 .to_owned(),
         ));
     }
+    check_chosen(app, &post)?;
     let existing = match (post.source.refresh, find(app, project, &post.name).await) {
         (true, Ok(existing)) => Some(existing),
         (_, Err(Error::NotFound { .. })) | (false, Ok(_)) => None,
@@ -77,6 +80,26 @@ pub async fn receive(
             execute(&app2, &who, new, origin, &operation).await
         }
     }))
+}
+
+/// Refuses what the user has chosen and makes no sense here. What merely comes along may be of another kind of server.
+fn check_chosen(app: &App, post: &InstancesPost) -> Result<()> {
+    for name in &post.source.chosen {
+        if let Some(value) = post.put.config.get(name) {
+            let one = Config::from([(name.clone(), value.clone())]);
+            keys::check_instance(&one).map_err(Error::Invalid)?;
+        }
+        if let Some(device) = post.put.devices.get(name) {
+            let one = Devices::from([(name.clone(), device.clone())]);
+            keys::check_devices(&one).map_err(Error::Invalid)?;
+            if let Some((_, root)) = root_disk(&one)
+                && let Some(pool) = root.get("pool")
+            {
+                app.pools.get(pool)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Arrival {

@@ -123,6 +123,13 @@ async fn sources_and_pools_that_are_not_there() {
         let error = daemon.refused(Method::POST, INSTANCES, post).await;
         assert!(error.contains(expected), "{error}");
     }
+    for (post, expected) in [
+        (json!({"source": {"type": "tape"}}), 400),
+        (json!({"source": none, "profiles": ["p9"]}), 404),
+    ] {
+        let (code, _) = daemon.call_async(Method::POST, INSTANCES, post).await;
+        assert_eq!(code, expected, "at once, without an operation");
+    }
     assert_eq!(get(&daemon, INSTANCES).await, json!([]));
     assert!(daemon.journal().await.is_empty());
 }
