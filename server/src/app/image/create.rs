@@ -90,9 +90,7 @@ pub async fn create(
             Source::Server(wanted) => fetch::copy(&app2, &operation, &wanted, draft).await?,
             Source::Address(address) => Made::new(address.fetch(&app2, &operation, draft).await?),
             Source::Build(order) => build::build(&app2, &operation, &order, draft).await?,
-            Source::Publish(order) => {
-                Made::new(publish::publish(&app2, &operation, &order, draft).await?)
-            }
+            Source::Publish(order) => publish::publish(&app2, &operation, &order, draft).await?,
         };
         if made.new {
             created(&app2, &operation, who, &made.image);

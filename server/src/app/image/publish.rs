@@ -9,15 +9,16 @@ use rlxc_storage::Driver;
 use rlxc_storage::image::{Algorithm, Compression, ImageFiles, ImageMetadata, PackOrder, pack};
 use rlxc_sys::file::{self, FileError, Streamed};
 
-use super::create::server_config;
+use super::create::{Made, server_config};
 use super::import::{Draft, Trust, import};
 use super::incoming::{Incoming, Scratch};
 use crate::app::instance;
 use crate::context::App;
+use crate::db::images;
 use crate::error::{Cause, Error, Result};
 use crate::instance::Permit;
 use crate::instance::state::{State, Verb};
-use crate::model::{Image, Instance};
+use crate::model::{Config, Instance};
 use crate::operation::Handle;
 use crate::saga::{instance_volume, snapshot_id};
 
@@ -61,7 +62,7 @@ pub(super) async fn publish(
     operation: &Handle,
     order: &Order,
     mut draft: Draft,
-) -> Result<Image> {
+) -> Result<Made> {
     let instance = instance::find(app, operation.project(), &order.instance).await?;
     let _permit = hold(app, operation, order, &instance).await?;
     let algorithm = match order.algorithm {
@@ -77,6 +78,7 @@ pub(super) async fn publish(
         driver: app.pools.get(&instance.pool)?,
         scratch: Scratch::create(app)?,
         created: app.clock.now().as_second(),
+        properties: draft.properties.clone(),
         operation: operation.clone(),
         instance,
         snapshot,
@@ -85,7 +87,21 @@ pub(super) async fn publish(
     let what = format!("publish instance `{}`", packing.instance.name);
     let incoming = operation.blocking(what, move || packing.run()).await?;
     draft.trust = Trust::Made;
-    import(app, operation.id(), operation.project(), incoming, draft).await
+    let (id, fingerprint) = (
+        app.project(operation.project()).await?,
+        incoming.fingerprint.clone(),
+    );
+    let mut same = app
+        .db
+        .read(move |tx| images::find_by_prefix(tx, id, &fingerprint))
+        .await?;
+    if let Some(image) = same.pop() {
+        // Published twice within a second: it is one image, under all names that were asked for.
+        return Made::known(app, operation.project(), image, &draft).await;
+    }
+    import(app, operation.id(), operation.project(), incoming, draft)
+        .await
+        .map(Made::new)
 }
 
 /// Keeps the source as it is: an instance must be stopped, a snapshot must not go away.
@@ -126,6 +142,8 @@ struct Packing {
     driver: Arc<dyn Driver>,
     scratch: Scratch,
     created: i64,
+    /// In place of those of the image that the instance was made of; those stay if there are none.
+    properties: Config,
     operation: Handle,
     instance: Instance,
     snapshot: Option<i64>,
@@ -184,6 +202,10 @@ impl Packing {
             .clone_from(&self.instance.architecture);
         metadata.creation_date = self.created;
         metadata.expiry_date = 0;
+        if !self.properties.is_empty() {
+            metadata.properties.clone_from(&self.properties);
+            metadata.properties.retain(|_, value| !value.is_empty());
+        }
         Ok(metadata)
     }
 }

@@ -1,6 +1,7 @@
 //! Images and instances: one made of the other.
 
 use axum::http::Method;
+use rlxc_storage::image::{ImageFiles, UnpackLimits, read_metadata};
 use serde_json::{Value, json};
 
 use super::{METADATA, image, is_clean, journal, tarball, upload};
@@ -56,7 +57,14 @@ async fn an_instance_becomes_an_image_and_an_image_an_instance() {
         let ended = daemon.ok(Method::POST, "/1.0/images", post).await;
         let url = ended["resources"]["images"][0].as_str().unwrap().to_owned();
         let view = daemon.ok(Method::GET, &url, Value::Null).await;
-        assert_eq!(view["properties"], json!({"os": "Mine", "release": "1"}));
+        assert_eq!(view["properties"], json!({"os": "Mine"}));
+        let name = view["fingerprint"].as_str().unwrap();
+        let files = ImageFiles {
+            meta: daemon.path().join("images").join(name),
+            rootfs: None,
+        };
+        let packed = read_metadata(&files, UnpackLimits::default()).unwrap();
+        assert_eq!(packed.properties, [("os".into(), "Mine".into())].into());
         let source = json!({"type": "image", "alias": format!("mine/{kind}")});
         let post = json!({"name": format!("of-{kind}"), "source": source});
         daemon.ok(Method::POST, "/1.0/instances", post).await;
@@ -74,6 +82,35 @@ async fn an_instance_becomes_an_image_and_an_image_an_instance() {
         daemon.refused(Method::POST, "/1.0/images", bad).await;
     }
     assert!(daemon.list("scratch").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_published_twice_in_a_row_has_both_names() {
+    let daemon = TestDaemon::with_pool().await;
+    let post = json!({"name": "c1", "source": {"type": "none"}});
+    daemon.ok(Method::POST, "/1.0/instances", post).await;
+    let metadata = METADATA.replace("1700000000", "1");
+    let dir = daemon.path().join("storage-pools/default/containers/1");
+    std::fs::write(dir.join("metadata.yaml"), metadata).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    // Two of these fall into one second, however the first one lies.
+    for name in ["one", "two", "three"] {
+        let source = json!({"type": "instance", "name": "c1"});
+        let post = json!({"source": source, "aliases": [{"name": name}]});
+        let ended = daemon.ok(Method::POST, "/1.0/images", post).await;
+        let fingerprint = ended["metadata"]["fingerprint"].as_str().unwrap();
+        let url = format!("/1.0/images/aliases/{name}");
+        let alias = daemon.ok(Method::GET, &url, Value::Null).await;
+        assert_eq!(alias["target"], fingerprint);
+        seen.insert(fingerprint.to_owned());
+    }
+    let all = daemon.ok(Method::GET, "/1.0/images", Value::Null).await;
+    assert_eq!(all.as_array().unwrap().len(), seen.len());
+    assert!(daemon.list("scratch").is_empty());
+    // Without properties of its own it has those of the image that it comes from.
+    let url = format!("/1.0/images/{}", seen.first().unwrap());
+    let view = daemon.ok(Method::GET, &url, Value::Null).await;
+    assert_eq!(view["properties"], json!({"os": "Test", "release": "1"}));
 }
 
 #[tokio::test]
