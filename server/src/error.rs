@@ -56,6 +56,9 @@ pub enum Error {
     /// `If-Match` did not match.
     #[error("the {0} was changed by somebody else meanwhile: read it again")]
     Changed(&'static str),
+    /// What is always there can't go, whoever asks.
+    #[error("{0}")]
+    Protected(String),
     /// Not for this caller.
     #[error("not authorized")]
     Forbidden,

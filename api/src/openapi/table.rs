@@ -63,6 +63,11 @@ pub(super) const QUERIES: &[Query] = &[
         "As `name eq web.* and config.user.role ne db`",
         |entry| entry.answer == List,
     ),
+    (
+        "instance-type",
+        "`container`; there is nothing of any other kind",
+        |entry| entry.path == "/1.0/instances" && entry.method == "get",
+    ),
     ("all-projects", "Those of all projects", |entry| {
         [
             "instances",
@@ -151,6 +156,7 @@ pub(super) const ENTRIES: &[Entry] = entries! {
     post "/1.0/images/{fingerprint}/secret" "Make a secret that opens it once" Op;
     post "/1.0/images/{fingerprint}/refresh" "Look for a newer one" Op;
     get "/1.0/instances" "Instances" List, reply InstanceFull;
+    get "/1.0/virtual-machines" "Virtual machines: there are none" Sync, reply String;
     post "/1.0/instances" "Make an instance; a body of `application/octet-stream` is a backup" Op, body InstancesPost;
     put "/1.0/instances" "Start, stop, freeze or restart all" Op, body InstancesPut;
     get "/1.0/instances/{name}" "An instance" Sync, reply InstanceFull;

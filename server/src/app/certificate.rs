@@ -81,6 +81,11 @@ pub async fn create(app: &Arc<App>, joining: Joining, post: CertificatesPost) ->
         if !joining.trusted {
             return Err(Error::Forbidden);
         }
+        if post.put.name.trim().is_empty() {
+            return Err(Error::Invalid(
+                "a token needs the name of the client that it is for".to_owned(),
+            ));
+        }
         let kind = parse_kind(&post.put)?;
         check_projects(app, &post.put).await?;
         return join_token::create(app, &joining.requestor, post, kind)

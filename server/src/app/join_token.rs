@@ -73,7 +73,7 @@ async fn open(app: &Arc<App>, token: JoinToken, who: Option<Requestor>) -> Resul
         noted: Noted::Later,
         requestor: who,
     };
-    let handle = app.operations.open(id, spec);
+    let handle = app.operations.open_since(id, spec, token.created_at);
     let view = handle.view();
     let end = token
         .expires_at

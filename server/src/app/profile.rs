@@ -122,7 +122,7 @@ pub async fn delete(app: &App, who: &Requestor, project: &str, name: &str) -> Re
 
 fn refuse_default(name: &str, what: &str) -> Result<()> {
     if name == "default" {
-        return Err(Error::Invalid(format!(
+        return Err(Error::Protected(format!(
             "the profile `default` can't be {what}"
         )));
     }

@@ -52,8 +52,11 @@ pub(super) async fn check(
         _ if path == METRICS && settings.open_metrics => Ok(is_read(method)),
         Rights::Projects(_) if is_own_certificate(method, path, &caller) => Ok(true),
         Rights::Projects(projects) => is_within(&app, method, request.uri(), projects).await,
-        Rights::Metrics(_) => Ok(path == METRICS && is_read(method)),
-        Rights::Public => Ok(is_public(method, path) || opens_websocket(method, request.uri())),
+        Rights::Metrics(_) if path == METRICS => Ok(is_read(method)),
+        // Beyond metrics they are strangers.
+        Rights::Metrics(_) | Rights::Public => {
+            Ok(is_public(method, path) || opens_websocket(method, request.uri()))
+        }
     };
     match allowed {
         Ok(true) => {}
@@ -201,7 +204,9 @@ fn about(path: &str) -> About {
         ["1.0", "operations", id] | ["1.0", "operations", id, "wait" | "websocket"] => {
             About::Operation(id.to_owned())
         }
-        ["1.0", "events"] | ["1.0", "instances" | "containers", ..] => things(None),
+        ["1.0", "events" | "virtual-machines"] | ["1.0", "instances" | "containers", ..] => {
+            things(None)
+        }
         ["1.0", "images", ..] => things(Some(Feature::Images)),
         ["1.0", "profiles", ..] => things(Some(Feature::Profiles)),
         ["1.0", "networks" | "network-acls", ..] => things(Some(Feature::Networks)),

@@ -83,6 +83,7 @@ struct RawParams {
     history: Option<String>,
     resource: Option<String>,
     filter: Option<String>,
+    instance_type: Option<String>,
 }
 
 /// The query parameters that resources share.
@@ -106,6 +107,8 @@ pub(super) struct Params {
     pub resource: Option<String>,
     /// Which items of a list are wanted.
     pub filter: Filter,
+    /// What kind of instances is wanted.
+    pub instance_type: Option<String>,
     /// Event types, or the like.
     pub kind: Option<String>,
     /// The tag that what is changed must have.
@@ -173,6 +176,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             history: truthy(raw.history),
             resource: raw.resource.filter(|path| !path.is_empty()),
             kind: raw.kind,
+            instance_type: raw.instance_type.filter(|kind| !kind.is_empty()),
             fields: raw.fields.filter(|fields| !fields.is_empty()),
             filter: Filter::parse(&raw.filter.unwrap_or_default())?,
             if_match: parts

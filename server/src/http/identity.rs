@@ -57,7 +57,7 @@ pub(super) enum Rights {
     All,
     /// What belongs to these projects.
     Projects(BTreeSet<String>),
-    /// Metrics and nothing else: of all projects, or of these.
+    /// Metrics, of all projects or of these, and what is public.
     Metrics(Option<BTreeSet<String>>),
     /// What is public.
     Public,
@@ -156,7 +156,8 @@ impl Caller {
                 username: certificate
                     .map_or_else(String::new, |shown| shown.fingerprint().to_owned()),
                 protocol: "tls".to_owned(),
-                address: address.to_string(),
+                // Who comes by IPv4 to a socket of both families is shown as who they are.
+                address: SocketAddr::new(address.ip().to_canonical(), address.port()).to_string(),
             },
             rights,
             certificate: certificate.cloned(),
@@ -209,7 +210,7 @@ impl Caller {
 
     /// Whether it is somebody that we know.
     pub(super) fn is_trusted(&self) -> bool {
-        self.rights != Rights::Public
+        !matches!(self.rights, Rights::Public | Rights::Metrics(_))
     }
 }
 

@@ -43,7 +43,30 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(snapshots::routes())
 }
 
+/// What there is besides: another list, which is empty here.
+pub(super) fn of_other_kinds() -> Router<Arc<App>> {
+    Router::new().route("/1.0/virtual-machines", get(list_virtual_machines))
+}
+
+async fn list_virtual_machines() -> Reply {
+    sync::<[String; 0]>([])
+}
+
+/// Whether a list shall have the containers.
+fn lists_containers(params: &Params) -> Result<bool, Error> {
+    match params.instance_type.as_deref() {
+        None | Some("container") => Ok(true),
+        Some("virtual-machine") => Ok(false),
+        Some(other) => Err(Error::Invalid(format!(
+            "`instance-type={other}`: there are container and virtual-machine"
+        ))),
+    }
+}
+
 async fn list(State(app): Daemon, caller: Caller, params: Params) -> Reply {
+    if !lists_containers(&params)? {
+        return list_virtual_machines().await;
+    }
     let project = params.of_one_project();
     let view = match (params.recursion, params.fields.as_deref()) {
         (0 | 1, _) => View::Plain,

@@ -74,6 +74,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(sql::routes())
         .nest("/1.0/instances", instances::routes())
         .nest("/1.0/containers", instances::routes())
+        .merge(instances::of_other_kinds())
         .merge(images::routes())
         .merge(metadata::routes())
         .merge(metrics::routes())

@@ -192,7 +192,7 @@ impl Operations {
         F: Future<Output = Result<BTreeMap<String, Value>>> + Send + 'static,
     {
         let noted = spec.noted;
-        let handle = self.register(id, spec);
+        let handle = self.register(id, spec, self.now());
         let view = handle.view();
         let future = work(handle.clone());
         let this = self.clone();
@@ -205,14 +205,13 @@ impl Operations {
         view
     }
 
-    fn register(&self, id: String, spec: OperationSpec) -> Handle {
+    fn now(&self) -> String {
+        clock::format(self.inner.clock.now())
+    }
+
+    fn register(&self, id: String, spec: OperationSpec, began: String) -> Handle {
         let inner = &self.inner;
-        let handle = Handle::new(
-            id.clone(),
-            spec,
-            clock::format(inner.clock.now()),
-            inner.events.clone(),
-        );
+        let handle = Handle::new(id.clone(), spec, began, inner.events.clone());
         self.lock().insert(id, handle.clone());
         let row = handle.record();
         inner.db.post(move |tx| db::operations::upsert(tx, &row));
@@ -222,7 +221,12 @@ impl Operations {
 
     /// Begins an operation that has no work of its own, under an id of [`Self::next_id`]: [`Self::close`] ends it.
     pub fn open(&self, id: String, spec: OperationSpec) -> Handle {
-        self.register(id, spec)
+        self.register(id, spec, self.now())
+    }
+
+    /// The same for one that began at some time before, maybe under another daemon.
+    pub fn open_since(&self, id: String, spec: OperationSpec, began: String) -> Handle {
+        self.register(id, spec, began)
     }
 
     /// Ends an operation of [`Self::open`].

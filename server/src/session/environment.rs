@@ -6,6 +6,9 @@ use crate::model::Config;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// `container` is what init has too: programs ask it where they are, see systemd's `CONTAINER_INTERFACE`.
+const DEFAULTS: [(&str, &str); 3] = [("PATH", PATH), ("LANG", "C.UTF-8"), ("container", "lxc")];
+
 /// What a command gets: defaults, under the instance's `environment.*`, under what the request says.
 pub(super) fn build(
     user: u32,
@@ -13,7 +16,7 @@ pub(super) fn build(
     config: &Config,
     request: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(owned));
+    let mut environment = BTreeMap::from(DEFAULTS.map(owned));
     if snaps {
         environment.extend([("PATH".to_owned(), format!("{PATH}:/snap/bin"))]);
     }
@@ -45,6 +48,7 @@ mod tests {
         assert_eq!(environment["A"], "request");
         assert_eq!(environment["LANG"], "de_DE");
         assert_eq!(environment["HOME"], "/root");
+        assert_eq!(environment["container"], "lxc");
     }
 
     #[test]

@@ -476,6 +476,12 @@ fn metrics_have_a_socket_of_their_own() {
     assert_eq!(get("/1.0/instances"), "404");
     assert_eq!(get("/1.0"), "404");
     assert_eq!(get("/1.0/metrics"), "403");
+    let add = ["-q", "config", "trust", "add", "meter", "--type", "metrics"];
+    let meter = Far::new(&daemon, "meter");
+    meter.ok(&["remote", "add", "box", &daemon.cli().ok(add)]);
+    let seen = meter.ok(&["query", "box:/1.0"]);
+    assert!(seen.contains("untrusted"), "{seen}");
+    meter.fails(&["list", "box:"]);
     let text = daemon
         .cli()
         .fails(["config", "set", "core.metrics_address=127.0.0.1:8443"]);

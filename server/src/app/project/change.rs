@@ -115,7 +115,7 @@ fn check_features(tx: &Transaction<'_>, before: &Project, config: &Config) -> Re
 
 fn refuse_default(name: &str, what: &str) -> Result<()> {
     if name == "default" {
-        return Err(Error::Invalid(format!(
+        return Err(Error::Protected(format!(
             "the project `default` can't be {what}"
         )));
     }

@@ -22,6 +22,25 @@ const LISTS: [&str; 13] = [
     "/1.0/instances/db/snapshots",
 ];
 
+#[tokio::test]
+async fn instances_are_listed_by_their_type() {
+    let daemon = daemon().await;
+    for (query, count) in [
+        ("instances?instance-type=container", 3),
+        ("instances?instance-type=", 3),
+        ("instances?instance-type=virtual-machine", 0),
+        ("instances?instance-type=virtual-machine&recursion=2", 0),
+        ("virtual-machines", 0),
+        ("virtual-machines?recursion=1", 0),
+    ] {
+        let url = format!("/1.0/{query}");
+        let list = daemon.ok(Method::GET, &url, Value::Null).await;
+        assert_eq!(list.as_array().unwrap().len(), count, "{query}");
+    }
+    let url = "/1.0/instances?instance-type=bogus";
+    assert_eq!(daemon.call(Method::GET, url, Value::Null).await.0, 400);
+}
+
 /// A pool, and of some kinds `db`, `web1` and `web2`.
 async fn daemon() -> TestDaemon {
     let daemon = TestDaemon::with_pool().await;

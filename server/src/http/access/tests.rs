@@ -157,9 +157,10 @@ async fn a_certificate_for_metrics_reaches_metrics_only() {
         assert_eq!(status(&daemon, &get, url, Some(certificate)).await, 200);
     }
     for path in paths().iter().filter(|path| *path != url) {
+        let of_strangers = status(&daemon, &get, path, None).await;
         for certificate in [&metrics, &some] {
             let code = status(&daemon, &get, path, Some(certificate)).await;
-            assert_eq!(code, 403, "{path}");
+            assert_eq!(code, of_strangers, "{path}");
         }
     }
     let code = status(&daemon, &Method::POST, url, Some(&metrics)).await;
@@ -585,6 +586,14 @@ async fn a_cancelled_token_lets_nobody_in_and_a_resumed_one_does() {
     let ended = daemon.app.operations.wait(id, None).await.unwrap();
     assert_eq!(ended.status, "Cancelled");
     crate::app::join_token::resume(&daemon.app).await.unwrap();
+    let resumed = two["metadata"]["id"].as_str().unwrap();
+    let resumed = daemon.app.operations.find(resumed).await.unwrap();
+    assert_eq!(resumed.created_at.0, two["metadata"]["created_at"]);
+    let nameless = serde_json::json!({"token": true, "type": "client", "name": " "});
+    let (code, _) = daemon
+        .call_async(Method::POST, "/1.0/certificates", nameless)
+        .await;
+    assert_eq!(code, 400);
     let certificate = some_certificate();
     let url = "/1.0/certificates";
     assert_eq!(
