@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use rlxc_api::{ImageAliasesEntry, ImageAliasesEntryPost, ImageAliasesEntryPut};
-use rlxc_client::{ClientError, Connection};
+use rlxc_client::{ClientError, Connection, url};
 
 use super::{image, object};
 use crate::cli::{ImageAliasVerb, ListOfArgs};
@@ -114,10 +114,23 @@ pub(crate) async fn point(
 
 /// Fails where one of the aliases stands for an image.
 pub(crate) async fn must_be_free(context: &Context, aliases: &[String]) -> Result<()> {
+    must_be_free_in(context, None, aliases).await
+}
+
+/// The same in another project than the one that is worked in, if one is given.
+pub(crate) async fn must_be_free_in(
+    context: &Context,
+    project: Option<&str>,
+    aliases: &[String],
+) -> Result<()> {
     for alias in aliases {
-        match target(&context.client, alias).await {
-            Ok(fingerprint) => {
-                let short: String = fingerprint.chars().take(12).collect();
+        let mut path = path(alias);
+        if let Some(project) = project {
+            path = url::with_query(&path, "project", project);
+        }
+        match context.client.get::<ImageAliasesEntry>(&path).await {
+            Ok(entry) => {
+                let short: String = entry.put.target.chars().take(12).collect();
                 bail!("the alias `{alias}` stands for image {short}: add --reuse to take it over");
             }
             Err(error) if error.is_not_found() => {}

@@ -63,7 +63,7 @@ async fn from_daemon(
         .chain(args.aliases.clone())
         .collect();
     if !args.reuse {
-        image_alias::must_be_free(context, &names).await?;
+        image_alias::must_be_free_in(context, args.target_project.as_deref(), &names).await?;
     }
     let put = ImagePut {
         expires_at: image.put.expires_at.clone(),

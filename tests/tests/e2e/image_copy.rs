@@ -39,6 +39,15 @@ fn images_are_copied_in_every_mode() {
         if index == 0 {
             target.ok(&["create", "mine", "c1"]);
             target.ok(&["delete", "c1"]);
+            // An alias of one project is none of another's.
+            target.ok(&["project", "create", "team"]);
+            let copy = ["image", "copy", "box:busybox", "local:", "--alias", "mine"];
+            let there = ["--target-project", "team"];
+            target.ok(&[&copy[..], &there].concat());
+            let text = target.fails(&[&copy[..], &there].concat());
+            assert!(text.contains("--reuse"), "{text}");
+            target.ok(&["--project", "team", "image", "delete", "mine"]);
+            target.ok(&["project", "delete", "team"]);
         }
         let text = target.fails(&["image", "copy", "box:busybox", "local:", "--alias", "mine"]);
         assert!(text.contains("--reuse"), "{text}");

@@ -16,7 +16,8 @@ use crate::context::{Context, is_interactive};
 use crate::editor;
 
 const POOL: &str = "default";
-const BRIDGE: &str = "rlxcbr0";
+/// Bridges that we make have this name with the first number that is free: there may be another daemon on the host.
+const BRIDGE: &str = "rlxcbr";
 
 pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
     if args.dump {
@@ -25,7 +26,9 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
     let preseed = if args.preseed {
         editor::from_stdin()?
     } else {
+        let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
         let mut answers = Answers {
+            bridge: free_bridge(&networks),
             driver: args.storage_backend,
             source: args.storage_source.unwrap_or_default(),
             network: true,
@@ -38,7 +41,7 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
             }
             ask(context, &mut answers).await?;
         }
-        plan(context, answers).await?
+        plan(context, answers, &networks).await?
     };
     if preseed == InitPreseed::default() {
         context
@@ -54,6 +57,7 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Result<()> {
 }
 
 struct Answers {
+    bridge: String,
     driver: Option<String>,
     source: String,
     network: bool,
@@ -83,7 +87,7 @@ async fn ask(context: &Context, answers: &mut Answers) -> Result<()> {
             source
         };
     }
-    answers.network = !ask(&format!("Make the bridge {BRIDGE}?"), "yes")?
+    answers.network = !ask(&format!("Make the bridge {}?", answers.bridge), "yes")?
         .to_lowercase()
         .starts_with('n');
     if answers.network {
@@ -114,8 +118,15 @@ async fn drivers(context: &Context) -> Result<(Vec<String>, String)> {
     Ok((names, best))
 }
 
+/// A name for our bridge that no network and no interface of the host has.
+fn free_bridge(networks: &[Network]) -> String {
+    let mut names = (0_u32..).map(|number| format!("{BRIDGE}{number}"));
+    let is_free = |name: &String| !networks.iter().any(|network| network.name == *name);
+    names.find(is_free).unwrap_or_else(|| format!("{BRIDGE}0"))
+}
+
 /// What is missing of a pool, a bridge and a profile that uses them.
-async fn plan(context: &Context, answers: Answers) -> Result<InitPreseed> {
+async fn plan(context: &Context, answers: Answers, networks: &[Network]) -> Result<InitPreseed> {
     let mut preseed = InitPreseed::default();
     let pools: Vec<String> = context.client.get("/1.0/storage-pools").await?;
     let mut pool = POOL.to_owned();
@@ -140,7 +151,6 @@ async fn plan(context: &Context, answers: Answers) -> Result<InitPreseed> {
             driver,
         });
     }
-    let networks: Vec<Network> = context.client.get("/1.0/networks?recursion=1").await?;
     let managed = networks
         .iter()
         .find(|network| network.managed)
@@ -156,7 +166,7 @@ async fn plan(context: &Context, answers: Answers) -> Result<InitPreseed> {
         };
         let network = NetworksPost {
             put,
-            name: BRIDGE.to_owned(),
+            name: answers.bridge.clone(),
             kind: "bridge".to_owned(),
         };
         preseed.networks.push(InitNetworksProjectPost {
@@ -164,7 +174,7 @@ async fn plan(context: &Context, answers: Answers) -> Result<InitPreseed> {
             project: String::new(),
         });
     }
-    let bridge = managed.or_else(|| answers.network.then(|| BRIDGE.to_owned()));
+    let bridge = managed.or_else(|| answers.network.then_some(answers.bridge));
     let profile: Profile = context.client.get(&object("profiles", "default")).await?;
     preseed
         .profiles
