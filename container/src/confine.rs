@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use rlxc_sys::capability::{self, Capability};
+use rlxc_sys::identity::UserIdentity;
 use rlxc_sys::process;
 use rlxc_sys::seccomp::{self, Instruction, Listener};
 use rustix::process::Resource;
@@ -57,13 +58,15 @@ impl Confinement {
     }
 
     /// Gives init other resource limits, and commands from now on; what is not named any more gets this process's own.
-    /// All of them or none.
+    /// All of them or none. As the `owner` of init's user namespace, who needs no capability of the host's for it.
     pub(crate) fn set_limits(
         &mut self,
         wanted: &[(String, u64, u64)],
-        init: i32,
+        (init, owner): (i32, Option<u32>),
     ) -> Result<(), Failure> {
         let wanted = parse_limits(wanted)?;
+        let owner = owner.map(UserIdentity::assume).transpose();
+        let _owner = owner.in_phase(PHASE, String::new)?;
         let named = |resource| wanted.iter().any(|(other, ..)| *other == resource);
         let lifted = self.limits.iter().map(|(resource, ..)| *resource);
         let lifted = lifted.filter(|resource| !named(*resource)).map(|resource| {

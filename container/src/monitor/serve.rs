@@ -259,9 +259,10 @@ impl Monitor {
 
     fn set_rlimits(&mut self, rlimits: &[(String, u64, u64)]) -> Result<(), Failure> {
         let container = &mut self.container;
+        let owner = container.owner.map(|(user, _)| user);
         container
             .confinement
-            .set_limits(rlimits, container.init.pid)
+            .set_limits(rlimits, (container.init.pid, owner))
     }
 
     fn signal_init(&self, signal: i32) -> io::Result<()> {
