@@ -84,6 +84,11 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
             "`path={}` would hide the instance's own, without which nothing in it runs: it can be below that, or elsewhere",
             keys.get("path").map_or("", String::as_str)
         )),
+        "unix-char" | "unix-block" if is_elsewhere(keys) && ORDERED.iter().any(|key| has(key)) => Err(format!(
+            "`path={}` is not below `/dev`: the host's own node is shown there, and of {} none can be chosen",
+            keys.get("path").map_or("", String::as_str),
+            ORDERED.map(|key| format!("`{key}`")).join(", "),
+        )),
         "infiniband" if !has("nictype") => Err("needs `nictype=physical`".to_owned()),
         "infiniband" if !has("parent") => Err("needs `parent`, an interface of an RDMA adapter of the host".to_owned()),
         "tpm" if leads_back("path") || leads_back("pathrm") => Err("its path leads back by `..`".to_owned()),
@@ -98,6 +103,15 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// What a node that is made for an instance is like.
+const ORDERED: [&str; 5] = ["major", "minor", "uid", "gid", "mode"];
+
+/// Whether a node is not made, but shown as the host has it.
+fn is_elsewhere(keys: &Config) -> bool {
+    let path = keys.get("path").filter(|path| !path.is_empty());
+    path.is_some_and(|path| !conflicts::plain(path).starts_with("/dev"))
 }
 
 /// Whether a device would be in place of what the instance is given at its start.

@@ -146,6 +146,15 @@ fn devices_are_checked_by_their_type() {
             "device `eth0` has type `nci`, which is not known here: there are disk, gpu, infiniband, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
         ),
         (
+            &[
+                ("type", "unix-char"),
+                ("source", "/dev/zero"),
+                ("path", "/root/zz"),
+                ("mode", "0600"),
+            ],
+            "device `eth0`: `path=/root/zz` is not below `/dev`: the host's own node is shown there, and of `major`, `minor`, `uid`, `gid`, `mode` none can be chosen",
+        ),
+        (
             &[("network", "br0")],
             "device `eth0` needs a type: disk, gpu, infiniband, nic, none, proxy, tpm, unix-block, unix-char, unix-hotplug, usb",
         ),
