@@ -36,6 +36,9 @@ pub enum Error {
         "interface `{0}` has addresses of the host, which would no longer be reached: take them away first, as by `ip address flush dev {0}`"
     )]
     HasAddresses(String),
+    /// An interface is none that NICs are plugged into.
+    #[error("interface `{0}` is not a bridge")]
+    NotABridge(String),
     /// There is no such interface.
     #[error("there is no interface `{0}`")]
     NoLink(String),
@@ -130,9 +133,12 @@ impl Error {
     }
 }
 
-/// What an operator can do about the one failure of dnsmasq that is seen in the wild.
+/// What an operator can do about the failures of dnsmasq that are seen in the wild.
 fn hint_of(source: &ToolError) -> &'static str {
     match source {
+        ToolError::Failed { stderr, .. } if stderr.contains("DHCP server socket") => {
+            ": another DHCP server on this host holds the port (bind it to other interfaces, or set `ipv4.dhcp` to false)"
+        }
         ToolError::Failed { stderr, .. } if stderr.contains("Address already in use") => {
             ": another DNS or DHCP server on this host holds the bridge's address (bind it to other interfaces, or set `dns.mode` to none)"
         }

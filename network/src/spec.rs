@@ -89,6 +89,12 @@ impl BridgeSpec {
         self.ipv6.and(self.mac()).map(ipam::link_local)
     }
 
+    /// Whether IPv6 addresses are given out: SLAAC needs a prefix of 64 bits (RFC 4862), others can only be handed out.
+    pub fn gives_ipv6(&self) -> bool {
+        let net = self.ipv6.filter(|_| self.ipv6_dhcp);
+        net.is_some_and(|net| self.ipv6_stateful || net.prefix_len() != 64)
+    }
+
     /// Whether dnsmasq has anything to do here: names, leases or router advertisements.
     pub fn needs_dnsmasq(&self) -> bool {
         let has_address = self.ipv4.is_some() || self.ipv6.is_some();

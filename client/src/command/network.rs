@@ -219,7 +219,10 @@ fn info(name: &str, state: &NetworkState) -> String {
         .ok();
     }
     if let Some(counters) = &state.counters {
-        let bytes = |count| render::bytes(count);
+        let bytes = |count: i64| match render::bytes(count) {
+            none if none.is_empty() => "0B".to_owned(),
+            some => some,
+        };
         writeln!(
             text,
             "Received: {} ({} packets)",

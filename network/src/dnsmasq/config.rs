@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::Files;
+use super::{Files, reverse};
 use crate::{BridgeSpec, DnsMode, ipam};
 
 /// LXD's default too.
@@ -86,6 +86,13 @@ fn dns(text: &mut String, spec: &BridgeSpec, files: &Files) {
     let domain = spec.domain();
     line(text, format_args!("domain={domain}"));
     line(text, format_args!("local=/{domain}/"));
+    // Nobody else knows the names of the subnets' addresses: nobody else is asked.
+    let ipv4 = spec.ipv4.map(IpNet::from);
+    for net in ipv4.into_iter().chain(spec.ipv6.map(IpNet::from)) {
+        for zone in reverse::zones(net) {
+            line(text, format_args!("local=/{zone}/"));
+        }
+    }
     line(text, "expand-hosts");
     // The host's own /etc/hosts is none of the instances' business.
     line(text, "no-hosts");
@@ -141,8 +148,7 @@ fn dhcpv6(text: &mut String, spec: &BridgeSpec, net: Ipv6Net) {
             format_args!("dhcp-range=::,constructor:{bridge},ra-only"),
         );
     }
-    // SLAAC needs a prefix of 64 bits (RFC 4862); others can only be handed out.
-    if spec.ipv6_stateful || length != 64 {
+    if spec.gives_ipv6() {
         let expiry = spec.dhcp_expiry.as_deref().unwrap_or(DEFAULT_EXPIRY);
         let first = u128::from(net.network()) + 2;
         let last = net.broadcast();

@@ -14,6 +14,7 @@ mod host;
 mod lease;
 mod process;
 mod release;
+mod reverse;
 
 use std::io;
 use std::os::fd::OwnedFd;

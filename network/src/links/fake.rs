@@ -27,6 +27,7 @@ struct State {
     last_index: u32,
     host: HostNetwork,
     plugged: BTreeSet<String>,
+    addresses: BTreeMap<String, Vec<IpNet>>,
     lent: Vec<LinkView>,
 }
 
@@ -48,6 +49,14 @@ impl FakeLinks {
     /// Sets what [`Links::host`] tells.
     pub fn set_host(&self, host: HostNetwork) {
         self.state().host = host;
+    }
+
+    /// Takes a link out of its bridge, and switches it off, as others may.
+    pub fn pull_out(&self, name: &str) {
+        if let Some(link) = self.state().links.get_mut(name) {
+            link.master = None;
+            link.up = false;
+        }
     }
 
     /// NICs that were plugged into instances that ran already.
@@ -108,6 +117,9 @@ impl Links for FakeLinks {
             Some(link) => link.clone(),
             None => state.next(&spec.name, "bridge"),
         };
+        let ipv4 = spec.ipv4.map(IpNet::from);
+        let nets = ipv4.into_iter().chain(spec.ipv6.map(IpNet::from));
+        state.addresses.insert(spec.name.clone(), nets.collect());
         let mtu = spec.mtu.unwrap_or(link.mtu);
         let hwaddr = spec.hwaddr.map(LinkAddress::from).or(link.hwaddr);
         state.links.insert(
@@ -115,6 +127,7 @@ impl Links for FakeLinks {
             LinkView {
                 hwaddr,
                 mtu,
+                up: true,
                 ..link
             },
         );
@@ -153,6 +166,17 @@ impl Links for FakeLinks {
                 ..link
             },
         );
+        Ok(())
+    }
+
+    async fn rejoin(&self, nic: &NicSpec) -> Result<(), Error> {
+        let mut state = self.state();
+        let bridge = nic.bridge.as_deref().map(|name| state.need(name));
+        let master = bridge.transpose()?.map(|bridge| bridge.index);
+        state.need(&nic.host_name)?;
+        if let Some(link) = state.links.get_mut(&nic.host_name) {
+            link.master = master;
+        }
         Ok(())
     }
 
@@ -242,6 +266,14 @@ impl Links for FakeLinks {
     }
 
     async fn host(&self) -> Result<HostNetwork, Error> {
-        Ok(self.state().host.clone())
+        let state = self.state();
+        let mut host = state.host.clone();
+        for (name, nets) in &state.addresses {
+            if state.links.contains_key(name) {
+                let own = nets.iter().map(|net| (name.clone(), *net));
+                host.attached.extend(own);
+            }
+        }
+        Ok(host)
     }
 }

@@ -85,6 +85,8 @@ pub trait Links: Send + Sync + Debug {
     async fn delete_bridge(&self, name: &str) -> Result<(), Error>;
     /// Makes a veth pair: one end up, at its bridge if it has one, the other inside `netns`, named and down.
     async fn attach_nic(&self, nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<(), Error>;
+    /// Plugs a NIC's end on the host into its bridge again, which had lost it.
+    async fn rejoin(&self, nic: &NicSpec) -> Result<(), Error>;
     /// Deletes a NIC by its host end; fine if it is gone. Takes about 20 ms: the death of its namespace does it for nothing.
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error>;
     /// Gives a veth pair without a bridge its addresses and routes. All of them die with the pair.

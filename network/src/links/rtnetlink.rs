@@ -51,6 +51,11 @@ impl Links for RtnetlinkLinks {
         Ok(())
     }
 
+    async fn rejoin(&self, nic: &NicSpec) -> Result<(), Error> {
+        let nic = nic.clone();
+        blocking(move || rejoin(&nic)).await
+    }
+
     async fn detach_nic(&self, host_name: &str) -> Result<(), Error> {
         let name = host_name.to_owned();
         blocking(move || delete_ours("delete NIC", &name)).await
@@ -140,6 +145,14 @@ pub(super) fn open_in(netns: BorrowedFd<'_>) -> Result<RouteSocket, Error> {
 /// A link that has to be there.
 pub(super) fn need(socket: &RouteSocket, name: &str) -> Result<LinkView, Error> {
     find(socket, name)?.ok_or_else(|| Error::NoLink(name.to_owned()))
+}
+
+fn need_bridge(socket: &RouteSocket, name: &str) -> Result<LinkView, Error> {
+    let link = need(socket, name)?;
+    if link.kind.as_deref() == Some("bridge") {
+        return Ok(link);
+    }
+    Err(Error::NotABridge(name.to_owned()))
 }
 
 pub(super) fn open() -> Result<RouteSocket, Error> {
@@ -327,7 +340,7 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<Option<LinkView>, 
     check_name(&nic.host_name)?;
     check_name(&nic.container_name)?;
     let socket = open()?;
-    let bridge = nic.bridge.as_deref().map(|name| need(&socket, name));
+    let bridge = nic.bridge.as_deref().map(|name| need_bridge(&socket, name));
     let bridge = bridge.transpose()?;
     let mtu = nic.mtu.or(bridge.as_ref().map(|bridge| bridge.mtu));
     let message = request::new_nic(nic, bridge.as_ref().map(|bridge| bridge.index), mtu, netns);
@@ -343,6 +356,24 @@ fn attach_nic(nic: &NicSpec, netns: BorrowedFd<'_>) -> Result<Option<LinkView>, 
         delete_half_made("delete NIC", &nic.host_name);
     }
     prepared.map(|()| bridge)
+}
+
+/// What a port has at its bridge is lost with the bridge: all of it is given anew.
+fn rejoin(nic: &NicSpec) -> Result<(), Error> {
+    let socket = open()?;
+    let Some(name) = nic.bridge.as_deref() else {
+        return Ok(());
+    };
+    let bridge = need_bridge(&socket, name)?;
+    let link = need(&socket, &nic.host_name)?;
+    if !link.ours {
+        return Err(Error::NotOurs(nic.host_name.clone()));
+    }
+    socket
+        .change(request::set_master(link.index, Some(bridge.index)), 0)
+        .map_err(refused("plug in", &nic.host_name))?;
+    isolate(&socket, nic)?;
+    join_vlans(&socket, nic, Some(&bridge))
 }
 
 fn join_vlans(socket: &RouteSocket, nic: &NicSpec, bridge: Option<&LinkView>) -> Result<(), Error> {

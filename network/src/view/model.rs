@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::LinkAddress;
 
@@ -113,6 +113,10 @@ pub struct HostNetwork {
     pub ipv4: Vec<Ipv4Net>,
     /// The same for IPv6, without link-local ones.
     pub ipv6: Vec<Ipv6Net>,
+    /// Addresses of interfaces and subnets that are reached over them without a gateway, each with the interface.
+    pub attached: Vec<(String, IpNet)>,
+    /// Where default routes lead.
+    pub gateways: Vec<IpAddr>,
     /// Where the best IPv4 default route leads.
     pub uplink_ipv4: Option<Uplink>,
     /// The same for IPv6.

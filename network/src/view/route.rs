@@ -24,11 +24,15 @@ pub fn host_network() -> Result<HostNetwork, Error> {
         .map(|link| (link.index, link))
         .collect();
     let mut host = HostNetwork::default();
-    let nets = addresses(&socket)?
-        .into_iter()
-        .filter(|(_, address)| address.scope == Scope::Global)
-        .filter_map(|(_, address)| IpNet::new(address.address, address.prefix).ok());
-    nets.for_each(|net| host.take(net));
+    let own = addresses(&socket)?.into_iter();
+    for (index, address) in own.filter(|(_, address)| address.scope == Scope::Global) {
+        let Ok(net) = IpNet::new(address.address, address.prefix) else {
+            continue;
+        };
+        host.take(net);
+        let link = links.get(&index).map(|link| (link.name.clone(), net));
+        host.attached.extend(link);
+    }
     let (mut best_ipv4, mut best_ipv6) = (u32::MAX, u32::MAX);
     for message in socket
         .dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()))
@@ -42,8 +46,12 @@ pub fn host_network() -> Result<HostNetwork, Error> {
         };
         if route.destination.prefix_len() > 0 {
             host.take(route.destination);
+            if route.gateway.is_none() {
+                host.attach(&route, &links);
+            }
             continue;
         }
+        host.gateways.extend(route.gateway);
         let uplink = route.out.and_then(|index| links.get(&index));
         let (best, slot) = match route.destination {
             IpNet::V4(_) => (&mut best_ipv4, &mut host.uplink_ipv4),
@@ -61,7 +69,24 @@ pub fn host_network() -> Result<HostNetwork, Error> {
     Ok(host)
 }
 
+/// Shorter prefixes stand for the world, as those that tunnels have beside default routes.
+const SHORTEST: u8 = 8;
+
 impl HostNetwork {
+    /// Notes a subnet that is reached over an interface, unless the interface has an address in it.
+    fn attach(&mut self, route: &Route, links: &HashMap<u32, LinkView>) {
+        let net = route.destination;
+        let link = route.out.and_then(|index| links.get(&index));
+        let is_local = matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local() || net.addr().is_multicast());
+        let Some(link) = link.filter(|_| net.prefix_len() >= SHORTEST && !is_local) else {
+            return;
+        };
+        let mut known = self.attached.iter();
+        if !known.any(|(name, address)| *name == link.name && address.trunc() == net.trunc()) {
+            self.attached.push((link.name.clone(), net));
+        }
+    }
+
     fn take(&mut self, net: IpNet) {
         match net {
             IpNet::V4(net) if !self.ipv4.contains(&net.trunc()) => self.ipv4.push(net.trunc()),
@@ -75,9 +100,18 @@ impl HostNetwork {
     }
 }
 
+fn as_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
 struct Route {
     destination: IpNet,
     out: Option<u32>,
+    gateway: Option<IpAddr>,
     metric: u32,
 }
 
@@ -87,7 +121,7 @@ impl Route {
         if message.header.kind != RouteType::Unicast || message.header.table == LOCAL_TABLE {
             return None;
         }
-        let (mut destination, mut out, mut metric) = (None, None, 0);
+        let (mut destination, mut out, mut gateway, mut metric) = (None, None, None, 0);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet(address)) => {
@@ -98,8 +132,14 @@ impl Route {
                 }
                 RouteAttribute::Oif(index) => out = Some(*index),
                 RouteAttribute::Priority(priority) => metric = *priority,
+                RouteAttribute::Gateway(address) => gateway = as_address(address),
                 RouteAttribute::MultiPath(hops) => {
                     out = out.or(hops.first().map(|hop| hop.interface_index));
+                    let mut of_hop = hops.iter().flat_map(|hop| &hop.attributes);
+                    gateway = gateway.or(of_hop.find_map(|attribute| match attribute {
+                        RouteAttribute::Gateway(address) => as_address(address),
+                        _ => None,
+                    }));
                 }
                 _ => {}
             }
@@ -114,6 +154,7 @@ impl Route {
         Some(Self {
             destination,
             out,
+            gateway,
             metric,
         })
     }

@@ -84,6 +84,12 @@ pub fn delete(tx: &Transaction<'_>, uuid: &str) -> Result<bool, DbError> {
     Ok(tx.execute("DELETE FROM warnings WHERE uuid = ?1", [uuid])? == 1)
 }
 
+/// Removes all that is about something that is deleted.
+pub fn forget(tx: &Transaction<'_>, entity_url: &str) -> Result<(), DbError> {
+    tx.execute("DELETE FROM warnings WHERE entity_url = ?1", [entity_url])?;
+    Ok(())
+}
+
 /// Marks as resolved what is about `entity_url` and of this kind.
 pub fn resolve(tx: &Transaction<'_>, kind: &str, entity_url: &str) -> Result<(), DbError> {
     tx.execute(

@@ -91,6 +91,10 @@ fn check_whole(kind: &str, keys: &Config) -> Result<(), String> {
         )),
         "infiniband" if !has("nictype") => Err("needs `nictype=physical`".to_owned()),
         "infiniband" if !has("parent") => Err("needs `parent`, an interface of an RDMA adapter of the host".to_owned()),
+        "nic" if has("network") && (has("nictype") || has("parent")) => {
+            let key = if has("nictype") { "nictype" } else { "parent" };
+            Err(format!("`{key}` has no effect beside `network`, which tells how it is plugged in: unset one of them"))
+        }
         "tpm" if leads_back("path") || leads_back("pathrm") => Err("its path leads back by `..`".to_owned()),
         "tpm" if tpm_path(keys, "path") == tpm_path(keys, "pathrm") => {
             Err("`path` and `pathrm` are the same".to_owned())

@@ -40,8 +40,8 @@ pub const LIFETIME: Kind = Kind::Form(
 pub const SCHEDULE: Kind = Kind::Form(is_schedule, "a schedule such as @daily or 0 6 * * *");
 /// A MAC address.
 pub const MAC: Kind = Kind::Form(
-    |text| text.parse::<rlxc_network::Mac>().is_ok(),
-    "an address such as 00:16:3e:01:02:03",
+    |text| text.parse().is_ok_and(rlxc_network::Mac::is_unicast),
+    "an address such as 00:16:3e:01:02:03, and no multicast address",
 );
 /// An address of IP over `InfiniBand`, or the GUID at its end.
 pub const IPOIB: Kind = Kind::Form(
@@ -267,7 +267,11 @@ mod tests {
                 "@daily,",
             ],
         );
-        accepts(MAC, &["00:16:3e:01:02:03"], &["00:16:3e", "x"]);
+        accepts(
+            MAC,
+            &["00:16:3e:01:02:03"],
+            &["00:16:3e", "x", "01:16:3e:01:02:03", "00:00:00:00:00:00"],
+        );
         let guid = "00:02:c9:03:00:0a:0b:0c";
         let whole = format!("80:00:02:08:fe:80:00:00:00:00:00:00:{guid}");
         accepts(IPOIB, &[guid, &whole], &["00:16:3e:01:02:03", "x", ""]);

@@ -139,7 +139,7 @@ fn devices_are_checked_by_their_type() {
         ),
         (
             &[nic, ("hwaddr", "1:2")],
-            "device `eth0`: `hwaddr=1:2` is not an address such as 00:16:3e:01:02:03",
+            "device `eth0`: `hwaddr=1:2` is not an address such as 00:16:3e:01:02:03, and no multicast address",
         ),
         (
             &[("type", "nci")],

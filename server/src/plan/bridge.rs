@@ -1,6 +1,6 @@
 //! From the keys of a managed network to the bridge that it is.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use rlxc_network::{BridgeSpec, DnsMode, Mac};
@@ -8,12 +8,22 @@ use rlxc_network::{BridgeSpec, DnsMode, Mac};
 use crate::keys;
 use crate::model::Config;
 
+/// The least MTU of IPv6, RFC 8200, section 5.
+const IPV6_MTU: u32 = 1280;
+
 /// Reads the configuration of network `name`; an error says which key is wrong and what it should look like.
 pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
     keys::network::BRIDGE.check(config)?;
     let ipv4: Option<Ipv4Net> = address(config, "ipv4.address")?;
     let ipv6: Option<Ipv6Net> = address(config, "ipv6.address")?;
     check_hosts(ipv4, ipv6)?;
+    check_sizes(ipv4, ipv6)?;
+    let mtu: Option<u32> = parsed(config, "bridge.mtu")?;
+    if let (Some(mtu), Some(_)) = (mtu.filter(|mtu| *mtu < IPV6_MTU), ipv6) {
+        return Err(format!(
+            "`bridge.mtu={mtu}`: IPv6 needs an MTU of at least {IPV6_MTU}: set `ipv6.address=none`"
+        ));
+    }
     Ok(BridgeSpec {
         name: name.to_owned(),
         ipv4,
@@ -35,7 +45,7 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
         ipv6_stateful: flag(config, "ipv6.dhcp.stateful", false),
         ipv4_dhcp_ranges: ranges(config, ipv4)?,
         dhcp_expiry: text(config, "ipv4.dhcp.expiry"),
-        mtu: parsed(config, "bridge.mtu")?,
+        mtu,
         hwaddr: parsed::<Mac>(config, "bridge.hwaddr")?,
         dns_domain: text(config, "dns.domain"),
         dns_mode: dns_mode(config),
@@ -45,6 +55,16 @@ pub fn bridge_spec(name: &str, config: &Config) -> Result<BridgeSpec, String> {
 
 /// The bridge has an address of a host, not that of the subnet or of all in it.
 fn check_hosts(ipv4: Option<Ipv4Net>, ipv6: Option<Ipv6Net>) -> Result<(), String> {
+    if let Some(net) = ipv4.filter(|net| is_no_hosts4(net.addr())) {
+        return Err(format!(
+            "`ipv4.address={net}`: no bridge can have this address, take one such as 10.1.2.1/24"
+        ));
+    }
+    if let Some(net) = ipv6.filter(|net| is_no_hosts6(net.addr())) {
+        return Err(format!(
+            "`ipv6.address={net}`: no bridge can have this address, take one such as fd42::1/64"
+        ));
+    }
     let small4 = |net: &Ipv4Net| net.prefix_len() > 30;
     if let Some(net) = ipv4.filter(|net| !small4(net))
         && [net.network(), net.broadcast()].contains(&net.addr())
@@ -56,6 +76,35 @@ fn check_hosts(ipv4: Option<Ipv4Net>, ipv6: Option<Ipv6Net>) -> Result<(), Strin
     match ipv6.filter(|net| net.prefix_len() < 127 && net.network() == net.addr()) {
         Some(net) => Err(format!(
             "`ipv6.address={net}`: no host can have this address, take another of the subnet"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Loopback, multicast, "this network" and what is reserved, RFC 6890.
+fn is_no_hosts4(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first == 0 || first >= 224 || address.is_loopback()
+}
+
+/// Loopback, multicast, nothing, and what only one link knows.
+fn is_no_hosts6(address: Ipv6Addr) -> bool {
+    address.is_loopback()
+        || address.is_multicast()
+        || address.is_unspecified()
+        || address.is_unicast_link_local()
+}
+
+/// A network has room for instances, and is not the world.
+fn check_sizes(ipv4: Option<Ipv4Net>, ipv6: Option<Ipv6Net>) -> Result<(), String> {
+    if let Some(net) = ipv4.filter(|net| !(8..=31).contains(&net.prefix_len())) {
+        return Err(format!(
+            "`ipv4.address={net}`: the prefix of a network is 8 to 31 bits, such as 10.1.2.1/24"
+        ));
+    }
+    match ipv6.filter(|net| !(64..=127).contains(&net.prefix_len())) {
+        Some(net) => Err(format!(
+            "`ipv6.address={net}`: the prefix of a network is 64 to 127 bits, such as fd42::1/64, as dnsmasq serves no larger one"
         )),
         None => Ok(()),
     }
@@ -167,9 +216,22 @@ mod tests {
             ("ipv4.address", "10.1.2.0/24"),
             ("ipv4.address", "10.1.2.255/24"),
             ("ipv6.address", "fd42::/64"),
+            ("ipv4.address", "127.0.0.1/8"),
+            ("ipv4.address", "224.0.0.1/24"),
+            ("ipv4.address", "0.0.0.0/24"),
+            ("ipv4.address", "10.1.2.3/32"),
+            ("ipv4.address", "10.1.2.3/7"),
+            ("ipv6.address", "fe80::1/64"),
+            ("ipv6.address", "ff02::1/64"),
+            ("ipv6.address", "::1/64"),
+            ("ipv6.address", "fd42::1/56"),
+            ("ipv6.address", "fd42::1/128"),
         ] {
             assert!(spec(&[(key, value)]).unwrap_err().contains(value));
         }
+        let narrow = [("bridge.mtu", "1200"), ("ipv6.address", "fd42::1/64")];
+        assert!(spec(&narrow).unwrap_err().contains("1280"));
+        assert!(spec(&narrow[..1]).is_ok());
         assert!(spec(&[("ipv4.address", "10.1.2.0/31")]).is_ok());
         assert_eq!(
             spec(&[("ipv4.addres", "x")]).unwrap_err(),

@@ -102,6 +102,9 @@ fn plan_port(
     let target = parse_target(&port.target_address, listen, subnets)?;
     let from = parse_ports(&port.listen_port)?;
     let to = parse_ports(&port.target_port)?;
+    if from.iter().chain(&to).any(|ports| ports.first == 0) {
+        return Err("there is no port 0".to_owned());
+    }
     if from.is_empty() {
         return Err("a forwarded port needs `listen_port`".to_owned());
     }

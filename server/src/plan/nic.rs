@@ -25,6 +25,8 @@ pub struct Nic {
     pub name: String,
     /// The interface's name on the host.
     pub host_name: String,
+    /// Whether a user chose that.
+    pub has_own_host_name: bool,
     /// How it reaches the world.
     pub attachment: Attachment,
     /// The bridge it is plugged into; empty if there is none.
@@ -180,6 +182,7 @@ pub fn plan_nic(
             .get("host_name")
             .cloned()
             .unwrap_or_else(|| host_name(instance, name, device)),
+        has_own_host_name: keys.contains_key("host_name"),
         attachment,
         bridge: bridge.unwrap_or_default(),
         managed: network.is_some(),

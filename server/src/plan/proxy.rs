@@ -53,6 +53,7 @@ pub fn plan_proxy(keys: &Config, around: &Surroundings<'_>) -> Result<ProxyPlan,
         Some("instance" | "container" | "guest") => true,
         Some(other) => return Err(format!("`bind={other}` is not host or instance")),
     };
+    check_unused(keys, &pairs)?;
     if is_true(keys, "nat") {
         if inside || is_true(keys, "proxy_protocol") {
             return Err(
@@ -96,6 +97,25 @@ pub fn plan_proxy(keys: &Config, around: &Surroundings<'_>) -> Result<ProxyPlan,
     })))
 }
 
+/// Refuses keys that would have no effect.
+fn check_unused(keys: &Config, pairs: &[(Endpoint, Endpoint)]) -> Result<(), String> {
+    let is_file = |(listen, _): &(Endpoint, Endpoint)| matches!(listen, Endpoint::Unix(_));
+    let of_files = ["uid", "gid", "mode"];
+    let set = |key: &&str| keys.get(*key).is_some_and(|value| !value.is_empty());
+    if let Some(key) = of_files.iter().find(|key| set(key))
+        && !pairs.iter().any(is_file)
+    {
+        return Err(format!(
+            "`{key}` makes sense with `listen=unix:/PATH` only: nothing else has an owner and a mode"
+        ));
+    }
+    let sends = pairs.iter().any(|(_, connect)| is_datagram(connect));
+    if is_true(keys, "proxy_protocol") && sends {
+        return Err("`proxy_protocol` makes sense with connections only, not with UDP".to_owned());
+    }
+    Ok(())
+}
+
 /// `tcp:ADDRESS:PORTS`, `udp:ADDRESS:PORTS`, `unix:PATH`, `unix:@NAME`.
 pub fn parse_endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
     let bad =
@@ -120,6 +140,9 @@ pub fn parse_endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
         .parse()
         .map_err(|_bad| format!("`{host}` is not an IP address; names are not looked up"))?;
     let ports = parse_ports(ports)?;
+    if ports.iter().any(|ports| ports.first == 0) {
+        return Err(format!("`{text}`: there is no port 0"));
+    }
     let all = ports.iter().flat_map(|ports| ports.first..=ports.last);
     let all: Vec<Endpoint> = all.map(|port| make(SocketAddr::new(host, port))).collect();
     if all.is_empty() || all.len() > 1024 {
@@ -229,13 +252,21 @@ mod tests {
             ("listen", "tcp:0.0.0.0:80-81,90"),
             ("connect", "unix:/run/web.sock"),
             ("bind", "instance"),
+        ]);
+        let Ok(ProxyPlan::Process(spec)) = plan else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(spec.pairs.len(), 3);
+        let plan = self::plan(&[
+            ("listen", "unix:/run/web.sock"),
+            ("connect", "tcp:127.0.0.1:80"),
+            ("bind", "instance"),
             ("uid", "33"),
             ("mode", "0600"),
         ]);
         let Ok(ProxyPlan::Process(spec)) = plan else {
             panic!("{plan:?}")
         };
-        assert_eq!(spec.pairs.len(), 3);
         assert!(spec.inside);
         assert_eq!((spec.owner.uid, spec.owner.mode), (1_000_033, 0o600));
     }
@@ -264,6 +295,19 @@ mod tests {
             (&[("listen", "tcp:80"), good], "`tcp:80`"),
             (&[("listen", "tcp:localhost:80"), good], "not an IP address"),
             (&[("listen", "udp:0.0.0.0:80"), good], "UDP"),
+            (&[("listen", "tcp:0.0.0.0:0"), good], "port 0"),
+            (
+                &[("listen", "tcp:0.0.0.0:80"), good, ("mode", "0600")],
+                "`mode`",
+            ),
+            (
+                &[
+                    ("listen", "udp:0.0.0.0:80"),
+                    ("connect", "udp:127.0.0.1:80"),
+                    ("proxy_protocol", "true"),
+                ],
+                "not with UDP",
+            ),
             (
                 &[
                     ("listen", "tcp:0.0.0.0:80"),

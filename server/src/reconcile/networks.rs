@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use rlxc_network::{BridgeSpec, LinkView, Mac};
 use rlxc_sys::chain::chain;
 
@@ -11,6 +12,7 @@ use crate::db::{self, networks};
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::plan::bridge::bridge_spec;
+use crate::plan::nic::Nic;
 
 const MENDED: &str = "Network mended";
 
@@ -20,6 +22,7 @@ pub(super) async fn mend(app: &App) -> Result<()> {
     network::rules::forget_gone(app).await?;
     mend_unmanaged(app).await?;
     let rows = app.db.read(networks::list).await?;
+    let plugged = network::plugged(app).await?;
     for row in rows.into_iter().filter(Network::is_bridge) {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;
@@ -32,13 +35,18 @@ pub(super) async fn mend(app: &App) -> Result<()> {
         if let Err(error) = app.networking.names.save(&row.name).await {
             tracing::warn!(network = row.name, error = %chain(&error), "its leases are not saved for the next boot");
         }
-        let Some(lost) = lost(app, &spec, &links).await? else {
+        let own: Vec<&Plugged> = plugged
+            .iter()
+            .filter(|(_, nic)| nic.bridge == row.name)
+            .collect();
+        let lost = lost(app, &spec, &links).await?.map(str::to_owned);
+        let Some(lost) = lost.or_else(|| pulled_out(&spec, &links, &own)) else {
             app.resolve(MENDED, &url);
             app.resolve(network::UNAVAILABLE, &url);
             continue;
         };
         tracing::warn!(network = row.name, lost, "mending a network");
-        match network::bring_up(app, &row).await {
+        match bring_up(app, &row, &own).await {
             Ok(()) => {
                 let text = format!("network `{}`: {lost}", row.name);
                 app.warn(MENDED, &url, &text).await;
@@ -47,6 +55,64 @@ pub(super) async fn mend(app: &App) -> Result<()> {
             Err(error) => {
                 let text = chain(&error).to_string();
                 app.warn(network::UNAVAILABLE, &url, &text).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+type Plugged = (String, Nic);
+
+/// The bridge with all that it has, then the NICs that it should have.
+async fn bring_up(app: &App, network: &Network, plugged: &[&Plugged]) -> Result<()> {
+    network::bring_up(app, network).await?;
+    for (_, nic) in plugged {
+        network::rejoin(app, nic).await?;
+    }
+    Ok(())
+}
+
+/// The NICs of instances that run and are no ports of their bridge.
+fn pulled_out(spec: &BridgeSpec, links: &[LinkView], plugged: &[&Plugged]) -> Option<String> {
+    let bridge = links.iter().find(|link| link.name == spec.name)?;
+    let is_out = |name: &str| {
+        let link = links.iter().find(|link| link.name == name && link.ours);
+        link.is_some_and(|link| link.master != Some(bridge.index))
+    };
+    let (instance, nic) = plugged.iter().find(|(_, nic)| is_out(&nic.host_name))?;
+    Some(format!(
+        "device `{}` of instance `{instance}` was not plugged into its bridge",
+        nic.device
+    ))
+}
+
+/// Gives NICs of instances that run their names again, where DHCP and DNS do not know them.
+pub(super) async fn remember_hosts(app: &App) -> Result<()> {
+    let mut plugged = network::plugged(app).await?;
+    plugged.retain(|(_, nic)| nic.managed);
+    for row in app.db.read(networks::list).await? {
+        let own: Vec<&Plugged> = plugged
+            .iter()
+            .filter(|(_, nic)| nic.bridge == row.name)
+            .collect();
+        if own.is_empty() || !row.is_bridge() {
+            continue;
+        }
+        let failed = |error| Error::failed(format!("look at the names on `{}`", row.name), error);
+        let names = &app.networking.names;
+        let known = names.hosts(&row.name).await.map_err(failed)?;
+        for (host, nic) in own {
+            if nic
+                .hwaddr
+                .parse()
+                .is_ok_and(|hwaddr| !known.contains(&hwaddr))
+            {
+                tracing::warn!(
+                    network = row.name,
+                    host,
+                    "giving an instance its name again"
+                );
+                network::readdress(app, host, nic).await?;
             }
         }
     }
@@ -63,7 +129,8 @@ async fn mend_unmanaged(app: &App) -> Result<()> {
         }
         tracing::warn!(bridge, "mending rules of NICs");
         network::rules::apply(app, &bridge).await?;
-        let text = "firewall rules of NICs that are on no managed network were gone";
+        let text =
+            "firewall rules of NICs that are on no managed network were not as they should be";
         app.warn(MENDED, "/1.0/instances", text).await;
     }
     Ok(())
@@ -93,6 +160,17 @@ async fn lost(app: &App, spec: &BridgeSpec, links: &[LinkView]) -> Result<Option
     let Some(bridge) = links.iter().find(|link| link.name == spec.name) else {
         return Ok(Some("its bridge was gone"));
     };
+    if !bridge.up {
+        return Ok(Some("its bridge was switched off"));
+    }
+    let host = networking.links.host().await.map_err(failed)?;
+    let own = spec.ipv4.map(IpNet::from).into_iter();
+    for net in own.chain(spec.ipv6.map(IpNet::from)) {
+        let has = |(name, there): &(String, IpNet)| *name == spec.name && *there == net;
+        if !host.attached.iter().any(has) {
+            return Ok(Some("its bridge had lost an address"));
+        }
+    }
     let is_out = |link: &&LinkView| {
         link.master != Some(bridge.index) && spec.external_interfaces.contains(&link.name)
     };
@@ -105,7 +183,7 @@ async fn lost(app: &App, spec: &BridgeSpec, links: &[LinkView]) -> Result<Option
         .await
         .map_err(failed)?;
     if !ruled {
-        return Ok(Some("its firewall rules were gone"));
+        return Ok(Some("its firewall rules were not as they should be"));
     }
     let answered = !spec.needs_dnsmasq()
         || networking

@@ -35,7 +35,10 @@ pub(super) async fn revive(app: &App) -> Result<()> {
             }
             let started = proxy::start(app, (instance.id, device), plan, running.as_ref()).await;
             let text = match started {
-                Ok(()) => format!("proxy `{device}` had ended and was started again"),
+                Ok(()) => format!(
+                    "proxy `{device}` of instance `{}` had ended and was started again",
+                    instance.name
+                ),
                 Err(error) => chain(&error).to_string(),
             };
             findings.push((url, text));

@@ -110,8 +110,39 @@ async fn names_of_nobody_go_and_those_of_instances_stay() {
     let names = &daemon.app.networking.names;
     names.set_host("br0", host).await.unwrap();
     daemon.reconcile().await;
-    let hosts = daemon.host.names.all();
-    assert_eq!(hosts["br0"].values().collect::<Vec<_>>(), ["c1"]);
+    let known = || {
+        let hosts = daemon.host.names.all();
+        hosts["br0"].values().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(known(), ["c1"]);
+    // One that is gone by mistake comes back.
+    let hwaddr = names.hosts("br0").await.unwrap()[0];
+    names.remove_host("br0", hwaddr).await.unwrap();
+    assert_ne!(known(), ["c1"]);
+    daemon.reconcile().await;
+    assert_eq!(known(), ["c1"]);
+    // So does a port of the bridge.
+    let links = || async { daemon.app.networking.links.list().await.unwrap() };
+    let is_port = |name: &str, links: &[rlxc_network::LinkView]| {
+        links
+            .iter()
+            .any(|link| link.name == name && link.master.is_some())
+    };
+    assert!(is_port("c1-eth0", &links().await));
+    daemon.host.links.pull_out("c1-eth0");
+    daemon.reconcile().await;
+    assert!(is_port("c1-eth0", &links().await));
+    assert_eq!(kinds(&daemon.warnings().await), ["Network mended"]);
+    daemon.host.links.pull_out("br0");
+    daemon.reconcile().await;
+    assert!(
+        links()
+            .await
+            .iter()
+            .all(|link| link.name != "br0" || link.up)
+    );
+    daemon.reconcile().await;
+    assert!(daemon.warnings().await.is_empty());
 }
 
 #[tokio::test]

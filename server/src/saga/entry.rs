@@ -136,6 +136,48 @@ pub enum JournalEntry {
     Devices(crate::app::instance::LiveChange),
 }
 
+/// What it is about, for messages.
+impl std::fmt::Display for JournalEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Instance { id } => write!(f, "instance number {id}"),
+            Self::Volume { pool, id } => {
+                write!(
+                    f,
+                    "the root volume of instance number {id} on pool `{pool}`"
+                )
+            }
+            Self::Snapshot { instance, .. } => {
+                write!(f, "a snapshot of instance number {instance}")
+            }
+            Self::ImageFiles { fingerprint } => write!(f, "the files of image {fingerprint}"),
+            Self::PoolImage { pool, fingerprint } => {
+                write!(f, "image {fingerprint} on pool `{pool}`")
+            }
+            Self::Pool { name, .. } => write!(f, "storage pool `{name}`"),
+            Self::Frozen { instance } => write!(f, "the freezing of instance number {instance}"),
+            Self::Restore { instance, .. } => {
+                write!(f, "the restoring of instance number {instance}")
+            }
+            Self::Backup { instance, .. } => write!(f, "a backup of instance number {instance}"),
+            Self::VolumeBackup { volume, .. } => write!(f, "a backup of volume number {volume}"),
+            Self::Backups { instance } => write!(f, "the backups of instance number {instance}"),
+            Self::CustomVolume { pool, id } => write!(f, "volume number {id} on pool `{pool}`"),
+            Self::CustomSnapshot { volume, .. } => {
+                write!(f, "a snapshot of volume number {volume}")
+            }
+            Self::CustomRestore { volume, .. } => {
+                write!(f, "the restoring of volume number {volume}")
+            }
+            Self::Rebuild { instance, .. } => {
+                write!(f, "the rebuilding of instance number {instance}")
+            }
+            Self::Network { name } => write!(f, "network `{name}`"),
+            Self::Devices(_) => write!(f, "devices of a running instance"),
+        }
+    }
+}
+
 impl JournalEntry {
     /// Undoes the effect, whether or not it happened; doing it twice is fine.
     pub(super) async fn undo(&self, app: &App) -> Result<()> {

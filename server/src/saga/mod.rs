@@ -306,7 +306,12 @@ async fn undo(app: &App, id: i64, entry: &JournalEntry) {
         Err(error) => Err(error),
     };
     if let Err(error) = result {
-        abandon(app, id, &format!("{entry:?}: {}", chain(&error))).await;
+        abandon(
+            app,
+            id,
+            &format!("{entry} could not be undone: {}", chain(&error)),
+        )
+        .await;
     }
 }
 

@@ -122,6 +122,11 @@ impl Links for Life {
             .await
     }
 
+    async fn rejoin(&self, nic: &NicSpec) -> Result<(), NetworkError> {
+        self.network("rejoin NIC", self.host.links.rejoin(nic))
+            .await
+    }
+
     async fn detach_nic(&self, host_name: &str) -> Result<(), NetworkError> {
         self.network("detach NIC", self.host.links.detach_nic(host_name))
             .await

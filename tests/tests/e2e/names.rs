@@ -73,7 +73,19 @@ fn a_name_leads_to_an_address_and_back_at_once() {
         look_up(&daemon, &["c1.lab", "A"], GATEWAY),
         Vec::<String>::new()
     );
-    ok(&daemon, "delete -f web c1");
+    // Renamed, it is no longer found by what it was called.
+    ok(&daemon, "launch busybox old -n lab");
+    let leased = cli.wait_ipv4("old");
+    ok(&daemon, "rename old new");
+    soon("the new name leads there", || {
+        look_up(&daemon, &["new.lab", "A"], GATEWAY) == [&*leased]
+    });
+    soon("the old one is gone", || {
+        look_up(&daemon, &["old.lab", "A"], GATEWAY).is_empty()
+    });
+    // Nobody upstream is asked for addresses of the subnet.
+    assert!(look_up(&daemon, &["-x", "10.77.1.250"], GATEWAY).is_empty());
+    ok(&daemon, "delete -f web c1 new");
     ok(&daemon, "network delete lab");
     before.assert_none(&daemon);
 }

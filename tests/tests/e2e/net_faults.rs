@@ -158,6 +158,69 @@ fn a_network_in_use_names_its_users_and_subnets_do_not_meet() {
         text.contains("overlaps") && text.contains("`rlxcbr0`"),
         "{text}"
     );
+    // Who has an address of the subnet is not left behind.
+    let address = cli.wait_ipv4("c1");
+    let fixed = format!("ipv4.address={address}");
+    cli.ok(["config", "device", "override", "c1", "eth0", &fixed]);
+    for pair in [
+        "ipv4.address=10.88.0.1/24",
+        "ipv4.address=none",
+        "ipv4.dhcp=false",
+    ] {
+        let text = cli.fails(["network", "set", "rlxcbr0", pair]);
+        let who = format!("device `eth0` of instance `c1` has {address}");
+        assert!(text.contains(&who), "{pair}: {text}");
+    }
+    cli.ok(["config", "set", "c1", "user.foo=bar"]);
+    cli.ok(["network", "forward", "create", "rlxcbr0", "192.0.2.10"]);
+    let port = [
+        "network",
+        "forward",
+        "port",
+        "add",
+        "rlxcbr0",
+        "192.0.2.10",
+        "tcp",
+        "80",
+    ];
+    cli.ok(port.iter().copied().chain([address.as_str()]));
+    cli.ok(["config", "device", "unset", "c1", "eth0", "ipv4.address"]);
+    let text = cli.fails(["network", "set", "rlxcbr0", "ipv4.address=10.88.0.1/24"]);
+    assert!(text.contains("forward 192.0.2.10 leads to"), "{text}");
+    cli.ok(["network", "forward", "delete", "rlxcbr0", "192.0.2.10"]);
+    cli.ok(["network", "set", "rlxcbr0", "ipv4.address=10.88.0.1/24"]);
+}
+
+#[test]
+fn a_bridge_that_others_took_apart_is_whole_again() {
+    require!(root);
+    let (mut daemon, _) = daemon_with_c1();
+    daemon.cli().wait_ipv4("c1");
+    let address = gateway(&daemon);
+    let breaks = [
+        "ip link set rlxcbr0 down && ip address flush dev rlxcbr0",
+        "ip link set c1-eth0 nomaster",
+        "ip link delete rlxcbr0",
+    ];
+    for line in breaks {
+        daemon.world().run(&["sh", "-c", line]);
+        assert!(!reaches(&daemon, &address), "{line}");
+        daemon.kill();
+        daemon.start();
+        let shows = |words: &[&str], what: &str| {
+            let line = ["ip", "-o"].iter().chain(words).copied();
+            let shown = daemon.world().enter(line).output();
+            shown.is_ok_and(|shown| shown.stdout.contains(what))
+        };
+        rlxc_tests::process::eventually(line, Duration::from_secs(20), || {
+            shows(&["address", "show", "rlxcbr0"], &address)
+                && shows(&["link", "show", "c1-eth0"], "master rlxcbr0")
+        });
+        // Neighbours remember the MAC address of a bridge that was deleted for a while.
+        if !line.contains("delete") {
+            assert!(reaches(&daemon, &address), "{line}");
+        }
+    }
 }
 
 /// Two hosts on a cable; `c1` reaches the other one by NAT, if nobody stands in the way.
@@ -356,6 +419,19 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
             "network create xx ipv4.address=10.78.0.1/24 ipv4.dhcp.ranges=10.79.0.2-10.79.0.9",
             "outside",
         ),
+        ("network create xx ipv4.address=127.0.0.1/8", "127.0.0.1/8"),
+        ("network create xx ipv4.address=198.51.100.1/24", "gateway"),
+        (
+            "network create xx ipv4.address=198.51.100.129/26",
+            "`uplink0`",
+        ),
+        ("network set lab ipv4.address=198.51.0.1/16", "gateway"),
+        ("network create xx ipv6.address=fe80::1/64", "fe80::1"),
+        ("network create xx ipv6.address=fd42::1/56", "64 to 127"),
+        (
+            "network create xx bridge.mtu=1200 ipv6.address=fd42::1/64",
+            "1280",
+        ),
         ("network create xx bridge.mtu=12", "bridge.mtu"),
         ("network create xx bridge.mtu=huge", "bridge.mtu"),
         ("network create xx dns.domain=-.", "dns.domain"),
@@ -371,6 +447,18 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         (
             "config device add c1 e1 nic nictype=bridged parent=absent0",
             "absent0",
+        ),
+        (
+            "config device add c1 e1 nic nictype=bridged parent=uplink0",
+            "`uplink0` is not a bridge",
+        ),
+        (
+            "config device add c1 e1 nic nictype=physical parent=lo",
+            "can't be lent",
+        ),
+        (
+            "config device add c1 e1 nic network=lab hwaddr=01:00:5e:00:00:01",
+            "multicast",
         ),
         (
             "config device add c1 e1 nic nictype=macvlan parent=absent0",

@@ -87,4 +87,32 @@ fn an_address_that_is_taken_is_refused_with_who_has_it() {
         "ipv4.address=10.255.255.9",
     ]);
     assert!(text.contains("lies outside"), "{text}");
+    // So is a MAC address, whose name would be lost with the twin, and a name on the host.
+    let hwaddr = cli.ok(["config", "get", "c1", "volatile.eth0.hwaddr"]);
+    let hwaddr = format!("hwaddr={hwaddr}");
+    let add = [
+        "config",
+        "device",
+        "add",
+        "c2",
+        "eth1",
+        "nic",
+        "network=rlxcbr0",
+    ];
+    for (key, why) in [
+        (hwaddr.as_str(), "device `eth0` of instance `c1`"),
+        ("host_name=c1-eth0", "device `eth0` of instance `c1`"),
+        ("host_name=uplink0", "an interface of the host"),
+        ("ipv6.address=fd42::9", "ipv6"),
+        ("nictype=macvlan", "beside `network`"),
+        ("parent=uplink0", "beside `network`"),
+    ] {
+        let text = cli.fails(add.iter().copied().chain([key]));
+        assert!(text.contains(why), "{key}: {text}");
+    }
+    // A name that a user chose is kept, at a restart too.
+    cli.ok(add.iter().copied().chain(["host_name=mine0"]));
+    cli.ok(["start", "c2"]);
+    cli.ok(["restart", "-f", "c2"]);
+    daemon.world().run(&["ip", "link", "show", "mine0"]);
 }

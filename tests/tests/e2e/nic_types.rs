@@ -121,6 +121,16 @@ fn a_lent_interface_comes_back_whoever_dies() {
     let was = link(&daemon, CABLE).unwrap();
     let parent = format!("parent={CABLE}");
     let keys = ["nictype=physical", &parent, "name=lan", "mtu=1400"];
+    // What the host is reached by stays with it.
+    let add = ["config", "device", "add", "c1", "eth1", "nic"];
+    let text = daemon.cli().fails(add.iter().chain(&keys).copied());
+    assert!(
+        text.contains("has addresses of the host (192.0.2.1/24)"),
+        "{text}"
+    );
+    daemon
+        .world()
+        .run(&["ip", "address", "flush", "dev", CABLE]);
     let lend = |daemon: &Daemon| {
         let add = ["config", "device", "add", "c1", "eth1", "nic"];
         daemon.cli().ok(add.iter().chain(&keys).copied());
@@ -275,6 +285,18 @@ fn the_host_routes_to_an_instance_and_answers_for_it() {
         "name=lan0",
     ];
     cli.ok(add.iter().chain(&keys).copied());
+    // Addresses that somebody has are nobody else's.
+    let line = ["config", "device", "set", "r1", "eth0"];
+    for (taken, why) in [
+        ("192.0.2.1", "the host's own, on its interface `cable0`"),
+        ("198.51.100.1", "the gateway of the host"),
+    ] {
+        let own = format!("ipv4.address={taken}");
+        cli.ok(line.iter().copied().chain([own.as_str()]));
+        let text = cli.fails(["start", "r1"]);
+        assert!(text.contains(why), "{text}");
+    }
+    cli.ok(line.iter().chain(&keys[..1]).copied());
     cli.ok(["start", "r1"]);
     soon("the other host reaches it", || {
         host_pings(&other, "192.0.2.77")

@@ -69,11 +69,17 @@ fn a_port_in_use_is_refused_with_who_holds_it() {
     cli.ok(add("c1"));
     cli.ok(["launch", "busybox", "c2"]);
     let text = cli.fails(add("c2"));
-    assert!(text.contains("in use by `rlxc-proxy`"), "{text}");
+    assert!(
+        text.contains("in use by proxy `web` of instance `c1`"),
+        "{text}"
+    );
     cli.ok(["stop", "-f", "c2"]);
     cli.ok(add("c2"));
     let text = cli.fails(["start", "c2"]);
-    assert!(text.contains("in use by `rlxc-proxy`"), "{text}");
+    assert!(
+        text.contains("in use by proxy `web` of instance `c1`"),
+        "{text}"
+    );
     assert_eq!(cli.status("c2").as_deref(), Some("Stopped"));
 }
 
@@ -141,6 +147,32 @@ fn an_instance_reaches_the_host_and_nat_needs_no_process() {
         rules.contains(&format!("dnat ip to {address}:90")),
         "{rules}"
     );
+    // Nobody else listens where rules would take it away.
+    let add = ["config", "device", "add", "c1", "plain", "proxy"];
+    let plain = |listen| {
+        add.iter()
+            .copied()
+            .chain([listen, "connect=tcp:127.0.0.1:90"])
+    };
+    let text = cli.fails(plain("listen=tcp:0.0.0.0:9090"));
+    assert!(
+        text.contains("taken by proxy `nat` of instance `c1`"),
+        "{text}"
+    );
+    assert!(!text.contains("start the container"), "{text}");
+    cli.ok(plain("listen=tcp:127.0.0.9:9091"));
+    let second = [
+        "nat=true",
+        "listen=tcp:127.0.0.9:9091-9092",
+        "connect=tcp:0.0.0.0:90",
+    ];
+    let line = ["config", "device", "add", "c1", "nat2", "proxy"];
+    let text = cli.fails(line.iter().chain(&second).copied());
+    assert!(
+        text.contains("taken by proxy `plain` of instance `c1`"),
+        "{text}"
+    );
+    cli.ok(["config", "device", "remove", "c1", "plain"]);
     cli.ok(["stop", "-f", "c1"]);
     let rules = daemon.world().run(&["nft", "list", "ruleset"]).stdout;
     assert!(

@@ -336,9 +336,12 @@ async fn record(
             instance.pool.clone_from(&pool.name);
             ids::settle(tx, &ranges, &mut instance, &expanded.config)?;
             ids::check(tx, &ranges, &instance, &expanded.config)?;
-            add_hwaddrs(&mut instance, &expanded, random);
+            network::forget_taken_hwaddrs(tx, &mut instance, &expanded)?;
+            let expanded = expand::expand(&instance, &known);
             conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
-            network::check_devices(tx, &instance, &expanded)?;
+            network::check_devices(tx, &instance, &expanded, None)?;
+            // Those that are chosen at random are nobody's.
+            add_hwaddrs(&mut instance, &expanded, random);
             instance.id = instances::insert(tx, project, pool.id, &instance).map_err(|error| {
                 if error.is_unique_violation() {
                     Error::exists("instance", &instance.name)

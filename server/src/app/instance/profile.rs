@@ -33,7 +33,7 @@ pub async fn change_users(app: &App, profile: &Profile, changed: Profile) -> Res
     let users = hold(app, profile, &changed, &operation).await?;
     let mut accepted = Vec::new();
     for user in &users {
-        network::check_leases(app, &user.instance, &user.after).await?;
+        network::check_host(app, &user.instance, &user.after, Some(&user.before)).await?;
         check_ids(app, user).await?;
         if let Some(running) = user.permit.running() {
             let live = devices::prepare(app, &user.instance, &user.before, &user.after).await?;
@@ -150,6 +150,10 @@ fn write(
         devices,
         ..
     } = changed;
+    let before: BTreeMap<i64, Expanded> = network::expanded_all(tx)?
+        .into_iter()
+        .map(|(instance, expanded)| (instance.id, expanded))
+        .collect();
     profiles::update(tx, *id, description, config, devices)?;
     gate::check_users_of(tx, changed)?;
     let owner = projects::find_id(tx, &changed.project)?.unwrap_or(DEFAULT_PROJECT);
@@ -160,7 +164,7 @@ fn write(
     for (instance, expanded) in network::expanded_all(tx)? {
         if users.contains(&instance.id) {
             conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
-            network::check_devices(tx, &instance, &expanded)?;
+            network::check_devices(tx, &instance, &expanded, before.get(&instance.id))?;
         }
     }
     for (instance, keys) in notes {

@@ -110,7 +110,7 @@ async fn change(
         let id = app.clock.uuid().to_string();
         changed.config.insert(guest::INSTANCE_ID.to_owned(), id);
     }
-    network::check_leases(app, &changed, &after).await?;
+    network::check_host(app, &changed, &after, Some(&before)).await?;
     // What was written once and is no size any more limits nothing.
     let sizes = (quota::size(&before).unwrap_or(None), quota::size(&after)?);
     quota::set(app, &current, sizes.0, sizes.1).await?;
@@ -229,9 +229,10 @@ pub(super) fn check(
         }
     }
     conflicts::check(&expanded.devices).map_err(Error::Invalid)?;
-    network::check_devices(tx, changed, &expanded)?;
+    let before = expand(current, &known);
+    network::check_devices(tx, changed, &expanded, Some(&before))?;
     gate::check_supposing(tx, project, Supposed::Instance(changed))?;
-    Ok((expand(current, &known), expanded))
+    Ok((before, expanded))
 }
 
 /// Begins to put an instance back to a snapshot. One that runs is stopped for it and started again.

@@ -1,20 +1,19 @@
 //! Fixed addresses of NICs: inside the subnet of their network, and nobody else's.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::net::IpAddr;
 
-use rlxc_network::{BridgeSpec, ipam};
+use rlxc_network::{BridgeSpec, Lease, Mac, ipam};
 
 use crate::context::App;
-use crate::db::{instances, networks, profiles, projects};
+use crate::db::{instances, profiles, projects};
 use crate::error::{Error, Result};
-use crate::model::{Config, Devices, Instance, Network};
+use crate::keys::is_true;
+use crate::model::{Config, Devices, Instance};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::expand::{Expanded, expand};
-use crate::plan::nic::{Nic, network_name, plan_nics};
+use crate::plan::nic::{Nic, network_name};
 use crate::plan::project::Feature;
-use crate::plan::proxy::ProxyPlan;
 
 /// A fixed address of a NIC on a network, or on a bridge that is none of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +24,8 @@ pub struct Fixed {
     pub network: String,
     /// The address.
     pub address: IpAddr,
+    /// It sends from this address only: then it makes sense without DHCP too.
+    pub filtered: bool,
 }
 
 /// The fixed addresses among devices; texts that are no addresses are passed over.
@@ -33,13 +34,15 @@ pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
         let Some(network) = network_name(keys) else {
             return Vec::new();
         };
-        ["ipv4.address", "ipv6.address"]
+        ["ipv4", "ipv6"]
             .into_iter()
-            .filter_map(|key| keys.get(key)?.parse().ok())
-            .map(|address| Fixed {
-                device: device.clone(),
-                network: network.clone(),
-                address,
+            .filter_map(|family| {
+                Some(Fixed {
+                    device: device.clone(),
+                    network: network.clone(),
+                    address: keys.get(&format!("{family}.address"))?.parse().ok()?,
+                    filtered: is_true(keys, &format!("security.{family}_filtering")),
+                })
             })
             .collect()
     };
@@ -48,17 +51,6 @@ pub fn fixed_addresses(devices: &Devices) -> Vec<Fixed> {
         .filter(|(_, keys)| keys.get("type").is_some_and(|kind| kind == "nic"))
         .flat_map(|(device, keys)| of(device, keys))
         .collect()
-}
-
-/// Those of them that are on a managed network: nobody else's are ours to give.
-fn on_managed(tx: &rusqlite::Transaction<'_>, all: Vec<Fixed>) -> Result<Vec<Fixed>> {
-    let mut kept = Vec::new();
-    for fixed in all {
-        if networks::find(tx, &fixed.network)?.is_some() {
-            kept.push(fixed);
-        }
-    }
-    Ok(kept)
 }
 
 /// Every instance with its profiles applied.
@@ -72,71 +64,6 @@ pub fn expanded_all(tx: &rusqlite::Transaction<'_>) -> Result<Vec<(Instance, Exp
     Ok(all.into_iter().map(expand_one).collect())
 }
 
-/// Refuses NICs that make no sense, networks that are not there, and fixed addresses that lie outside their networks, are
-/// the networks' own, or another NIC's.
-pub fn check_devices(
-    tx: &rusqlite::Transaction<'_>,
-    instance: &Instance,
-    expanded: &Expanded,
-) -> Result<()> {
-    let Expanded { config, devices } = expanded;
-    let nics = plan_nics(instance.id, &instance.name, config, devices).map_err(Error::Invalid)?;
-    let owner = network_owner(tx, &instance.project)?;
-    for nic in nics.into_iter().filter(|nic| nic.managed) {
-        let network = networks::find(tx, &nic.bridge)?
-            .filter(|network| network.project == owner)
-            .ok_or_else(|| Error::not_found("network", &nic.bridge))?;
-        nic.on(&network).map_err(Error::Invalid)?;
-    }
-    for device in super::proxy::proxies(devices) {
-        let plan = super::proxy::check(instance, devices, device)?;
-        if let ProxyPlan::Rules { network, .. } = plan
-            && networks::find(tx, &network)?.is_none()
-        {
-            return Err(Error::Invalid(format!(
-                "device `{device}`: `nat` makes no sense on `{network}`, which is no managed network"
-            )));
-        }
-    }
-    let wanted = on_managed(tx, fixed_addresses(devices))?;
-    for (position, fixed) in wanted.iter().enumerate() {
-        let network = networks::find(tx, &fixed.network)?;
-        if let Some(network) = network.filter(Network::is_bridge) {
-            let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
-            check_subnet(&spec, fixed).map_err(Error::Invalid)?;
-        }
-        let twin = wanted
-            .iter()
-            .take(position)
-            .find(|other| is_same(other, fixed));
-        if let Some(twin) = twin {
-            return Err(taken(fixed, format_args!("device `{}`", twin.device)));
-        }
-    }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    for (other, theirs) in expanded_all(tx)? {
-        if other.id == instance.id {
-            continue;
-        }
-        let theirs = fixed_addresses(&theirs.devices);
-        let clash = wanted
-            .iter()
-            .find_map(|fixed| Some((fixed, theirs.iter().find(|their| is_same(their, fixed))?)));
-        if let Some((fixed, their)) = clash {
-            // Names of one project are nothing for another.
-            let who = if other.project == instance.project {
-                format!("device `{}` of instance `{}`", their.device, other.name)
-            } else {
-                "an instance of another project".to_owned()
-            };
-            return Err(taken(fixed, who));
-        }
-    }
-    Ok(())
-}
-
 /// The project whose networks instances of a project are on.
 pub(super) fn network_owner(tx: &rusqlite::Transaction<'_>, project: &str) -> Result<String> {
     let found = projects::find(tx, project)?;
@@ -144,14 +71,24 @@ pub(super) fn network_owner(tx: &rusqlite::Transaction<'_>, project: &str) -> Re
     Ok(if own { project } else { "default" }.to_owned())
 }
 
-fn is_same(a: &Fixed, b: &Fixed) -> bool {
-    a.network == b.network && a.address == b.address
-}
-
-fn taken(fixed: &Fixed, by: impl Display) -> Error {
-    Error::Conflict(format!(
-        "device `{}`: address {} on network `{}` is taken by {by}",
-        fixed.device, fixed.address, fixed.network
+/// Refuses an address that a network can't give a NIC.
+pub(super) fn check_given(spec: &BridgeSpec, fixed: &Fixed) -> Result<(), String> {
+    check_subnet(spec, fixed)?;
+    let (given, needs) = match fixed.address {
+        IpAddr::V4(_) => (spec.ipv4_dhcp, "`ipv4.dhcp=true`"),
+        IpAddr::V6(_) => (spec.gives_ipv6(), "`ipv6.dhcp.stateful=true`"),
+    };
+    if given || fixed.filtered {
+        return Ok(());
+    }
+    let family = if fixed.address.is_ipv4() {
+        "ipv4"
+    } else {
+        "ipv6"
+    };
+    Err(format!(
+        "device `{}`: network `{}` gives out no {family} addresses, so nobody would have `{family}.address={}`: the network needs {needs}",
+        fixed.device, fixed.network, fixed.address
     ))
 }
 
@@ -160,6 +97,7 @@ fn check_subnet(spec: &BridgeSpec, fixed: &Fixed) -> Result<(), String> {
         device,
         network,
         address,
+        ..
     } = fixed;
     let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
     let (subnet, own, edges): (String, IpAddr, Vec<IpAddr>) = match address {
@@ -255,33 +193,13 @@ pub async fn choose_address(app: &App, nic: &Nic) -> Result<Option<String>> {
     Ok(Some(free.to_string()))
 }
 
-/// Refuses fixed addresses that somebody else has leased at the moment.
-pub async fn check_leases(app: &App, instance: &Instance, expanded: &Expanded) -> Result<()> {
-    for fixed in fixed_addresses(&expanded.devices) {
-        let keys = expanded.devices.get(&fixed.device);
-        let key = format!("volatile.{}.hwaddr", fixed.device);
-        let own = keys
-            .and_then(|keys| keys.get("hwaddr"))
-            .or_else(|| instance.config.get(&key))
-            .and_then(|text| text.parse().ok());
-        // A network that has no leases yet, or is not there, lets nobody have any.
-        let leases = app.networking.names.leases(&fixed.network).await;
-        let holder = leases.unwrap_or_default().into_iter().find(|lease| {
-            lease.address == fixed.address && lease.hwaddr.is_some() && lease.hwaddr != own
-        });
-        if let Some(lease) = holder {
-            let hwaddr = lease.hwaddr.map(|mac| mac.to_string()).unwrap_or_default();
-            let name = lease
-                .hostname
-                .filter(|_| instance.project == "default")
-                .unwrap_or_else(|| "a host".to_owned());
-            return Err(taken(
-                &fixed,
-                format_args!("a lease of `{name}` ({hwaddr})"),
-            ));
-        }
-    }
-    Ok(())
+/// Who has leased an address of a network at the moment, but for this Ethernet address.
+pub(super) async fn lessee(app: &App, fixed: &Fixed, own: Option<Mac>) -> Option<Lease> {
+    // A network that has no leases yet, or is not there, lets nobody have any.
+    let leases = app.networking.names.leases(&fixed.network).await;
+    leases.unwrap_or_default().into_iter().find(|lease| {
+        lease.address == fixed.address && lease.hwaddr.is_some() && lease.hwaddr != own
+    })
 }
 
 #[cfg(test)]
@@ -291,14 +209,16 @@ mod tests {
     fn check(address: &str) -> Result<(), String> {
         let spec = BridgeSpec {
             ipv4: Some("10.1.2.1/24".parse().unwrap()),
+            ipv4_dhcp: true,
             ..BridgeSpec::default()
         };
         let fixed = Fixed {
             device: "eth0".into(),
             network: "lab".into(),
             address: address.parse().unwrap(),
+            filtered: false,
         };
-        check_subnet(&spec, &fixed)
+        check_given(&spec, &fixed)
     }
 
     #[test]
@@ -315,5 +235,34 @@ mod tests {
             assert!(error.contains(why), "{error}");
             assert!(error.contains("`eth0`") && error.contains("`lab`") || why == "can't be given");
         }
+    }
+
+    #[test]
+    fn a_network_gives_what_is_asked_of_it() {
+        let spec = BridgeSpec {
+            ipv4: Some("10.1.2.1/24".parse().unwrap()),
+            ipv6: Some("fd42::1/64".parse().unwrap()),
+            ipv6_dhcp: true,
+            ..BridgeSpec::default()
+        };
+        let fixed = |address: &str, filtered| Fixed {
+            device: "eth0".into(),
+            network: "lab".into(),
+            address: address.parse().unwrap(),
+            filtered,
+        };
+        for (address, needs) in [
+            ("10.1.2.3", "ipv4.dhcp=true"),
+            ("fd42::3", "ipv6.dhcp.stateful=true"),
+        ] {
+            let error = check_given(&spec, &fixed(address, false)).unwrap_err();
+            assert!(error.contains(needs) && error.contains("`eth0`"), "{error}");
+            assert_eq!(check_given(&spec, &fixed(address, true)), Ok(()));
+        }
+        let giving = BridgeSpec {
+            ipv6_stateful: true,
+            ..spec
+        };
+        assert_eq!(check_given(&giving, &fixed("fd42::3", false)), Ok(()));
     }
 }

@@ -5,10 +5,10 @@ use rlxc_api::{NetworkPut, NetworksPost, Requestor};
 use rlxc_network::ipam;
 
 use super::view::used_by;
-use super::{bring_up, find, on_parent, url, zone};
+use super::{bring_up, find, on_parent, subnets, url, zone};
 use crate::app::project::gate;
 use crate::context::App;
-use crate::db::networks;
+use crate::db::{networks, warnings};
 use crate::error::{Error, Result};
 use crate::model::{Config, Network};
 use crate::plan::bridge::bridge_spec;
@@ -47,7 +47,7 @@ pub async fn create(app: &App, who: &Requestor, project: &str, post: NetworksPos
     };
     if network.is_bridge() {
         network.config = choose_addresses(app, &name, network.config).await?;
-        check_subnets(app, &network).await?;
+        subnets::check(app, &network, None).await?;
         check_external(app, &network, &[]).await?;
         zone::check_named(app, &network).await?;
     } else {
@@ -136,33 +136,6 @@ async fn choose_addresses(app: &App, name: &str, mut config: Config) -> Result<C
     Ok(config)
 }
 
-async fn check_subnets(app: &App, network: &Network) -> Result<()> {
-    let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
-    for other in app.db.read(networks::list).await? {
-        if other.name == network.name {
-            continue;
-        }
-        let Ok(taken) = bridge_spec(&other.name, &other.config) else {
-            continue;
-        };
-        let overlap4 = spec
-            .ipv4
-            .zip(taken.ipv4)
-            .is_some_and(|(a, b)| a.contains(&b.network()) || b.contains(&a.network()));
-        let overlap6 = spec
-            .ipv6
-            .zip(taken.ipv6)
-            .is_some_and(|(a, b)| a.contains(&b.network()) || b.contains(&a.network()));
-        if overlap4 || overlap6 {
-            return Err(Error::Conflict(format!(
-                "the subnet of network `{}` overlaps that of `{}`",
-                network.name, other.name
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// Refuses interfaces to plug in that are not there, but for those that were named before.
 async fn check_external(app: &App, network: &Network, known: &[String]) -> Result<()> {
     let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
@@ -195,7 +168,7 @@ pub async fn update(app: &App, who: &Requestor, name: &str, put: NetworkPut) -> 
     network.description = put.description;
     if network.is_bridge() {
         network.config = choose_only_auto(app, name, network.config).await?;
-        check_subnets(app, &network).await?;
+        subnets::check(app, &network, Some(&before)).await?;
         let known = bridge_spec(name, &before.config).unwrap_or_default();
         check_external(app, &network, &known.external_interfaces).await?;
         zone::check_named(app, &network).await?;
@@ -250,9 +223,7 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
         )));
     }
     if !network.is_bridge() {
-        app.db
-            .write(move |tx| networks::delete(tx, network.id).map_err(Error::from))
-            .await?;
+        app.db.write(move |tx| delete_row(tx, &network)).await?;
         app.project_event("network-deleted", (&project, name), url(name), who);
         return Ok(());
     }
@@ -261,9 +232,15 @@ pub async fn delete(app: &App, who: &Requestor, name: &str) -> Result<()> {
     let entry = JournalEntry::Network {
         name: network.name.clone(),
     };
-    saga.intend_with(entry, move |tx| Ok(networks::delete(tx, network.id)?))
+    saga.intend_with(entry, move |tx| delete_row(tx, &network))
         .await?;
     saga.unwind().await;
     app.project_event("network-deleted", (&project, name), url(name), who);
     Ok(())
+}
+
+/// With what was warned of it.
+fn delete_row(tx: &rusqlite::Transaction<'_>, network: &Network) -> Result<()> {
+    warnings::forget(tx, &url(&network.name))?;
+    Ok(networks::delete(tx, network.id)?)
 }

@@ -3,6 +3,7 @@
 use rlxc_api::{NetworkForward as ForwardView, NetworkForwardPut, NetworkForwardsPost, Requestor};
 use rlxc_network::firewall::plan_ruleset;
 
+use super::ports::{self, Asker, Listening};
 use super::{find, find_bridge, rules};
 use crate::context::App;
 use crate::db::{network_rules, networks};
@@ -50,8 +51,11 @@ pub async fn create(
         ports: post.put.ports,
         ..NetworkForward::default()
     };
-    check(&network, &forward)?;
+    let listening = check(&network, &forward)?;
     refuse_taken(app, &forward).await?;
+    let _listening = app.networking.listening.lock().await;
+    let asker = Asker::Forward(&forward.listen_address);
+    ports::refuse_taken(app, asker, &network.project, &listening).await?;
     let name = network.name.clone();
     insert(app, forward.clone()).await?;
     if let Err(error) = rules::apply(app, &name).await {
@@ -81,7 +85,10 @@ pub async fn update(
         ports: put.ports,
         ..before.clone()
     };
-    check(&network, &forward)?;
+    let listening = check(&network, &forward)?;
+    let _listening = app.networking.listening.lock().await;
+    let asker = Asker::Forward(&forward.listen_address);
+    ports::refuse_taken(app, asker, &network.project, &listening).await?;
     write(app, forward).await?;
     if let Err(error) = rules::apply(app, &network.name).await {
         write(app, before).await?;
@@ -135,13 +142,13 @@ async fn remove(app: &App, network: &Network, id: i64) -> Result<()> {
     rules::apply(app, &network.name).await
 }
 
-fn check(network: &Network, forward: &NetworkForward) -> Result<()> {
+fn check(network: &Network, forward: &NetworkForward) -> Result<Vec<Listening>> {
     let spec = bridge_spec(&network.name, &network.config).map_err(Error::Invalid)?;
     let subnets = plan_ruleset(&spec).subnets;
-    plan_forward(forward, &subnets).map_err(|error| {
+    let rules = plan_forward(forward, &subnets).map_err(|error| {
         Error::Invalid(format!("forward of {}: {error}", forward.listen_address))
     })?;
-    Ok(())
+    Ok(ports::of_forward(&rules))
 }
 
 /// An address is forwarded by one network only, and is no network's own.

@@ -7,6 +7,7 @@ mod adapter;
 mod addresses;
 mod allocations;
 mod change;
+mod claims;
 pub mod forward;
 mod holder;
 mod left;
@@ -14,9 +15,11 @@ mod names;
 mod nics;
 mod on_parent;
 mod placed;
+mod ports;
 pub mod proxy;
 mod rename;
 pub mod rules;
+mod subnets;
 pub mod traces;
 mod view;
 pub mod watch;
@@ -27,15 +30,16 @@ use std::sync::Arc;
 use rlxc_network::{BridgeSpec, Firewall, Links, Ruleset};
 use rlxc_sys::chain::chain;
 
-pub use addresses::{check_devices, check_leases, choose_address, expanded_all, fixed_addresses};
+pub use addresses::{choose_address, expanded_all, fixed_addresses};
 pub use allocations::allocations;
 pub use change::{create, delete, undo_create, update};
+pub use claims::{check_devices, check_host, forget_taken_hwaddrs};
 pub use left::left;
 pub use names::Names;
 use nics::in_project;
 pub use nics::{
-    attach, forget_hosts, free_host_name, host_name, plug, readdress, rename_hosts, settle_nics,
-    unplug,
+    attach, forget_hosts, free_host_name, host_name, plug, plugged, readdress, rejoin,
+    rename_hosts, settle_nics, unplug,
 };
 pub use rename::rename;
 pub use view::{addresses_of, get, leases, list, list_all, state};
@@ -61,6 +65,8 @@ pub struct Networking {
     pub placing: tokio::sync::Mutex<()>,
     /// What answers networks.
     pub watched: watch::Watched,
+    /// Held by whoever begins to listen on ports of the host.
+    pub listening: tokio::sync::Mutex<()>,
     /// Held by whoever makes, changes or deletes a network: subnets must not meet.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -75,6 +81,7 @@ impl Networking {
             plugged: rules::Plugged::default(),
             placing: tokio::sync::Mutex::default(),
             watched: watch::Watched::default(),
+            listening: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
     }

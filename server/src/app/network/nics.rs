@@ -1,12 +1,11 @@
 //! Plugging instances in: their names for DHCP and DNS, and their veth pairs.
 
-use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
-use rlxc_network::{Host, LinkAddress, Mac, NicSpec, PortVlans};
+use rlxc_network::{Host, LinkAddress, LinkView, Mac, NicSpec, PortVlans};
 use rlxc_sys::chain::chain;
 
-use super::{addresses, placed, rules};
+use super::{addresses, claims, placed, rules};
 use crate::context::App;
 use crate::db::{self, instances, networks};
 use crate::error::{Error, Result};
@@ -90,9 +89,8 @@ async fn attach_to_bridge(
         return attach_guarded(app, nic, netns).await;
     }
     let spec = spec(nic, Switch::ByInit)?;
-    let host_name = attach_under_free_name(app, spec, netns)
-        .await
-        .map_err(failed)?;
+    let attached = attach_under_free_name(app, nic, spec, netns).await?;
+    let host_name = attached.map_err(failed)?;
     // Rules that an earlier NIC of this name left do not hold for this one.
     let plugged = Nic {
         host_name: host_name.clone(),
@@ -117,7 +115,7 @@ async fn settled(app: &App, instance: i64, nic: &Nic) -> Result<Nic> {
 /// A NIC with rules: they are there before it is.
 async fn attach_guarded(app: &App, nic: &Nic, netns: BorrowedFd<'_>) -> Result<String> {
     let nic = Nic {
-        host_name: free_host_name(app, &nic.host_name).await?,
+        host_name: free_host_name(app, nic).await?,
         ..nic.clone()
     };
     rules::guard(app, &nic).await?;
@@ -177,7 +175,8 @@ async fn plug_into_bridge(
 ) -> Result<()> {
     readdress(app, instance, nic).await?;
     rules::guard(app, nic).await?;
-    if list_links(app).await?.contains(&nic.host_name) {
+    let links = list_links(app).await?;
+    if links.iter().any(|link| link.name == nic.host_name) {
         return Ok(());
     }
     let spec = spec(nic, Switch::AtOnce)?;
@@ -186,6 +185,44 @@ async fn plug_into_bridge(
         let what = format!("plug device `{}` into instance `{instance}`", nic.device);
         Error::failed(what, error)
     })
+}
+
+/// The ports of bridges that instances have which run, each with the host name of the instance.
+pub async fn plugged(app: &App) -> Result<Vec<(String, Nic)>> {
+    let mut all = Vec::new();
+    for (instance, expanded) in app.db.read(addresses::expanded_all).await? {
+        let status = app.instances.status(instance.id);
+        // One that is being started or stopped is looked at the next time.
+        if status.running.is_none() || status.code != status.state.status() {
+            continue;
+        }
+        let Expanded { config, devices } = &expanded;
+        let nics = plan_nics(instance.id, &instance.name, config, devices).unwrap_or_default();
+        let settled = settle_nics(app, &instance.project, nics).await;
+        for mut nic in settled.unwrap_or_default() {
+            let noted = config.get(&format!("volatile.{}.host_name", nic.device));
+            if let (Attachment::Bridged(_), Some(noted)) = (&nic.attachment, noted) {
+                nic.host_name.clone_from(noted);
+                all.push((host_name(&instance), nic));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Plugs the end on the host of a NIC into its bridge again; fine if there is none.
+pub async fn rejoin(app: &App, nic: &Nic) -> Result<()> {
+    let links = list_links(app).await?;
+    let is_it = |link: &&LinkView| link.name == nic.host_name && link.ours;
+    if links.iter().find(is_it).is_none() {
+        return Ok(());
+    }
+    let joined = app
+        .networking
+        .links
+        .rejoin(&spec(nic, Switch::AtOnce)?)
+        .await;
+    joined.map_err(|error| Error::failed(format!("plug in device `{}`", nic.device), error))
 }
 
 /// Pulls a NIC out of an instance that runs, and forgets its name and lease; fine if it is gone.
@@ -224,10 +261,18 @@ pub async fn readdress(app: &App, instance: &str, nic: &Nic) -> Result<()> {
     })
 }
 
-/// `wanted`, or something like it, that no interface of the host has.
-pub async fn free_host_name(app: &App, wanted: &str) -> Result<String> {
-    let taken = list_links(app).await?;
-    let free = host_name_variants(wanted).find(|name| !taken.contains(name));
+/// The name of a NIC's end on the host: the one that a user chose, or something like the one that we would.
+pub async fn free_host_name(app: &App, nic: &Nic) -> Result<String> {
+    let wanted = &nic.host_name;
+    let links = list_links(app).await?;
+    let is_taken = |name: &str| links.iter().any(|link| link.name == name);
+    if nic.has_own_host_name {
+        if is_taken(wanted) {
+            clear_host_name(app, nic).await?;
+        }
+        return Ok(wanted.clone());
+    }
+    let free = host_name_variants(wanted).find(|name| !is_taken(name));
     free.ok_or_else(|| {
         Error::Conflict(format!(
             "the interface name `{wanted}` is taken on this host"
@@ -235,32 +280,58 @@ pub async fn free_host_name(app: &App, wanted: &str) -> Result<String> {
     })
 }
 
-async fn list_links(app: &App) -> Result<BTreeSet<String>> {
+/// Makes room for a NIC whose name on the host is taken, where that is by what an instance that has just ended left.
+async fn clear_host_name(app: &App, nic: &Nic) -> Result<()> {
+    let wanted = &nic.host_name;
+    let links = list_links(app).await?;
+    let is_left = |link: &&LinkView| link.ours && link.kind.as_deref() == Some("veth");
+    let found = links.iter().find(|link| link.name == *wanted);
+    match found {
+        None => Ok(()),
+        Some(link) if is_left(&link) && !claims::is_host_name_in_use(app, nic).await? => {
+            let detached = app.networking.links.detach_nic(wanted).await;
+            detached.map_err(|error| {
+                Error::failed(format!("make room for device `{}`", nic.device), error)
+            })
+        }
+        Some(_) => Err(Error::Conflict(format!(
+            "device `{}`: `host_name={wanted}` is taken by another interface of the host",
+            nic.device
+        ))),
+    }
+}
+
+pub(super) async fn list_links(app: &App) -> Result<Vec<LinkView>> {
     let links = app.networking.links.list().await;
-    let links = links.map_err(|error| Error::failed("list the host's interfaces", error))?;
-    Ok(links.into_iter().map(|link| link.name).collect())
+    links.map_err(|error| Error::failed("list the host's interfaces", error))
 }
 
 /// The veth of an instance that has just ended may still be there: its namespace dies a moment later. Then another name
-/// does as well; it is returned.
+/// does as well, where nobody chose one; it is returned.
 async fn attach_under_free_name(
     app: &App,
+    nic: &Nic,
     mut spec: NicSpec,
     netns: BorrowedFd<'_>,
-) -> Result<String, rlxc_network::Error> {
+) -> Result<Result<String, rlxc_network::Error>> {
     let wanted = spec.host_name.clone();
-    for host_name in host_name_variants(&wanted) {
+    let names: Vec<String> = if nic.has_own_host_name {
+        vec![wanted]
+    } else {
+        host_name_variants(&wanted).collect()
+    };
+    for host_name in names {
         spec.host_name = host_name;
         match app.networking.links.attach_nic(&spec, netns).await {
             Err(error) if error.is_taken() => {}
-            other => return other.map(|()| spec.host_name),
+            other => return Ok(other.map(|()| spec.host_name)),
         }
     }
-    app.networking
-        .links
-        .attach_nic(&spec, netns)
-        .await
-        .map(|()| spec.host_name)
+    if nic.has_own_host_name {
+        clear_host_name(app, nic).await?;
+    }
+    let attached = app.networking.links.attach_nic(&spec, netns).await;
+    Ok(attached.map(|()| spec.host_name))
 }
 
 fn host_name_variants(name: &str) -> impl Iterator<Item = String> + '_ {

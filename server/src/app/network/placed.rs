@@ -1,5 +1,6 @@
 //! NICs that are on no bridge of their own making: p2p, routed, macvlan and physical; and the routes of those on bridges.
 
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use rlxc_network::links::vlan_name;
@@ -129,8 +130,11 @@ async fn place_pair(
     if switch == Switch::AtOnce && there.iter().any(|link| link.name == nic.host_name) {
         return Ok(nic.host_name.clone());
     }
+    if let Some(routed) = routed {
+        refuse_addresses_in_use(app, nic, routed).await?;
+    }
     let nic = &Nic {
-        host_name: free_host_name(app, &nic.host_name).await?,
+        host_name: free_host_name(app, nic).await?,
         ..nic.clone()
     };
     let mut notes = Vec::new();
@@ -208,6 +212,13 @@ async fn lend(
     let Some(link) = there.into_iter().find(|link| link.name == name) else {
         return Err(absent(app, nic, &name).await);
     };
+    if name == "lo" {
+        return Err(Error::Invalid(format!(
+            "device `{}`: `lo` can't be lent: every host needs its own",
+            nic.device
+        )));
+    }
+    refuse_addressed(app, nic, &name).await?;
     if link.ours && parent.vlan.is_none() {
         return Err(Error::Conflict(format!(
             "interface `{name}` is a part of a network or a NIC of an instance: it can't be lent"
@@ -244,6 +255,53 @@ async fn lend(
     notes.push(lent(Some(index)));
     note(app, nic, &notes).await?;
     Ok(name)
+}
+
+/// The host would lose what it has on an interface that is lent.
+async fn refuse_addressed(app: &App, nic: &Nic, name: &str) -> Result<()> {
+    let host = app.networking.links.host().await.map_err(plugging(nic))?;
+    let own = host.attached.iter().filter(|(link, _)| link == name);
+    let own: Vec<String> = own.map(|(_, net)| net.to_string()).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "device `{}`: interface `{name}` has addresses of the host ({}), which would no longer be reached: take them away first, as by `ip address flush dev {name}`",
+        nic.device,
+        own.join(", ")
+    )))
+}
+
+/// An address that is routed to a NIC is nobody's yet.
+async fn refuse_addresses_in_use(app: &App, nic: &Nic, routed: &Routed) -> Result<()> {
+    let links = &app.networking.links;
+    let host = links.host().await.map_err(plugging(nic))?;
+    let there = links.list().await.map_err(plugging(nic))?;
+    let taken = |address: &IpAddr, by: String| {
+        Err(Error::Conflict(format!(
+            "device `{}`: address {address} is {by}",
+            nic.device
+        )))
+    };
+    // The pair of an instance that has just ended may still have its routes.
+    let is_pair = |name: &str| {
+        let mut pairs = there.iter().filter(|link| link.ours);
+        pairs.any(|link| link.name == name && link.kind.as_deref() == Some("veth"))
+    };
+    for address in &routed.addresses {
+        if host.gateways.contains(address) {
+            return taken(address, "the gateway of the host".to_owned());
+        }
+        let mut attached = host.attached.iter();
+        let holder = attached.find(|(name, net)| net.addr() == *address && !is_pair(name));
+        if let Some((name, _)) = holder {
+            return taken(
+                address,
+                format!("the host's own, on its interface `{name}`"),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Why an interface is not there: who has it, where that is known.

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use rlxc_container::proxy::{Endpoint, ProxySpec};
 use rlxc_sys::{path, unix_socket};
 
+use super::ports::{self, Asker};
 use super::traces::{self, Trace};
 use super::{holder, rules};
 use crate::context::{App, blocking};
+use crate::db::instances;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Config, Devices, Instance};
@@ -70,14 +72,28 @@ pub async fn start(
     plan: ProxyPlan,
     running: &dyn Running,
 ) -> Result<()> {
+    if let ProxyPlan::Process(spec) = &plan
+        && app.runtime.is_proxy_running(&spec.lock)
+    {
+        return Ok(());
+    }
+    let listening = ports::of_plan(&plan);
+    let asker = match &plan {
+        ProxyPlan::Rules { .. } => Asker::Rules(id, device),
+        ProxyPlan::Process(_) => Asker::Process,
+    };
+    let _turn = app.networking.listening.lock().await;
+    let project = project(app, id).await?;
+    let free = ports::refuse_taken(app, asker, &project, &listening).await;
+    free.map_err(|error| match error {
+        Error::Conflict(why) => Error::Conflict(format!("start proxy `{device}`: {why}")),
+        other => other,
+    })?;
     match plan {
         ProxyPlan::Rules { network, rules } => {
             rules::set_proxy(app, (id, device), Some((network, rules))).await
         }
         ProxyPlan::Process(spec) => {
-            if app.runtime.is_proxy_running(&spec.lock) {
-                return Ok(());
-            }
             if !spec.inside {
                 let traces: Vec<Trace> = sockets(&spec).map(Trace::Socket).collect();
                 if !traces.is_empty() {
@@ -86,23 +102,40 @@ pub async fn start(
             }
             let pairs = spec.pairs.clone();
             let started = app.runtime.start_proxy(*spec, running.pidfd()).await;
-            started.map_err(|error| refused(device, &pairs, error))
+            match started {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    let who = ports::process_on(app, (id, device), &project, &listening).await;
+                    Err(refused(device, &pairs, who, error))
+                }
+            }
         }
     }
 }
 
-fn refused(device: &str, pairs: &[(Endpoint, Endpoint)], error: RuntimeError) -> Error {
+async fn project(app: &App, id: i64) -> Result<String> {
+    let row = app.db.read(move |tx| instances::find_by_id(tx, id)).await?;
+    Ok(row.map(|row| row.project).unwrap_or_default())
+}
+
+fn refused(
+    device: &str,
+    pairs: &[(Endpoint, Endpoint)],
+    who: Option<String>,
+    error: RuntimeError,
+) -> Error {
     let what = format!("start proxy `{device}`");
     match &error {
         RuntimeError::Start(failure) if failure.errno == holder::ADDRESS_IN_USE => {
             let listened = pairs.iter().map(|(listen, _)| listen);
-            match holder::find(listened) {
+            match who.or_else(|| holder::find(listened)) {
                 Some(who) => {
                     Error::Conflict(format!("{what}: {}: it is in use by {who}", failure.detail))
                 }
                 None => Error::Conflict(format!("{what}: {}: it is in use", failure.detail)),
             }
         }
+        RuntimeError::Start(failure) => Error::Unavailable(format!("{what}: {}", failure.detail)),
         _ => Error::failed(what, error),
     }
 }

@@ -144,6 +144,14 @@ pub fn proxies_of(app: &App, instance: i64) -> Vec<String> {
     own.map(|(_, device)| device.clone()).collect()
 }
 
+/// All proxies that pass on by rules: instance, device, and what they pass on.
+pub(super) fn proxies(app: &App) -> Vec<(i64, String, Vec<Dnat>)> {
+    let proxies = app.networking.plugged.proxies();
+    let all = proxies.iter();
+    all.map(|((instance, device), (_, rules))| (*instance, device.clone(), rules.clone()))
+        .collect()
+}
+
 /// Applies the rules of a network anew.
 pub async fn apply(app: &App, name: &str) -> Result<()> {
     let _turn = app.networking.plugged.turn.lock().await;

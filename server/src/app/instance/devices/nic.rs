@@ -42,9 +42,9 @@ async fn note(app: &App, instance: &Instance, settled: &[Nic], device: &mut Devi
             _ => {}
         }
     }
-    let wanted = plan(instance.id, &instance.name, device)?.host_name;
+    let wanted = plan(instance.id, &instance.name, device)?;
     // One that goes before it comes again has its name free by then.
-    if device.notes.get("host_name") != Some(&wanted) {
+    if device.notes.get("host_name") != Some(&wanted.host_name) {
         let host_name = network::free_host_name(app, &wanted).await?;
         device.notes.insert("host_name".to_owned(), host_name);
     }

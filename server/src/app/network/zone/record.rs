@@ -136,6 +136,14 @@ fn check(zone: &NetworkZone, record: &NetworkZoneRecord) -> Result<()> {
     };
     let wrong = |why: String| Error::Invalid(format!("record `{}`: {why}", record.name));
     check_record(&zone.name, &placeholder).map_err(|error| wrong(error.to_string()))?;
+    // RFC 1034, section 3.6.2.
+    let is_alias = |kind: &str| kind.eq_ignore_ascii_case("CNAME");
+    if record.entries.len() > 1 && record.entries.iter().any(|entry| is_alias(&entry.kind)) {
+        return Err(wrong(
+            "a CNAME stands alone: whoever looks for something else looks at the name that it gives"
+                .to_owned(),
+        ));
+    }
     let mut seen = HashSet::new();
     for (entry, given) in entries(record).iter().zip(&record.entries) {
         check_record(&zone.name, entry).map_err(|error| wrong(error.to_string()))?;
@@ -188,5 +196,38 @@ fn render(record: NetworkZoneRecord) -> RecordView {
             config: record.config,
         },
         name: record.name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rlxc_api::NetworkZoneRecordEntry;
+
+    use super::*;
+
+    #[test]
+    fn an_alias_stands_alone() {
+        let zone = NetworkZone {
+            name: "lab.example".to_owned(),
+            ..NetworkZone::default()
+        };
+        let entry = |kind: &str, value: &str| NetworkZoneRecordEntry {
+            kind: kind.to_owned(),
+            value: value.to_owned(),
+            ..NetworkZoneRecordEntry::default()
+        };
+        let record = |entries| NetworkZoneRecord {
+            name: "www".to_owned(),
+            entries,
+            ..NetworkZoneRecord::default()
+        };
+        let alias = entry("cname", "web.lab.example.");
+        check(&zone, &record(vec![alias.clone()])).unwrap();
+        let two = record(vec![entry("A", "192.0.2.1"), alias]);
+        let error = check(&zone, &two).unwrap_err().to_string();
+        assert!(
+            error.contains("`www`") && error.contains("CNAME"),
+            "{error}"
+        );
     }
 }
