@@ -277,5 +277,5 @@ fn history_outlives_names_instances_and_daemons() {
     let id = all.lines().last().unwrap().split(',').next().unwrap();
     let shown = cli.ok(["operation", "show", id]);
     assert!(shown.contains("username: root"), "{shown}");
-    assert!(cli.fails(["operation", "delete", id]).contains("not found"));
+    assert!(cli.fails(["operation", "delete", id]).contains("is over"));
 }

@@ -17,6 +17,8 @@ const KEYS: [&str; 4] = [
     "security.privileged",
 ];
 const RAW: &str = "raw.idmap";
+/// The number of no instance.
+const NO_ROW: i64 = 0;
 
 /// Gives an instance that has no row yet the ids that its keys want.
 pub fn settle(
@@ -25,7 +27,8 @@ pub fn settle(
     instance: &mut Instance,
     config: &Config,
 ) -> Result<()> {
-    settle_among(&taken(tx, instance.id)?, ranges, instance, config)
+    // A number that it brings along may be another's here.
+    settle_among(&taken(tx, NO_ROW)?, ranges, instance, config)
 }
 
 fn settle_among(
