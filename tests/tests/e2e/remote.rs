@@ -145,7 +145,7 @@ fn strangers_used_tokens_and_forgers_are_refused() {
     first.ok(&["remote", "add", "box", "127.0.0.1", &used]);
     let second = Far::new(&daemon, "second");
     let text = second.fails(&["remote", "add", "box", "127.0.0.1", &used]);
-    assert!(text.contains("a token works once"), "{text}");
+    assert!(text.contains("one works once"), "{text}");
     assert!(
         second
             .ok(&["remote", "list"])
