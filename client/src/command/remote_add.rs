@@ -205,7 +205,6 @@ fn refusal(is_token: bool, is_password: bool) -> &'static str {
 }
 
 /// Whose certificate it is, for people.
-/// Whose certificate it is, for people.
 pub(super) fn common_name() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
     let host = rustix::system::uname()

@@ -109,7 +109,7 @@ fn tokens_that_are_over_or_made_up_let_nobody_in() {
     std::thread::sleep(Duration::from_secs(2));
     let text = far.fails(&["remote", "add", "box", &late]);
     assert!(
-        text.contains("a token works once, and not for ever"),
+        text.contains("one works once, and not for ever"),
         "{text}"
     );
     assert!(
@@ -122,7 +122,7 @@ fn tokens_that_are_over_or_made_up_let_nobody_in() {
     let forged = shell(&daemon, &script);
     assert_ne!(forged.trim(), good);
     let text = far.fails(&["remote", "add", "box", forged.trim()]);
-    assert!(text.contains("a token works once"), "{text}");
+    assert!(text.contains("one works once"), "{text}");
     let text = far.fails(&["remote", "add", "box", ADDRESS, "--token", "bm90aGluZw=="]);
     assert!(text.contains("the token is damaged"), "{text}");
     far.ok(&["remote", "add", "box", &good]);
