@@ -108,10 +108,7 @@ fn tokens_that_are_over_or_made_up_let_nobody_in() {
     let far = Far::new(&daemon, "far");
     std::thread::sleep(Duration::from_secs(2));
     let text = far.fails(&["remote", "add", "box", &late]);
-    assert!(
-        text.contains("one works once, and not for ever"),
-        "{text}"
-    );
+    assert!(text.contains("one works once, and not for ever"), "{text}");
     assert!(
         !cli.ok(["config", "trust", "list-tokens", "-f", "csv"])
             .contains("late")
