@@ -335,7 +335,7 @@ async fn record(
             volume::check_devices(tx, &instance.project, &expanded.devices)?;
             instance.pool.clone_from(&pool.name);
             ids::settle(tx, &ranges, &mut instance, &expanded.config)?;
-            ids::check(tx, &ranges, &instance, &expanded.config)?;
+            ids::check_change(tx, &ranges, &instance, (&Config::new(), &expanded.config))?;
             network::forget_taken_hwaddrs(tx, &mut instance, &expanded)?;
             let expanded = expand::expand(&instance, &known);
             conflicts::check(&expanded.devices).map_err(Error::Invalid)?;

@@ -151,7 +151,7 @@ pub(super) async fn settle_again(
     *instance = app
         .db
         .note(move |tx| {
-            settle(tx, &ranges, &mut draft, &config)?;
+            settle_among(&taken(tx, draft.id)?, &ranges, &mut draft, &config)?;
             if let Some(first) = draft.idmap_base {
                 let count = draft.idmap_size;
                 instances::set_ids(tx, draft.id, Span { first, count })?;

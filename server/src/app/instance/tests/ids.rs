@@ -72,6 +72,20 @@ async fn a_range_is_never_chosen_around_ids_that_are_shared() {
 }
 
 #[tokio::test]
+async fn a_range_grows_where_it_is() {
+    let daemon = with_c1().await;
+    create(&daemon, json!({"name": "c2"})).await;
+    let own = bases(&daemon).await[1];
+    let wanted = json!({"security.idmap.base": own.to_string(), "security.idmap.size": "131072"});
+    daemon
+        .ok(Method::PATCH, C2, json!({"config": wanted}))
+        .await;
+    assert_eq!(act(&daemon, "c2", "start").await, None);
+    assert_eq!(status(&daemon, "c2").await, "Running");
+    assert_eq!(bases(&daemon).await[1], own);
+}
+
+#[tokio::test]
 async fn a_restart_asks_before_it_stops() {
     let daemon = with_c1().await;
     create(&daemon, json!({"name": "c2"})).await;
