@@ -65,7 +65,6 @@ pub(crate) async fn once(app: &App) {
     note("proxies", proxies::revive(app).await);
     note("TPMs", tpms::mend(app).await);
     note("names", networks::forget_unknown_hosts(app).await);
-    note("names of instances", networks::remember_hosts(app).await);
     note("run directories", runs::remove_unknown(app).await);
 }
 

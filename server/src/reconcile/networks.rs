@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use rlxc_network::view::HostNetwork;
 use rlxc_network::{BridgeSpec, LinkView, Mac};
 use rlxc_sys::chain::chain;
 
@@ -21,9 +22,13 @@ pub(super) async fn mend(app: &App) -> Result<()> {
     let _turn = app.networking.turn.lock().await;
     network::rules::forget_gone(app).await?;
     mend_unmanaged(app).await?;
-    let rows = app.db.read(networks::list).await?;
+    let mut rows = app.db.read(networks::list).await?;
+    rows.retain(Network::is_bridge);
     let plugged = network::plugged(app).await?;
-    for row in rows.into_iter().filter(Network::is_bridge) {
+    let host = app.networking.links.host().await;
+    let host =
+        host.map_err(|error| Error::failed("read the host's addresses and routes", error))?;
+    for row in &rows {
         let Ok(spec) = bridge_spec(&row.name, &row.config) else {
             continue;
         };
@@ -35,18 +40,15 @@ pub(super) async fn mend(app: &App) -> Result<()> {
         if let Err(error) = app.networking.names.save(&row.name).await {
             tracing::warn!(network = row.name, error = %chain(&error), "its leases are not saved for the next boot");
         }
-        let own: Vec<&Plugged> = plugged
-            .iter()
-            .filter(|(_, nic)| nic.bridge == row.name)
-            .collect();
-        let lost = lost(app, &spec, &links).await?.map(str::to_owned);
+        let own = ports_of(row, &plugged);
+        let lost = lost(app, &spec, (&links, &host)).await?.map(str::to_owned);
         let Some(lost) = lost.or_else(|| pulled_out(&spec, &links, &own)) else {
             app.resolve(MENDED, &url);
             app.resolve(network::UNAVAILABLE, &url);
             continue;
         };
         tracing::warn!(network = row.name, lost, "mending a network");
-        match bring_up(app, &row, &own).await {
+        match bring_up(app, row, &own).await {
             Ok(()) => {
                 let text = format!("network `{}`: {lost}", row.name);
                 app.warn(MENDED, &url, &text).await;
@@ -58,10 +60,16 @@ pub(super) async fn mend(app: &App) -> Result<()> {
             }
         }
     }
-    Ok(())
+    remember_hosts(app, &rows, &plugged).await
 }
 
+/// A port of a bridge, with the host name of the instance that has it.
 type Plugged = (String, Nic);
+
+fn ports_of<'a>(network: &Network, plugged: &'a [Plugged]) -> Vec<&'a Plugged> {
+    let own = |(_, nic): &&Plugged| nic.bridge == network.name;
+    plugged.iter().filter(own).collect()
+}
 
 /// The bridge with all that it has, then the NICs that it should have.
 async fn bring_up(app: &App, network: &Network, plugged: &[&Plugged]) -> Result<()> {
@@ -87,15 +95,11 @@ fn pulled_out(spec: &BridgeSpec, links: &[LinkView], plugged: &[&Plugged]) -> Op
 }
 
 /// Gives NICs of instances that run their names again, where DHCP and DNS do not know them.
-pub(super) async fn remember_hosts(app: &App) -> Result<()> {
-    let mut plugged = network::plugged(app).await?;
-    plugged.retain(|(_, nic)| nic.managed);
-    for row in app.db.read(networks::list).await? {
-        let own: Vec<&Plugged> = plugged
-            .iter()
-            .filter(|(_, nic)| nic.bridge == row.name)
-            .collect();
-        if own.is_empty() || !row.is_bridge() {
+async fn remember_hosts(app: &App, networks: &[Network], plugged: &[Plugged]) -> Result<()> {
+    for row in networks {
+        let mut own = ports_of(row, plugged);
+        own.retain(|(_, nic)| nic.managed);
+        if own.is_empty() {
             continue;
         }
         let failed = |error| Error::failed(format!("look at the names on `{}`", row.name), error);
@@ -154,7 +158,11 @@ async fn warn_of_missing(app: &App, spec: &BridgeSpec, url: &str, links: &[LinkV
 }
 
 /// What a network should have and does not.
-async fn lost(app: &App, spec: &BridgeSpec, links: &[LinkView]) -> Result<Option<&'static str>> {
+async fn lost(
+    app: &App,
+    spec: &BridgeSpec,
+    (links, host): (&[LinkView], &HostNetwork),
+) -> Result<Option<&'static str>> {
     let failed = |error| Error::failed(format!("look at network `{}`", spec.name), error);
     let networking = &app.networking;
     let Some(bridge) = links.iter().find(|link| link.name == spec.name) else {
@@ -163,7 +171,6 @@ async fn lost(app: &App, spec: &BridgeSpec, links: &[LinkView]) -> Result<Option
     if !bridge.up {
         return Ok(Some("its bridge was switched off"));
     }
-    let host = networking.links.host().await.map_err(failed)?;
     let own = spec.ipv4.map(IpNet::from).into_iter();
     for net in own.chain(spec.ipv6.map(IpNet::from)) {
         let has = |(name, there): &(String, IpNet)| *name == spec.name && *there == net;

@@ -151,16 +151,19 @@ fn check(network: &Network, forward: &NetworkForward) -> Result<Vec<Listening>> 
     Ok(ports::of_forward(&rules))
 }
 
+/// The forwards of all networks, and the networks.
+pub(super) async fn all_with_networks(app: &App) -> Result<(Vec<NetworkForward>, Vec<Network>)> {
+    let read = |tx: &rusqlite::Transaction<'_>| {
+        let forwards = network_rules::list_forwards(tx, None)?;
+        Ok::<_, Error>((forwards, networks::list(tx)?))
+    };
+    app.db.read(read).await
+}
+
 /// An address is forwarded by one network only, and is no network's own.
 async fn refuse_taken(app: &App, forward: &NetworkForward) -> Result<()> {
     let address = forward.listen_address.clone();
-    let (forwards, all) = app
-        .db
-        .read(|tx| {
-            let forwards = network_rules::list_forwards(tx, None)?;
-            Ok::<_, Error>((forwards, networks::list(tx)?))
-        })
-        .await?;
+    let (forwards, all) = all_with_networks(app).await?;
     if let Some(other) = forwards
         .iter()
         .find(|other| other.listen_address == address)

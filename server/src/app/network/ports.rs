@@ -7,9 +7,9 @@ use rlxc_container::proxy::Endpoint;
 use rlxc_network::firewall::{Dnat, Ports, Transport, plan_ruleset};
 
 use super::addresses::expanded_all;
-use super::{proxy, rules};
+use super::{forward, proxy, rules};
 use crate::context::App;
-use crate::db::{instances, network_rules, networks};
+use crate::db::instances;
 use crate::error::{Error, Result};
 use crate::plan::bridge::bridge_spec;
 use crate::plan::forward::plan_forward;
@@ -197,13 +197,7 @@ async fn proxy_name(app: &App, project: &str, (instance, device): (i64, &str)) -
 }
 
 async fn forwards(app: &App) -> Result<Vec<(String, String, Vec<Listening>)>> {
-    let (forwards, all) = app
-        .db
-        .read(|tx| {
-            let forwards = network_rules::list_forwards(tx, None)?;
-            Ok::<_, Error>((forwards, networks::list(tx)?))
-        })
-        .await?;
+    let (forwards, all) = forward::all_with_networks(app).await?;
     let read = |forward: &crate::model::NetworkForward| {
         let network = all.iter().find(|network| network.id == forward.network)?;
         let spec = bridge_spec(&network.name, &network.config).ok()?;
